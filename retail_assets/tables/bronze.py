@@ -1,0 +1,70 @@
+"""Bronze: rows as the source gave them, one table an entity.
+
+Values that do not fit their column's type are kept as text in `unparsed`, so that no row is lost before
+silver can name the fault. Daily tables hold one business date a partition; snapshots append changed rows.
+"""
+
+from dataclasses import replace
+
+from retail_assets.tables import entities
+from retail_assets.tables.contract import (
+    EXTRACTED_AT,
+    FLAG,
+    NULLABLE,
+    TEXT,
+    TIMESTAMP,
+    Column,
+    Layout,
+    Partitioning,
+    Table,
+)
+from retail_assets.tables.entities import Entity
+
+UNPARSED = Column(
+    "unparsed", TEXT, "JSON object of column name to original text, for values that do not fit their type.", "", NULLABLE
+)
+VERSION_COLUMNS = (
+    Column("is_deleted", FLAG, "The row was gone from the source when this version was seen."),
+    Column("first_seen_at", TIMESTAMP, "When this version of the row was first seen.", "UTC"),
+)
+
+
+def _nullable(entity: Entity) -> tuple[Column, ...]:
+    """Bronze accepts what silver will judge: only the business date must be there."""
+    return tuple(replace(column, nullable=column.name != "business_date") for column in entity.columns)
+
+
+def _daily(entity: Entity) -> Table:
+    return Table(
+        layer="bronze",
+        name=entity.name,
+        meaning=entity.meaning,
+        grain=f"{entity.grain}, as delivered",
+        key=(),
+        columns=(*_nullable(entity), UNPARSED, EXTRACTED_AT),
+        partition_column="business_date",
+        partitioning=Partitioning.DAILY,
+        layout=Layout.MONTH,
+        sort_by=("store_id", "product_id", "business_date"),
+    )
+
+
+def _snapshot(entity: Entity) -> Table:
+    return Table(
+        layer="bronze",
+        name=entity.name,
+        meaning=f"{entity.meaning} Changed rows are appended: read it as of a date.",
+        grain=f"{entity.grain} and version",
+        key=(),
+        columns=(*_nullable(entity), UNPARSED, *VERSION_COLUMNS),
+        sort_by=("first_seen_at", *entity.key),
+    )
+
+
+SALES = _daily(entities.SALES)
+INVENTORY = _daily(entities.INVENTORY)
+DAILY = (SALES, INVENTORY)
+SOURCE_SNAPSHOTS = tuple(_snapshot(entity) for entity in entities.SNAPSHOTS)
+APPLICATION_SNAPSHOTS = tuple(_snapshot(entity) for entity in entities.APPLICATION_ENTITIES)
+SNAPSHOTS = (*SOURCE_SNAPSHOTS, *APPLICATION_SNAPSHOTS)
+TABLES = (*DAILY, *SNAPSHOTS)

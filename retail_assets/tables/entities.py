@@ -1,0 +1,287 @@
+"""Canonical entities: what a source mapping must deliver, whatever the operational database looks like.
+
+Bronze and silver tables are derived from them. An entity that a source lacks becomes an empty table.
+"""
+
+from dataclasses import dataclass
+
+from retail_assets.tables.contract import (
+    DATE,
+    DAYS,
+    MONEY,
+    NULLABLE,
+    QUANTITY,
+    RATE,
+    TEXT,
+    TIMESTAMP,
+    UNITS,
+    Column,
+    described,
+)
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One canonical entity; `daily` ones are read by business date, the others whole.
+
+    Columns that are not nullable must be delivered. The key is unique after silver.
+    """
+
+    name: str
+    meaning: str
+    grain: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def is_daily(self) -> bool:
+        return any(column.name == "business_date" for column in self.columns)
+
+    @property
+    def column_names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+
+SALES = Entity(
+    "sales",
+    "Sales lines as the source recorded them.",
+    "sale line as delivered",
+    ("sale_line_id",),
+    described(
+        ("sale_line_id", TEXT, "Identifier of the sale line; a corrected line keeps it."),
+        ("sale_id", TEXT, "Basket the line belongs to.", "", NULLABLE),
+        ("business_date", DATE, "Trading day in the store's time zone."),
+        ("store_id", TEXT, "Store."),
+        ("product_id", TEXT, "Product."),
+        ("customer_id", TEXT, "Customer, when known.", "", NULLABLE),
+        ("quantity", QUANTITY, "Units sold; negative for a return.", "units"),
+        ("unit_price", MONEY, "Price asked for one unit before discount.", "currency"),
+        ("discount_value", MONEY, "Discount on the line.", "currency", NULLABLE),
+        ("modified_at", TIMESTAMP, "Last change in the source.", "UTC", NULLABLE),
+    ),
+)
+INVENTORY = Entity(
+    "inventory",
+    "Closing stock as the source recorded it.",
+    "store, product and day as delivered",
+    ("business_date", "store_id", "product_id"),
+    described(
+        ("business_date", DATE, "Trading day whose closing stock this is."),
+        ("store_id", TEXT, "Store."),
+        ("product_id", TEXT, "Product."),
+        ("on_hand_units", QUANTITY, "Stock at closing.", "units"),
+        ("stock_out_hours", UNITS, "Trading hours without stock, when the source knows.", "hours", NULLABLE),
+        ("modified_at", TIMESTAMP, "Last change in the source.", "UTC", NULLABLE),
+    ),
+)
+STORES = Entity(
+    "stores",
+    "Stores.",
+    "store",
+    ("store_id",),
+    described(
+        ("store_id", TEXT, "Store."),
+        ("store_name", TEXT, "Name."),
+        ("region", TEXT, "Region or state.", "", NULLABLE),
+        ("store_format", TEXT, "Format, such as city or hyper.", "", NULLABLE),
+        ("opened_date", DATE, "First trading day.", "", NULLABLE),
+        ("closed_date", DATE, "Last trading day.", "", NULLABLE),
+    ),
+)
+PRODUCTS = Entity(
+    "products",
+    "Products.",
+    "product",
+    ("product_id",),
+    described(
+        ("product_id", TEXT, "Product."),
+        ("product_name", TEXT, "Name."),
+        ("department", TEXT, "Department.", "", NULLABLE),
+        ("category", TEXT, "Category, above department.", "", NULLABLE),
+        ("list_price", MONEY, "Regular price of one unit.", "currency", NULLABLE),
+        ("unit_cost", MONEY, "Cost of one unit.", "currency", NULLABLE),
+        ("unit_step", UNITS, "Smallest step of quantity: 1, or the weight step of weighed goods.", "units", NULLABLE),
+        ("introduced_date", DATE, "First day on sale.", "", NULLABLE),
+        ("discontinued_date", DATE, "Last day on sale.", "", NULLABLE),
+    ),
+)
+SUPPLIERS = Entity(
+    "suppliers",
+    "Suppliers and their promised lead times.",
+    "supplier",
+    ("supplier_id",),
+    described(
+        ("supplier_id", TEXT, "Supplier."),
+        ("supplier_name", TEXT, "Name."),
+        ("lead_time_days", DAYS, "Promised days from order to delivery.", "days"),
+        ("min_order_value", MONEY, "Least value of one order to one store.", "currency", NULLABLE),
+    ),
+)
+SUPPLIER_CALENDAR = Entity(
+    "supplier_calendar",
+    "Weekdays on which a supplier takes orders; a supplier without rows takes them every day.",
+    "supplier and weekday",
+    ("supplier_id", "order_weekday"),
+    described(
+        ("supplier_id", TEXT, "Supplier."),
+        ("order_weekday", DAYS, "Weekday an order can leave, 1 Monday … 7 Sunday.", "ISO weekday"),
+    ),
+)
+SOURCING = Entity(
+    "sourcing",
+    "Which supplier serves a product, and on what terms.",
+    "product, location and supplier",
+    ("product_id", "location_id", "supplier_id"),
+    described(
+        ("product_id", TEXT, "Product."),
+        ("location_id", TEXT, "Store served; empty for every store.", "", NULLABLE),
+        ("supplier_id", TEXT, "Supplier."),
+        ("pack_units", UNITS, "Units in one pack; orders are whole packs.", "units"),
+        ("min_order_units", UNITS, "Least units on one order line.", "units", NULLABLE),
+        ("max_stock_units", UNITS, "Most units the shelf and back room hold.", "units", NULLABLE),
+        ("unit_cost", MONEY, "Purchase cost of one unit.", "currency", NULLABLE),
+        ("shelf_life_days", DAYS, "Days a unit can be sold after receipt.", "days", NULLABLE),
+    ),
+)
+ASSORTMENT = Entity(
+    "assortment",
+    "When a store carries a product.",
+    "store, product and start",
+    ("store_id", "product_id", "valid_from"),
+    described(
+        ("store_id", TEXT, "Store."),
+        ("product_id", TEXT, "Product."),
+        ("valid_from", DATE, "First day carried."),
+        ("valid_to", DATE, "Last day carried, when ended.", "", NULLABLE),
+    ),
+)
+CUSTOMERS = Entity(
+    "customers",
+    "Customers, without names or addresses.",
+    "customer",
+    ("customer_id",),
+    described(
+        ("customer_id", TEXT, "Customer."),
+        ("customer_segment", TEXT, "Segment.", "", NULLABLE),
+        ("region", TEXT, "Region.", "", NULLABLE),
+        ("joined_date", DATE, "First day known.", "", NULLABLE),
+    ),
+)
+PURCHASE_ORDERS = Entity(
+    "purchase_orders",
+    "Purchase order lines with the dates of their events.",
+    "purchase order line",
+    ("purchase_order_line_id",),
+    described(
+        ("purchase_order_line_id", TEXT, "Purchase order line."),
+        ("purchase_order_id", TEXT, "Purchase order."),
+        ("supplier_id", TEXT, "Supplier."),
+        ("store_id", TEXT, "Store that receives."),
+        ("product_id", TEXT, "Product."),
+        ("ordered_date", DATE, "Day the order left."),
+        ("promised_date", DATE, "Day the supplier promised delivery."),
+        ("received_date", DATE, "Day it was received.", "", NULLABLE),
+        ("cancelled_date", DATE, "Day it was cancelled.", "", NULLABLE),
+        ("ordered_units", QUANTITY, "Units ordered.", "units"),
+        ("received_units", QUANTITY, "Units received.", "units", NULLABLE),
+        ("unit_cost", MONEY, "Agreed cost of one unit.", "currency", NULLABLE),
+        ("proposal_id", TEXT, "The replenishment proposal it came from.", "", NULLABLE),
+    ),
+)
+PRICES = Entity(
+    "prices",
+    "Selling prices from the day they hold, planned ones included.",
+    "store, product and start",
+    ("store_id", "product_id", "valid_from"),
+    described(
+        ("store_id", TEXT, "Store; empty for every store.", "", NULLABLE),
+        ("product_id", TEXT, "Product."),
+        ("valid_from", DATE, "First day of the price."),
+        ("unit_price", MONEY, "Price of one unit.", "currency"),
+    ),
+)
+PROMOTIONS = Entity(
+    "promotions",
+    "Promotions, planned ones included.",
+    "promotion, store and product",
+    ("promotion_id", "store_id", "product_id"),
+    described(
+        ("promotion_id", TEXT, "Promotion."),
+        ("store_id", TEXT, "Store; empty for every store.", "", NULLABLE),
+        ("product_id", TEXT, "Product."),
+        ("start_date", DATE, "First day."),
+        ("end_date", DATE, "Last day."),
+        ("discount_rate", RATE, "Share of the price taken off.", "0–1", NULLABLE),
+    ),
+)
+EVENTS = Entity(
+    "events",
+    "Holidays and local events; the type `closed` means that stores do not trade.",
+    "day, event and region",
+    ("event_date", "event_name", "region"),
+    described(
+        ("event_date", DATE, "Day."),
+        ("event_name", TEXT, "Name."),
+        ("event_type", TEXT, "Kind: holiday, closed, or the source's own.", "", NULLABLE),
+        ("region", TEXT, "Region concerned; empty for every region.", "", NULLABLE),
+    ),
+)
+FORECAST_OVERRIDES = Entity(
+    "forecast_overrides",
+    "Target means planners set in the application.",
+    "override",
+    ("override_id",),
+    described(
+        ("override_id", TEXT, "Override."),
+        ("store_id", TEXT, "Store; empty for every store.", "", NULLABLE),
+        ("product_id", TEXT, "Product; empty for every product.", "", NULLABLE),
+        ("from_date", DATE, "First target day."),
+        ("to_date", DATE, "Last target day."),
+        ("mean_units", UNITS, "Mean demand a day the planner expects.", "units"),
+        ("reason", TEXT, "Why."),
+        ("decided_by", TEXT, "Who."),
+        ("decided_at", TIMESTAMP, "When.", "UTC"),
+    ),
+)
+ORDER_DECISIONS = Entity(
+    "order_decisions",
+    "What planners decided on proposed orders.",
+    "decision",
+    ("decision_id",),
+    described(
+        ("decision_id", TEXT, "Decision."),
+        ("proposal_id", TEXT, "Proposal decided on."),
+        ("store_id", TEXT, "Store."),
+        ("product_id", TEXT, "Product."),
+        ("decision", TEXT, "approved or rejected."),
+        ("order_units", UNITS, "Units approved.", "units"),
+        ("order_date", DATE, "Day the order leaves."),
+        ("expected_delivery_date", DATE, "Day it is expected."),
+        ("reason", TEXT, "Why, when changed.", "", NULLABLE),
+        ("decided_by", TEXT, "Who."),
+        ("decided_at", TIMESTAMP, "When.", "UTC"),
+    ),
+)
+
+DAILY = (SALES, INVENTORY)
+SNAPSHOTS = (
+    STORES,
+    PRODUCTS,
+    SUPPLIERS,
+    SUPPLIER_CALENDAR,
+    SOURCING,
+    ASSORTMENT,
+    CUSTOMERS,
+    PURCHASE_ORDERS,
+    PRICES,
+    PROMOTIONS,
+    EVENTS,
+)
+SOURCE_ENTITIES = (*DAILY, *SNAPSHOTS)
+"""Read from the operational database through a mapping."""
+
+APPLICATION_ENTITIES = (FORECAST_OVERRIDES, ORDER_DECISIONS)
+"""Read from the application database: what planners decided."""
+
+REQUIRED_ENTITIES = (STORES, PRODUCTS, SALES)
+"""A mapping must bind these; any other may be missing and gives an empty table."""

@@ -1,0 +1,154 @@
+"""Forecast: distributions of demand per store and product, their accuracy and the models behind them."""
+
+from retail_assets.tables.contract import (
+    DATE,
+    DAYS,
+    FLAG,
+    NULLABLE,
+    QUANTILE,
+    RATE,
+    TEXT,
+    UNITS,
+    Column,
+    Layout,
+    Partitioning,
+    Table,
+    described,
+)
+
+QUANTILE_LEVELS: dict[str, float] = {
+    "q025": 0.025,
+    "q100": 0.1,
+    "q250": 0.25,
+    "q500": 0.5,
+    "q750": 0.75,
+    "q900": 0.9,
+    "q950": 0.95,
+    "q975": 0.975,
+    "q990": 0.99,
+    "q995": 0.995,
+}
+"""Column name to probability, ascending."""
+
+_DISTRIBUTION = (
+    Column("mean_units", UNITS, "Expected demand.", "units"),
+    Column("p_zero", QUANTILE, "Probability of no demand.", "0–1"),
+    *(Column(name, QUANTILE, f"Demand not exceeded with probability {p}.", "units") for name, p in QUANTILE_LEVELS.items()),
+    *described(
+        ("model_version", TEXT, "Model that made it, or seasonal_naive when none was promoted yet."),
+        ("origin", TEXT, "live, or backfill: business dates up to as_of_date with later corrections."),
+    ),
+)
+_AS_OF = Column("as_of_date", DATE, "Last closed day the forecast knew.")
+_SERIES = described(("store_id", TEXT, "Store."), ("product_id", TEXT, "Product."))
+_HORIZON = Column("horizon_days", DAYS, "Days after as_of_date.", "days")
+
+DEMAND_FORECAST = Table(
+    layer="forecast",
+    name="demand_forecast",
+    meaning="Demand of each coming day as a distribution.",
+    grain="as-of date, store, product and target date",
+    key=("as_of_date", "store_id", "product_id", "target_date"),
+    columns=(
+        _AS_OF,
+        *_SERIES,
+        Column("target_date", DATE, "Day forecast."),
+        _HORIZON,
+        Column("model_name", TEXT, "Contender that was chosen for the series' segment."),
+        *_DISTRIBUTION,
+    ),
+    partition_column="as_of_date",
+    partitioning=Partitioning.DAILY,
+    layout=Layout.DAY,
+    sort_by=("store_id", "product_id", "target_date"),
+    retention_days=90,
+)
+CUMULATIVE_FORECAST = Table(
+    layer="forecast",
+    name="cumulative_forecast",
+    meaning="Total demand over the days as_of_date + 1 … as_of_date + horizon_days as a distribution.",
+    grain="as-of date, store, product and horizon",
+    key=("as_of_date", "store_id", "product_id", "horizon_days"),
+    columns=(_AS_OF, *_SERIES, _HORIZON, *_DISTRIBUTION),
+    partition_column="as_of_date",
+    partitioning=Partitioning.DAILY,
+    layout=Layout.DAY,
+    sort_by=("store_id", "product_id", "horizon_days"),
+    retention_days=90,
+)
+FORECAST_ACCURACY = Table(
+    layer="forecast",
+    name="forecast_accuracy",
+    meaning="How good the forecasts of a day were, on uncensored days, beside the seasonal naive of the same as-of date.",
+    grain="target date, horizon bucket, segment and origin",
+    key=("target_date", "horizon_bucket", "segment", "origin"),
+    columns=described(
+        ("target_date", DATE, "Day that was forecast."),
+        ("horizon_bucket", TEXT, "Horizon in days: 1-7, 8-14, 15-21 or 22-28."),
+        ("segment", TEXT, "ABC class as of the forecast, or all."),
+        ("origin", TEXT, "live or backfill."),
+        ("series_days", UNITS, "Forecasts scored.", "series × days"),
+        ("excluded_days", UNITS, "Left out because stock limited sales or the feed was missing.", "series × days"),
+        ("actual_units", UNITS, "Demand scored.", "units"),
+        ("absolute_error_units", UNITS, "Sum of absolute errors of the mean.", "units"),
+        ("error_units", UNITS, "Sum of forecast minus actual.", "units"),
+        ("naive_absolute_error_units", UNITS, "Sum of absolute errors of the seasonal naive.", "units"),
+        ("wape", RATE, "Absolute error over actual.", "", NULLABLE),
+        ("bias", RATE, "Error over actual.", "", NULLABLE),
+        ("rmsse", RATE, "Root of mean squared error over the naive's mean squared error.", "", NULLABLE),
+        ("pinball", UNITS, "Mean pinball loss over the quantiles.", "units"),
+        ("coverage_q500", RATE, "Share of actuals not above q500.", "0–1"),
+        ("coverage_q900", RATE, "Share of actuals not above q900.", "0–1"),
+        ("coverage_q950", RATE, "Share of actuals not above q950.", "0–1"),
+        ("coverage_q975", RATE, "Share of actuals not above q975.", "0–1"),
+        ("forecast_value_added", RATE, "1 − absolute error / absolute error of the seasonal naive.", "", NULLABLE),
+    ),
+    partition_column="target_date",
+    partitioning=Partitioning.DAILY,
+    layout=Layout.MONTH,
+    sort_by=("target_date", "segment", "horizon_bucket"),
+)
+DEMAND_MODEL = Table(
+    layer="forecast",
+    name="demand_model",
+    meaning="What each weekly training found: every contender's backtest scores by segment, and who was chosen.",
+    grain="week, segment and contender",
+    key=("week_start_date", "segment", "model_name"),
+    columns=described(
+        ("week_start_date", DATE, "Monday of the week; trained on data before it."),
+        ("segment", TEXT, "Demand class."),
+        ("model_name", TEXT, "Contender."),
+        ("model_version", TEXT, "Version trained."),
+        ("trained_through_date", DATE, "Last day of training data."),
+        ("scaled_pinball", RATE, "Pinball loss of cumulative demand at protection horizons over mean demand."),
+        ("bias", RATE, "Sum of errors over actual."),
+        ("wape", RATE, "Sum of absolute errors over actual; reported, not used for the choice."),
+        ("rmsse", RATE, "Mean root of scaled squared errors."),
+        ("series_count", UNITS, "Series backtested.", "series"),
+        ("is_chosen", FLAG, "Makes the forecast of the segment."),
+    ),
+    partition_column="week_start_date",
+    partitioning=Partitioning.WEEKLY,
+    layout=Layout.DAY,
+    sort_by=("segment", "model_name"),
+)
+MODEL_VERSIONS = Table(
+    layer="forecast",
+    name="model_versions",
+    meaning="Which model may forecast which day: the newest promoted on or before it and trained before it.",
+    grain="model version",
+    key=("model_version",),
+    columns=described(
+        ("model_version", TEXT, "Version; the registered model carries it as an alias."),
+        ("week_start_date", DATE, "Week of the training."),
+        ("trained_through_date", DATE, "Last day of training data."),
+        ("promoted_on", DATE, "First day it may forecast; empty when it was not promoted.", "", NULLABLE),
+        ("scaled_pinball", RATE, "Score of the chosen contenders on the backtest."),
+        ("bias", RATE, "Their bias."),
+        ("naive_scaled_pinball", RATE, "Score of the seasonal naive on the same backtest."),
+        ("champion_scaled_pinball", RATE, "Score of the version in force on the same backtest.", "", NULLABLE),
+        ("reason", TEXT, "Why it was promoted or not."),
+    ),
+    sort_by=("week_start_date",),
+)
+TABLES = (DEMAND_FORECAST, CUMULATIVE_FORECAST, FORECAST_ACCURACY, DEMAND_MODEL, MODEL_VERSIONS)

@@ -1,0 +1,233 @@
+"""Gold: the star schema and the dense demand table that forecasting and planning read."""
+
+from retail_assets.tables.contract import (
+    COUNT,
+    DATE,
+    DAYS,
+    EXTRACTED_AT,
+    FLAG,
+    MONEY,
+    NULLABLE,
+    QUANTITY,
+    RATE,
+    TEXT,
+    UNITS,
+    Column,
+    Layout,
+    Partitioning,
+    Table,
+    described,
+)
+
+_VALIDITY = described(
+    ("valid_from", DATE, "First day this version holds."),
+    ("valid_to", DATE, "Last day this version holds; open when empty.", "", NULLABLE),
+    ("is_current", FLAG, "The newest version."),
+    ("is_reconstructed", FLAG, "Holds for days before the first snapshot, as the earliest known version."),
+)
+
+
+def _daily(name: str, meaning: str, grain: str, key: tuple[str, ...], columns: tuple[Column, ...], **kwargs) -> Table:
+    sort_by = kwargs.pop("sort_by", ("store_id", "product_id", "business_date"))
+    return Table(
+        layer="gold",
+        name=name,
+        meaning=meaning,
+        grain=grain,
+        key=key,
+        columns=columns,
+        partition_column="business_date",
+        partitioning=Partitioning.DAILY,
+        layout=Layout.MONTH,
+        sort_by=sort_by,
+    )
+
+
+def _dimension(name: str, meaning: str, key_column: str, columns: tuple[Column, ...]) -> Table:
+    return Table(
+        layer="gold",
+        name=name,
+        meaning=f"{meaning} Type 2: one row a version, derived from the history of snapshots.",
+        grain=f"{key_column.removesuffix('_id')} and version",
+        key=(key_column, "valid_from"),
+        columns=(*columns, *_VALIDITY),
+        sort_by=(key_column, "valid_from"),
+    )
+
+
+FACT_SALES = _daily(
+    "fact_sales",
+    "Sales and returns.",
+    "sale line",
+    ("business_date", "sale_line_id"),
+    (
+        *described(
+            ("sale_line_id", TEXT, "Sale line."),
+            ("sale_id", TEXT, "Basket.", "", NULLABLE),
+            ("business_date", DATE, "Trading day."),
+            ("store_id", TEXT, "Store."),
+            ("product_id", TEXT, "Product."),
+            ("customer_id", TEXT, "Customer, when known.", "", NULLABLE),
+            ("quantity", QUANTITY, "Units, negative for a return.", "units"),
+            ("unit_price", MONEY, "Price before discount.", "currency"),
+            ("gross_value", MONEY, "Quantity times price.", "currency"),
+            ("discount_value", MONEY, "Discount.", "currency"),
+            ("net_value", MONEY, "Gross less discount.", "currency"),
+            ("is_return", FLAG, "The customer brought goods back."),
+        ),
+        EXTRACTED_AT,
+    ),
+)
+FACT_INVENTORY = _daily(
+    "fact_inventory",
+    "Closing stock and its value.",
+    "store, product and day",
+    ("business_date", "store_id", "product_id"),
+    (
+        *described(
+            ("business_date", DATE, "Trading day."),
+            ("store_id", TEXT, "Store."),
+            ("product_id", TEXT, "Product."),
+            ("on_hand_units", QUANTITY, "Stock at closing; may be negative in the source.", "units"),
+            ("stock_value", MONEY, "Stock at cost; empty without a cost.", "currency", NULLABLE),
+            ("stock_out_hours", UNITS, "Trading hours without stock.", "hours", NULLABLE),
+        ),
+        EXTRACTED_AT,
+    ),
+)
+DEMAND_DAILY = _daily(
+    "demand_daily",
+    "Demand, dense: every day of every product a store carries, zeros filled, missing feeds flagged and not zeroed.",
+    "store, product and day",
+    ("business_date", "store_id", "product_id"),
+    described(
+        ("business_date", DATE, "Trading day."),
+        ("store_id", TEXT, "Store."),
+        ("product_id", TEXT, "Product."),
+        ("sold_units", UNITS, "Units sold, returns apart; empty when the feed is missing.", "units", NULLABLE),
+        ("returned_units", UNITS, "Units brought back; empty when the feed is missing.", "units", NULLABLE),
+        ("net_value", MONEY, "Sales less discounts and returns.", "currency", NULLABLE),
+        ("unit_price", UNITS, "Price asked that day.", "currency", NULLABLE),
+        ("discount_rate", RATE, "Promotion discount that day, 0 without one.", "0–1"),
+        ("is_promoted", FLAG, "A promotion ran."),
+        ("is_open", FLAG, "The store traded."),
+        ("is_feed_missing", FLAG, "No sale of the whole store arrived although it was open."),
+        ("on_hand_units", UNITS, "Stock at closing; empty without stock data.", "units", NULLABLE),
+        ("censoring", TEXT, "none, partial, full or unknown: did stock limit the sales?"),
+        ("available_rate", RATE, "Share of the trading day with stock; empty when unknown.", "0–1", NULLABLE),
+        ("unconstrained_units", UNITS, "Estimated demand; never below sales.", "units", NULLABLE),
+        ("unconstrained_sd", UNITS, "Standard deviation of that estimate, 0 when observed.", "units", NULLABLE),
+    ),
+)
+SALES_SUMMARY = _daily(
+    "sales_summary",
+    "Sales by store and department.",
+    "store, department and day",
+    ("business_date", "store_id", "department"),
+    described(
+        ("business_date", DATE, "Trading day."),
+        ("store_id", TEXT, "Store."),
+        ("department", TEXT, "Department."),
+        ("line_count", COUNT, "Sale lines."),
+        ("basket_count", COUNT, "Baskets."),
+        ("sold_units", UNITS, "Units sold.", "units"),
+        ("returned_units", UNITS, "Units brought back.", "units"),
+        ("gross_value", MONEY, "Sales before discounts.", "currency"),
+        ("discount_value", MONEY, "Discounts.", "currency"),
+        ("net_value", MONEY, "Sales less discounts and returns.", "currency"),
+    ),
+    sort_by=("store_id", "department", "business_date"),
+)
+DIM_DATE = Table(
+    layer="gold",
+    name="dim_date",
+    meaning="Calendar with holidays of the retailer's country and the source's events, a year beyond the history.",
+    grain="day",
+    key=("date",),
+    columns=described(
+        ("date", DATE, "Day."),
+        ("year", DAYS, "Year."),
+        ("month", DAYS, "Month of the year."),
+        ("week", DAYS, "ISO week."),
+        ("weekday", DAYS, "1 Monday … 7 Sunday.", "ISO weekday"),
+        ("day_of_year", DAYS, "Day of the year."),
+        ("is_weekend", FLAG, "Saturday or Sunday."),
+        ("holiday_name", TEXT, "Public holiday.", "", NULLABLE),
+        ("event_names", TEXT, "The source's events, joined by `; `.", "", NULLABLE),
+    ),
+    sort_by=("date",),
+)
+DIM_STORE = _dimension(
+    "dim_store",
+    "Stores.",
+    "store_id",
+    described(
+        ("store_id", TEXT, "Store."),
+        ("store_name", TEXT, "Name."),
+        ("region", TEXT, "Region or state.", "", NULLABLE),
+        ("store_format", TEXT, "Format.", "", NULLABLE),
+        ("opened_date", DATE, "First trading day.", "", NULLABLE),
+        ("closed_date", DATE, "Last trading day.", "", NULLABLE),
+    ),
+)
+DIM_PRODUCT = _dimension(
+    "dim_product",
+    "Products.",
+    "product_id",
+    described(
+        ("product_id", TEXT, "Product."),
+        ("product_name", TEXT, "Name."),
+        ("department", TEXT, "Department."),
+        ("category", TEXT, "Category."),
+        ("list_price", MONEY, "Regular price.", "currency", NULLABLE),
+        ("unit_cost", MONEY, "Cost of one unit.", "currency", NULLABLE),
+        ("unit_step", UNITS, "Smallest step of quantity.", "units"),
+        ("introduced_date", DATE, "First day on sale.", "", NULLABLE),
+        ("discontinued_date", DATE, "Last day on sale.", "", NULLABLE),
+    ),
+)
+DIM_SUPPLIER = _dimension(
+    "dim_supplier",
+    "Suppliers.",
+    "supplier_id",
+    described(
+        ("supplier_id", TEXT, "Supplier."),
+        ("supplier_name", TEXT, "Name."),
+        ("lead_time_days", DAYS, "Promised days from order to delivery.", "days"),
+        ("min_order_value", MONEY, "Least value of one order to one store.", "currency", NULLABLE),
+    ),
+)
+DIM_CUSTOMER = _dimension(
+    "dim_customer",
+    "Customers, without names or addresses.",
+    "customer_id",
+    described(
+        ("customer_id", TEXT, "Customer."),
+        ("customer_segment", TEXT, "Segment.", "", NULLABLE),
+        ("region", TEXT, "Region.", "", NULLABLE),
+        ("joined_date", DATE, "First day known.", "", NULLABLE),
+    ),
+)
+PRODUCT_SEGMENTS = Table(
+    layer="gold",
+    name="product_segments",
+    meaning="Segments of every month, from the 365 days before it: readable as of any date without look-ahead.",
+    grain="store, product and month",
+    key=("valid_from", "store_id", "product_id"),
+    columns=described(
+        ("valid_from", DATE, "First day of the month the segments hold for."),
+        ("store_id", TEXT, "Store."),
+        ("product_id", TEXT, "Product."),
+        ("abc_class", TEXT, "A, B or C: first 80 %, next 15 %, last 5 % of sales value."),
+        ("xyz_class", TEXT, "X, Y or Z: coefficient of variation of monthly demand up to 0.5, up to 1, above."),
+        ("demand_class", TEXT, "smooth, erratic, intermittent or lumpy by ADI 1.32 and CV² 0.49, or none."),
+        ("mean_daily_units", UNITS, "Mean demand a day.", "units"),
+        ("average_demand_interval_days", UNITS, "Days between days with demand (ADI).", "days", NULLABLE),
+        ("squared_variation", UNITS, "CV² of the non-zero demands.", "", NULLABLE),
+        ("net_value", MONEY, "Sales value of the window.", "currency"),
+    ),
+    sort_by=("valid_from", "store_id", "product_id"),
+)
+DAILY = (FACT_SALES, FACT_INVENTORY, DEMAND_DAILY, SALES_SUMMARY)
+DIMENSIONS = (DIM_STORE, DIM_PRODUCT, DIM_SUPPLIER, DIM_CUSTOMER)
+TABLES = (*DAILY, DIM_DATE, *DIMENSIONS, PRODUCT_SEGMENTS)

@@ -1,0 +1,107 @@
+"""Silver: typed, deduplicated, conformed rows; what was refused is in the rejected tables with its reason.
+
+Snapshots keep their versions: `first_seen_at` orders them, transforms read them as of a date.
+"""
+
+from dataclasses import replace
+
+from retail_assets.tables import bronze, entities
+from retail_assets.tables.contract import (
+    DATE,
+    EXTRACTED_AT,
+    QUANTITY,
+    TEXT,
+    TIMESTAMP,
+    Column,
+    Layout,
+    Partitioning,
+    Table,
+    described,
+)
+from retail_assets.tables.entities import Entity
+
+EVERY = "*"
+"""Stands in key columns for "every store", "every product" or "every region"."""
+
+
+def _key_filled(entity: Entity) -> tuple[Column, ...]:
+    return tuple(replace(c, nullable=c.nullable and c.name not in entity.key) for c in entity.columns)
+
+
+def _daily(entity: Entity) -> Table:
+    return Table(
+        layer="silver",
+        name=entity.name,
+        meaning=entity.meaning.replace(" as the source recorded it", ", judged and typed"),
+        grain=entity.grain.replace(" as delivered", ""),
+        key=entity.key if "business_date" in entity.key else ("business_date", *entity.key),
+        columns=(*_key_filled(entity), EXTRACTED_AT),
+        partition_column="business_date",
+        partitioning=Partitioning.DAILY,
+        layout=Layout.MONTH,
+        sort_by=("store_id", "product_id", "business_date"),
+    )
+
+
+def _snapshot(entity: Entity) -> Table:
+    return Table(
+        layer="silver",
+        name=entity.name,
+        meaning=entity.meaning,
+        grain=f"{entity.grain} and version",
+        key=(*entity.key, "first_seen_at"),
+        columns=(*_key_filled(entity), *bronze.VERSION_COLUMNS),
+        sort_by=(*entity.key, "first_seen_at"),
+    )
+
+
+_REJECTION = described(
+    ("table_name", TEXT, "Bronze table the row came from."),
+    ("rule", TEXT, "Name of the first rule the row broke."),
+    ("explanation", TEXT, "The rule in words."),
+    ("row_key", TEXT, "Key values of the row."),
+    ("row_content", TEXT, "The row as it was, column=value."),
+)
+REJECTED_ROWS = Table(
+    layer="silver",
+    name="rejected_rows",
+    meaning="Daily rows that were not taken over, each with the rule it broke and its original content.",
+    grain="refused row",
+    key=(),
+    columns=(Column("business_date", DATE, "Business date of the row."), *_REJECTION, EXTRACTED_AT),
+    partition_column="business_date",
+    partitioning=Partitioning.DAILY,
+    layout=Layout.MONTH,
+    sort_by=("table_name", "rule", "row_key"),
+)
+REJECTED_SNAPSHOT_ROWS = Table(
+    layer="silver",
+    name="rejected_snapshot_rows",
+    meaning="Snapshot rows that were not taken over, each with the rule it broke and its original content.",
+    grain="refused row version",
+    key=(),
+    columns=(*_REJECTION, Column("first_seen_at", TIMESTAMP, "When this version of the row was first seen.", "UTC")),
+    sort_by=("table_name", "rule", "row_key"),
+)
+OPEN_ORDERS = Table(
+    layer="silver",
+    name="open_orders",
+    meaning="Purchase order lines still expected, as of the newest snapshot.",
+    grain="purchase order line",
+    key=("purchase_order_line_id",),
+    columns=described(
+        ("purchase_order_line_id", TEXT, "Purchase order line."),
+        ("supplier_id", TEXT, "Supplier."),
+        ("store_id", TEXT, "Store that receives."),
+        ("product_id", TEXT, "Product."),
+        ("ordered_date", DATE, "Day the order left."),
+        ("promised_date", DATE, "Day the supplier promised delivery."),
+        ("open_units", QUANTITY, "Units ordered and not yet received.", "units"),
+    ),
+    sort_by=("store_id", "product_id", "promised_date"),
+)
+SALES = _daily(entities.SALES)
+INVENTORY = _daily(entities.INVENTORY)
+DAILY = (SALES, INVENTORY, REJECTED_ROWS)
+SNAPSHOTS = tuple(_snapshot(entity) for entity in (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES))
+TABLES = (*DAILY, *SNAPSHOTS, REJECTED_SNAPSHOT_ROWS, OPEN_ORDERS)
