@@ -1,0 +1,198 @@
+"""The only reader of the environment: every setting, its default, and what is wrong with it in one sentence.
+
+URLs decide where things are; there is no environment switch. What is not set lives in one folder below
+RETAIL_HOME, named after the mapping. Secrets are `SecretStr`; `kv:NAME` values are read from Key Vault.
+"""
+
+import difflib
+import os
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from retail_assets.failures import PermanentFailure
+
+_EXAMPLES = {
+    "RETAIL_SOURCE_URL": "mssql+pyodbc://reader:…@server/database?driver=ODBC+Driver+18+for+SQL+Server",
+    "RETAIL_LAKE_URI": "abfss://lake@account.dfs.core.windows.net/retail",
+    "RETAIL_ENGINE": "duckdb",
+    "RETAIL_WAREHOUSE_URL": "postgresql+psycopg://loader:…@server/warehouse",
+    "RETAIL_START_DATE": "2025-01-01",
+    "RETAIL_HORIZON_DAYS": "28",
+    "RETAIL_TRAILING_DAYS": "3",
+    "RETAIL_TRAIN_DAYS": "730",
+    "RETAIL_FORECAST_BACKFILL_DAYS": "56",
+    "RETAIL_TIMEZONE": "Europe/London",
+    "RETAIL_MEMORY_LIMIT": "2GB",
+    "RETAIL_SERVICE_LEVEL": "0.95",
+    "RETAIL_KEY_VAULT_URL": "https://my-vault.vault.azure.net",
+    "RETAIL_ALERT_WEBHOOK_URL": "https://example.webhook.office.com/…",
+}
+DEMO_HISTORY_DAYS = 400
+
+
+class Settings(BaseSettings):
+    """All settings, validated once.
+
+    Raises:
+        PermanentFailure: from `load_settings`, naming the variable, what it got, and an example.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="RETAIL_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
+    )
+
+    home: Path = Field(default=Path(".retail"), description="Folder of everything that has no URL of its own.")
+    source_mapping: str = Field(default="demo", description="Shipped mapping (demo, m5) or path of a YAML file.")
+    source_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the operational database.")
+    lake_uri: str | None = Field(default=None, description="Folder, abfss:// or az:// URI of the lake.")
+    lake_credentials: SecretStr | None = Field(
+        default=None, description="Storage options as JSON; without it the default Azure credential is used."
+    )
+    engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="Engine of the transforms.")
+    spark_remote: str | None = Field(default=None, description="Spark master or Spark Connect address.")
+    warehouse_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the warehouse.")
+    app_database_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of planners' decisions.")
+    mlflow_tracking_uri: SecretStr | None = Field(
+        default=None, validation_alias="MLFLOW_TRACKING_URI", description="MLflow tracking server or database."
+    )
+    key_vault_url: str | None = Field(default=None, description="Azure Key Vault that holds kv:NAME settings.")
+    start_date: date | None = Field(default=None, description="First business date.")
+    horizon_days: int = Field(default=28, ge=7, le=90, description="Days forecast ahead.")
+    trailing_days: int = Field(default=3, ge=0, le=60, description="Days before the newest read again every night.")
+    train_days: int = Field(default=730, ge=90, description="Days of history a training uses.")
+    forecast_backfill_days: int = Field(default=56, ge=1, description="As-of days a first run forecasts.")
+    timezone: str | None = Field(default=None, description="Time zone of business dates; the mapping's by default.")
+    memory_limit: str = Field(default="2GB", pattern=r"^\d+(\.\d+)?\s*(MB|GB)$", description="Memory of DuckDB.")
+    service_level: float = Field(default=0.95, gt=0.5, lt=1, description="Default cycle service level.")
+    alert_webhook_url: SecretStr | None = Field(default=None, description="Teams or Slack webhook for alerts.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            raise ValueError("is not an IANA time zone")
+        return value
+
+    @model_validator(mode="after")
+    def _own_source_needs_start(self) -> Self:
+        if self.source_url is not None and self.start_date is None:
+            raise ValueError("RETAIL_START_DATE is missing: RETAIL_SOURCE_URL is set and has no recorded first day")
+        return self
+
+    @property
+    def mapping_name(self) -> str:
+        return Path(self.source_mapping).stem
+
+    @property
+    def folder(self) -> Path:
+        """Folder of this retailer's embedded databases, lake and Dagster instance."""
+        return self.home.absolute() / self.mapping_name
+
+    @property
+    def embedded_source(self) -> Path:
+        return self.folder / "source.db"
+
+    @property
+    def start_date_file(self) -> Path:
+        """Where whoever fills the embedded source records its first business date."""
+        return self.folder / "start_date"
+
+    @cached_property
+    def first_date(self) -> date:
+        """First business date: the setting, else the embedded source's, else a demo that starts today."""
+        if self.start_date is not None:
+            return self.start_date
+        if self.start_date_file.exists():
+            return date.fromisoformat(self.start_date_file.read_text(encoding="utf-8").strip())
+        return date.today() - timedelta(days=DEMO_HISTORY_DAYS)
+
+    @property
+    def source_secret(self) -> str:
+        return self._secret(self.source_url) or f"sqlite:///{self.embedded_source}"
+
+    @property
+    def lake(self) -> str:
+        return self.lake_uri or str(self.folder / "lake")
+
+    @property
+    def warehouse_secret(self) -> str:
+        return self._secret(self.warehouse_url) or f"duckdb:///{self.folder / 'warehouse.duckdb'}"
+
+    @property
+    def app_database_secret(self) -> str:
+        return self._secret(self.app_database_url) or f"sqlite:///{self.folder / 'application.db'}"
+
+    @property
+    def mlflow_secret(self) -> str:
+        return self._secret(self.mlflow_tracking_uri) or f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    @property
+    def alert_webhook_secret(self) -> str | None:
+        return self._secret(self.alert_webhook_url)
+
+    @property
+    def lake_credentials_secret(self) -> str | None:
+        return self._secret(self.lake_credentials)
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.folder / "dagster"
+
+    def zone(self, mapping_timezone: str) -> ZoneInfo:
+        """Time zone of business dates."""
+        return ZoneInfo(self.timezone or mapping_timezone)
+
+    def _secret(self, value: SecretStr | None) -> str | None:
+        if value is None:
+            return None
+        text = value.get_secret_value()
+        if not text.startswith("kv:"):
+            return text
+        from retail_assets.resources.secrets import read_secret  # Azure libraries load only when a vault is used
+
+        return read_secret(self.key_vault_url, text.removeprefix("kv:"))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment and `.env`.
+
+    Raises:
+        PermanentFailure: one sentence naming the variable, what is wrong and an example.
+    """
+    _refuse_misspelt()
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise PermanentFailure(_sentence(error)) from None
+
+
+def _variables() -> set[str]:
+    return {f"RETAIL_{name.upper()}" for name in Settings.model_fields if name != "mlflow_tracking_uri"}
+
+
+def _refuse_misspelt() -> None:
+    for variable in os.environ:
+        if not variable.startswith("RETAIL_") or variable in _variables():
+            continue
+        close = difflib.get_close_matches(variable, _variables(), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(_variables()))}."
+        raise PermanentFailure(f"{variable} is not a setting: {hint}")
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = str(first["loc"][0]).upper() if first["loc"] else ""
+    message = first["msg"].removeprefix("Value error, ")
+    if not name:
+        return f"{message}; for example RETAIL_START_DATE={_EXAMPLES['RETAIL_START_DATE']}."
+    variable = name if name.startswith(("RETAIL_", "MLFLOW_")) else f"RETAIL_{name}"
+    is_secret = "SecretStr" in str(Settings.model_fields.get(name.lower(), ""))
+    got = "a hidden value" if is_secret else repr(first.get("input"))
+    message = message[0].lower() + message[1:]
+    return f"{variable} is wrong: got {got}, {message}; for example {variable}={_EXAMPLES.get(variable, '…')}."
