@@ -1,0 +1,99 @@
+"""DuckDB engine: scans Delta tables lazily and pruned, writes with delta-rs.
+
+One connection a process, because tables of different connections cannot be joined. DuckDB's own delta
+extension is not used: closed networks cannot download it.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+from deltalake import DeltaTable
+from ibis.backends.duckdb import Backend
+
+from retail_assets.engines import delta
+from retail_assets.engines.protocol import Frame, WriteResult
+from retail_assets.resources.lake import Lake
+from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
+from retail_assets.windows import Window
+
+
+class DuckDBEngine:
+    """Engine on one DuckDB connection.
+
+    Args:
+        lake: where the tables are.
+        memory_limit: such as `2GB`.
+        temp_folder: where DuckDB spills.
+    """
+
+    def __init__(self, lake: Lake, *, memory_limit: str, temp_folder: Path) -> None:
+        self.lake = lake
+        self._memory_limit = memory_limit
+        self._temp_folder = temp_folder
+        self._names = (f"scan_{number}" for number in count())
+
+    @cached_property
+    def connection(self) -> Backend:
+        self._temp_folder.mkdir(parents=True, exist_ok=True)
+        connection = ibis.duckdb.connect(
+            memory_limit=self._memory_limit.replace(" ", ""), temp_directory=str(self._temp_folder)
+        )
+        connection.raw_sql("SET TimeZone = 'UTC'")
+        return connection
+
+    def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
+        delta_table = self.lake.require(table)
+        found = self._local(table, delta_table, windows) if self.lake.is_local else self._remote(delta_table)
+        rows = found.select(table.column_names)
+        return rows if windows is None else rows.filter(inside(rows[str(table.partition_column)], windows))
+
+    def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
+        return delta.overwrite_window(self.lake, table, frame, window)
+
+    def overwrite(self, table: Table, frame: Frame) -> WriteResult:
+        return delta.overwrite(self.lake, table, frame)
+
+    def _local(self, table: Table, delta_table: DeltaTable, windows: Sequence[Window] | None) -> ibis.Table:
+        """DuckDB's Parquet reader over the files of this version: 2–12 times faster than an Arrow dataset."""
+        files = delta_table.file_uris(_folders(table, windows))
+        if not files:
+            return self._empty(table)
+        types = ", ".join(f"'{name}': {_HIVE_TYPES[table.layout]}" for name in delta.physical_columns(table))
+        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        hive = f", hive_partitioning = true, hive_types = {{{types}}}" if types else ""
+        name = next(self._names)
+        self.connection.raw_sql(
+            f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name = true{hive})"
+        )
+        return self.connection.table(name)
+
+    def _remote(self, delta_table: DeltaTable) -> ibis.Table:
+        name = next(self._names)
+        self.connection.con.register(name, delta_table.to_pyarrow_dataset())
+        return self.connection.table(name)
+
+    def _empty(self, table: Table) -> ibis.Table:
+        name = next(self._names)
+        self.connection.con.register(name, pa.Table.from_batches([], schema=table.schema))
+        return self.connection.table(name)
+
+
+_HIVE_TYPES = {Layout.MONTH: "VARCHAR", Layout.DAY: "DATE", Layout.WHOLE: ""}
+
+
+def inside(column: ibis.Value, windows: Sequence[Window]) -> ibis.Value:
+    """True where a date lies in one of the windows."""
+    return ibis.or_(*(column.between(ibis.literal(w.first), ibis.literal(w.last)) for w in windows))
+
+
+def _folders(table: Table, windows: Sequence[Window] | None) -> list[tuple[str, str, list[str]]] | None:
+    """Partition filter for delta-rs, so that only the files of the windows are listed."""
+    if not windows or table.layout is Layout.WHOLE:
+        return None
+    if table.layout is Layout.MONTH:
+        return [(MONTH_COLUMN, "in", sorted({month for w in windows for month in w.months()}))]
+    return [(str(table.partition_column), "in", sorted({str(day) for w in windows for day in w.days()}))]

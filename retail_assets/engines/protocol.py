@@ -1,0 +1,39 @@
+"""What every engine does: scan a Delta table as an Ibis table, and overwrite what a contract allows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+
+from retail_assets.tables.contract import Table
+from retail_assets.windows import Window
+
+Frame = ibis.Table | pd.DataFrame | pa.Table | pa.RecordBatchReader
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What one commit did."""
+
+    rows: int
+    bytes: int
+    version: int
+
+
+class Engine(Protocol):
+    """Reads and writes the lake's tables."""
+
+    def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
+        """The table's rows in the windows of its partition column, lazily; all rows for None."""
+        ...
+
+    def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
+        """Replace exactly the rows of the window."""
+        ...
+
+    def overwrite(self, table: Table, frame: Frame) -> WriteResult:
+        """Replace a table that has no partitions."""
+        ...

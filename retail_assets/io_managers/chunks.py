@@ -1,0 +1,76 @@
+"""What a partitioned asset returns: its windows, and how to compute one of them.
+
+The IO manager computes, validates, writes and commits window after window, so memory is bounded, a crash
+keeps the finished windows, and a rerun converges.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.feather
+
+from retail_assets.engines.delta import as_arrow
+from retail_assets.engines.protocol import Frame
+from retail_assets.windows import Window, runs_of
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Windows of a partitioned table and the function that gives the rows of one."""
+
+    windows: Sequence[Window]
+    compute: Callable[[Window], Frame]
+
+    def __iter__(self) -> Iterator[tuple[Window, Frame]]:
+        return ((window, self.compute(window)) for window in self.windows)
+
+
+def asked_windows(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[Window]:
+    """The partition keys of the run as runs of days; keys of weeks are their Mondays."""
+    keys = context.partition_key_range
+    first, last = date.fromisoformat(keys.start), date.fromisoformat(keys.end)
+    return runs_of([first, last]) if first == last else [Window(first, last)]
+
+
+def by_month(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame]) -> Chunks:
+    """The run's days, a month at a time."""
+    return Chunks([part for window in asked_windows(context) for part in window.by_month()], compute)
+
+
+def by_day(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame]) -> Chunks:
+    """The run's days, one at a time."""
+    return Chunks([part for window in asked_windows(context) for part in window.by_day()], compute)
+
+
+@dataclass
+class Siblings:
+    """Several tables from one computation, without holding all windows of all tables in memory.
+
+    The first table that is written computes; the frames of the others wait as files until it is their turn.
+
+    Args:
+        compute: gives a frame per table name for one window.
+    """
+
+    compute: Callable[[Window], dict[str, Frame]]
+    _folder: tempfile.TemporaryDirectory = field(default_factory=lambda: tempfile.TemporaryDirectory(prefix="retail-"))
+
+    def chunks(self, windows: Sequence[Window], name: str) -> Chunks:
+        return Chunks(windows, lambda window: self._frame(window, name))
+
+    def _frame(self, window: Window, name: str) -> Frame:
+        waiting = self._file(window, name)
+        if not waiting.exists():
+            for sibling, frame in self.compute(window).items():
+                pyarrow.feather.write_feather(as_arrow(frame), str(self._file(window, sibling)))
+        table: pa.Table = pyarrow.feather.read_table(str(waiting), memory_map=False)
+        waiting.unlink()
+        return table
+
+    def _file(self, window: Window, name: str) -> Path:
+        return Path(self._folder.name) / f"{window.first}-{name}.arrow"

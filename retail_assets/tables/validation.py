@@ -1,0 +1,68 @@
+"""A frame against its contract, before any byte is written: columns, types without loss, nulls."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retail_assets.tables.contract import Column, ContractViolation, Table
+
+
+def conform(table: Table, frame: pa.Table) -> pa.Table:
+    """The frame with the contract's columns, order and types.
+
+    Casts only where nothing is lost; 64-bit floats may become 32-bit ones where the contract says so.
+
+    Raises:
+        ContractViolation: a missing or extra column, a value that does not fit, a null where none may be.
+    """
+    _same_columns(table, frame)
+    columns = [_conformed(table, column, frame.column(column.name)) for column in table.columns]
+    return pa.Table.from_arrays(columns, schema=table.schema)
+
+
+def _same_columns(table: Table, frame: pa.Table) -> None:
+    missing = [name for name in table.column_names if name not in frame.column_names]
+    extra = [name for name in frame.column_names if name not in table.column_names]
+    if missing or extra or len(set(frame.column_names)) != frame.num_columns:
+        raise ContractViolation(f"{table.path}: missing columns {missing}, unexpected columns {extra}.")
+
+
+def _conformed(table: Table, column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    values = _cast(table, column, values)
+    if values.null_count and not column.nullable:
+        raise ContractViolation(f"{table.path}.{column.name}: {values.null_count} of {len(values)} values are missing.")
+    return values
+
+
+def _cast(table: Table, column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if values.type == column.type:
+        return values
+    if not _may_become(values.type, column.type):
+        raise ContractViolation(f"{table.path}.{column.name}: is {values.type}, the contract says {column.type}.")
+    try:
+        return values.cast(column.type, safe=True)
+    except pa.ArrowInvalid as error:
+        detail = str(error).splitlines()[0]
+        raise ContractViolation(
+            f"{table.path}.{column.name}: {values.type} does not fit {column.type} without loss ({detail})."
+        ) from None
+
+
+def _may_become(given: pa.DataType, wanted: pa.DataType) -> bool:
+    """Text never becomes a number here, nor a number text: that is parsing, which the source reader does."""
+    if pa.types.is_null(given):
+        return True
+    if pa.types.is_string(wanted):
+        return pa.types.is_large_string(given) or pa.types.is_dictionary(given) or pa.types.is_string_view(given)
+    if pa.types.is_date(wanted):
+        return pa.types.is_date(given) or pa.types.is_timestamp(given)
+    if pa.types.is_timestamp(wanted):
+        return pa.types.is_timestamp(given) and given.tz is not None
+    if pa.types.is_boolean(wanted):
+        return pa.types.is_boolean(given)
+    return _is_number(given)
+
+
+def _is_number(given: pa.DataType) -> bool:
+    return pa.types.is_integer(given) or pa.types.is_floating(given) or pa.types.is_decimal(given)
