@@ -1,0 +1,138 @@
+"""The operational database as bronze sees it: canonical entities, read-only, in exact Arrow types.
+
+A plain object, injected as a resource parameter, because a configurable resource would show its URL (and
+the password in it) in the UI. What a mapping is belongs to `retail_assets.sources`.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from retail_assets.failures import PermanentFailure
+from retail_assets.sources.backends import backend_for
+from retail_assets.sources.database_errors import place
+from retail_assets.sources.mapping import Mapping
+from retail_assets.sources.reading import EntityReader, Window, reading_schema
+from retail_assets.sources.source_check import EntityCheck, check_entity, newest_date, oldest_date, unmapped
+from retail_assets.tables import bronze, entities
+from retail_assets.tables.entities import Entity
+
+_DAILY_SCHEMAS = {table.name: table.schema for table in bronze.DAILY}
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Source:
+    """Reads the entities of one mapping from one database.
+
+    Args:
+        url: SQLAlchemy URL; it may hold a password and is never shown.
+        mapping: which SELECT gives which entity.
+        clock: the moment of extraction, UTC.
+
+    Raises:
+        PermanentFailure: the URL is not a SQLAlchemy URL.
+    """
+
+    def __init__(self, url: str, mapping: Mapping, *, clock: Callable[[], dt.datetime] = _now) -> None:
+        try:
+            self._url = sa.make_url(url)
+        except (sa.exc.ArgumentError, ValueError):
+            raise PermanentFailure(
+                "RETAIL_SOURCE_URL is not a SQLAlchemy URL; write it like postgresql+psycopg://user:…@host/database."
+            ) from None
+        self.mapping = mapping
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"Source({self.place}, mapping {self.mapping.name})"
+
+    @property
+    def place(self) -> str:
+        """Host and database, or the file; safe to show."""
+        return place(self._url)
+
+    def available(self, entity: Entity) -> bool:
+        """Whether the mapping binds the entity; one that is not bound reads as empty."""
+        return self.mapping.binds(entity)
+
+    def read_days(self, entity: Entity, start: dt.date, end: dt.date) -> pa.RecordBatchReader:
+        """Rows of a daily entity from `start` to `end` inclusive, in bounded memory, in no order.
+
+        The schema is that of the entity's bronze table. The first batch is fetched before this returns, so a wrong
+        URL, query or column raises here.
+
+        Raises:
+            PermanentFailure: connection, query, columns or business dates are wrong.
+            TransientFailure: the database cannot be read now.
+        """
+        schema = _DAILY_SCHEMAS[entity.name]
+        if not self.available(entity):
+            return pa.RecordBatchReader.from_batches(schema, iter(()))
+        batches = self._reader(entity).batches(Window(start, end))
+        stamped = _stamped(batches, schema, extracted_at=self._clock())
+        first = next(stamped)
+        return pa.RecordBatchReader.from_batches(schema, _chained(first, stamped))
+
+    def read_snapshot(self, entity: Entity) -> pa.Table:
+        """All rows of an entity that is not daily: its columns and `unparsed`.
+
+        Raises:
+            PermanentFailure: connection, query or columns are wrong.
+            TransientFailure: the database cannot be read now.
+        """
+        if entity.is_daily:
+            raise ValueError(f"{entity.name} is daily: use read_days")
+        schema = reading_schema(entity)
+        if not self.available(entity):
+            return schema.empty_table()
+        return pa.Table.from_batches(self._reader(entity).batches(None), schema)
+
+    def newest_business_date(self) -> dt.date | None:
+        """Newest day with sales; None for an empty source."""
+        return newest_date(self._reader(entities.SALES))
+
+    def oldest_business_date(self) -> dt.date | None:
+        """Oldest day with sales; None for an empty source."""
+        return oldest_date(self._reader(entities.SALES))
+
+    def check(self) -> list[EntityCheck]:
+        """One finding an entity, in the order of the contracts.
+
+        Raises:
+            TransientFailure: the database cannot be read now.
+        """
+        return [
+            check_entity(self._reader(entity)) if self.available(entity) else unmapped(entity)
+            for entity in entities.SOURCE_ENTITIES
+        ]
+
+    def source_tables(self, entity: Entity) -> list[str]:
+        """Tables of the operational database an entity is read from; empty when it is not bound."""
+        return self.mapping.entities[entity.name].source_tables if self.available(entity) else []
+
+    def _reader(self, entity: Entity) -> EntityReader:
+        return EntityReader(
+            backend=backend_for(self._url),
+            url=self._url,
+            mapping_name=self.mapping.name,
+            entity=entity,
+            binding=self.mapping.entities[entity.name],
+        )
+
+
+def _stamped(
+    batches: Iterator[pa.RecordBatch], schema: pa.Schema, *, extracted_at: dt.datetime
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        stamp = pa.repeat(pa.scalar(extracted_at, schema.field("extracted_at").type), batch.num_rows)
+        yield pa.RecordBatch.from_arrays([*batch.columns, stamp], schema=schema)
+
+
+def _chained(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    yield first
+    yield from rest

@@ -1,0 +1,277 @@
+"""Exact conversion of a source's values to the types of the contracts.
+
+Whole columns are cast by Arrow; only a column whose cast fails goes value by value. What does not convert
+without loss becomes null and keeps its original text, so that no row is lost before silver judges it.
+"""
+
+import datetime as dt
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?$"
+_INTEGER = r"^[+-]?[0-9]+$"
+_DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00(:00(\.0+)?)?)?$"
+_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
+_MIXABLE = ({int, float}, {int, Decimal})
+
+Values = pa.Array | Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A column in its target type; `unparsed` holds the original text by row position."""
+
+    array: pa.Array
+    unparsed: dict[int, str]
+
+
+def convert(values: Values, target: pa.DataType) -> Converted:
+    """Convert one column; rows keep their order and number.
+
+    Raises:
+        TypeError: no contract of a source entity has the type `target`.
+    """
+    kind = _kind(target)
+    array = values if isinstance(values, pa.Array) else _inferred(values)
+    if array is not None:
+        if pa.types.is_null(array.type):
+            return Converted(pa.nulls(len(array), target), {})
+        cast = _quick(array, target, cast=kind.cast)
+        if cast is not None:
+            return Converted(cast, {})
+    plain = values.to_pylist() if isinstance(values, pa.Array) else values
+    return _by_value(plain, target, parse=kind.parse)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Two ways to one target: `cast` gives None for what only `parse` can do, `parse` raises ValueError."""
+
+    cast: Callable[[pa.Array, Any], pa.Array | None]
+    parse: Callable[[Any, Any], Any]
+
+
+def _inferred(values: Sequence[Any]) -> pa.Array | None:
+    """An Arrow array when all values are of one kind; a mixture would be bent by inference."""
+    kinds = set(map(type, values)) - {type(None)}
+    if len(kinds) > 1 and kinds not in _MIXABLE:
+        return None
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        return None
+
+
+def _quick(array: pa.Array, target: pa.DataType, *, cast: Callable[..., pa.Array | None]) -> pa.Array | None:
+    try:
+        return cast(array, target)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def _by_value(values: Sequence[Any], target: pa.DataType, *, parse: Callable[[Any, Any], Any]) -> Converted:
+    parsed: list[Any] = []
+    unparsed: dict[int, str] = {}
+    for position, value in enumerate(values):
+        try:
+            parsed.append(None if value is None else parse(value, target))
+        except (ValueError, OverflowError, InvalidOperation):
+            parsed.append(None)
+            unparsed[position] = _original(value)
+    return Converted(pa.array(parsed, target), unparsed)
+
+
+def _original(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"
+    return value.isoformat() if isinstance(value, dt.date | dt.time) else str(value)
+
+
+def _is_text(array: pa.Array) -> bool:
+    return pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
+
+
+def _all_match(array: pa.Array, pattern: str) -> bool:
+    return pc.all(pc.match_substring_regex(array, pattern)).as_py() is not False
+
+
+def _all_finite(array: pa.Array) -> bool:
+    return pc.all(pc.is_finite(array)).as_py() is not False
+
+
+def _cast_text(array: pa.Array, target: pa.DataType) -> pa.Array | None:
+    source = array.type
+    is_whole = pa.types.is_decimal(source) and source.scale == 0
+    if _is_text(array) or pa.types.is_integer(source) or pa.types.is_date(source) or is_whole:
+        return array.cast(target)
+    return None
+
+
+def _parse_text(value: Any, target: pa.DataType) -> str:
+    if isinstance(value, bytes):
+        raise ValueError("binary")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+        return str(int(value))
+    return _original(value)
+
+
+def _cast_date(array: pa.Array, target: pa.DataType) -> pa.Array | None:
+    if pa.types.is_date(array.type):
+        return array.cast(target)
+    if _is_text(array) and _all_match(array, _DAY):
+        return pc.utf8_slice_codeunits(array, 0, 10).cast(target)
+    if pa.types.is_timestamp(array.type) and array.type.tz is None:
+        days = array.cast(target, safe=False)
+        return days if pc.all(pc.equal(days.cast(array.type), array)).as_py() is not False else None
+    return None
+
+
+def _parse_date(value: Any, target: pa.DataType) -> dt.date:
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is not None or value.time() != dt.time():
+            raise ValueError("has a time of day")
+        return value.date()
+    if isinstance(value, dt.date):
+        return value
+    if isinstance(value, str) and re.fullmatch(_DAY, value):
+        return dt.date.fromisoformat(value[:10])
+    raise ValueError("is not a date")
+
+
+def _cast_timestamp(array: pa.Array, target: Any) -> pa.Array | None:
+    naive = pa.timestamp(target.unit)
+    if pa.types.is_timestamp(array.type):
+        if array.type.tz is not None:
+            return array.cast(target, safe=False)
+        return pc.assume_timezone(array.cast(naive, safe=False), "UTC")
+    if pa.types.is_date(array.type):
+        return pc.assume_timezone(array.cast(naive), "UTC")
+    if not _is_text(array) or not _all_match(array, _MOMENT):
+        return None
+    is_zoned = _all_match(array, r"(Z|[T ].*[+-][0-9:]+)$")
+    return array.cast(target) if is_zoned else pc.assume_timezone(array.cast(naive), "UTC")
+
+
+def _parse_timestamp(value: Any, target: pa.DataType) -> dt.datetime:
+    if isinstance(value, str) and re.fullmatch(_MOMENT, value):
+        value = dt.datetime.fromisoformat(value)
+    elif isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        value = dt.datetime.combine(value, dt.time())
+    if not isinstance(value, dt.datetime):
+        raise ValueError("is not a moment")
+    return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+def _cast_decimal(array: pa.Array, target: Any) -> pa.Array | None:
+    source = array.type
+    if pa.types.is_decimal(source) or (_is_text(array) and _all_match(array, _NUMBER)):
+        return array.cast(target)
+    if pa.types.is_integer(source):
+        return array.cast(pa.decimal128(20 + target.scale, target.scale)).cast(target)
+    return _rounded(array.cast(pa.float64()), target) if pa.types.is_floating(source) else None
+
+
+def _rounded(array: pa.Array, target: Any) -> pa.Array | None:
+    """Half-even at the target's scale; doubles next to a tie are judged by their shortest decimal form."""
+    if not _all_finite(array):
+        return None
+    scaled = pc.multiply(array, float(10**target.scale))
+    from_tie = pc.abs(pc.subtract(pc.subtract(scaled, pc.floor(scaled)), 0.5))
+    # The product's own error stays below 2**-12 for magnitudes below 2**40.
+    is_doubtful = pc.or_(pc.greater(pc.abs(scaled), 2.0**40), pc.less(from_tie, 2.0**-10))
+    is_doubtful = pc.fill_null(is_doubtful, False)
+    if not pc.any(is_doubtful).as_py():
+        return array.cast(target)
+    judged = _by_value(array.filter(is_doubtful).to_pylist(), target, parse=_parse_decimal)
+    if judged.unparsed:
+        return None
+    return pc.replace_with_mask(array.cast(target, safe=False), is_doubtful, judged.array)
+
+
+def _parse_decimal(value: Any, target: Any) -> Decimal:
+    step = Decimal(1).scaleb(-target.scale)
+    with localcontext() as context:
+        context.prec = 60
+        if isinstance(value, float):
+            return _fitting(Decimal(repr(value)).quantize(step, rounding=ROUND_HALF_EVEN), target)
+        number = _number(value)
+        rescaled = number.quantize(step)
+        if rescaled != number:
+            raise ValueError("has more decimal places than its column")
+        return _fitting(rescaled, target)
+
+
+def _fitting(number: Decimal, target: Any) -> Decimal:
+    if not number.is_finite() or abs(number) >= Decimal(10) ** (target.precision - target.scale):
+        raise ValueError("does not fit its column")
+    return number
+
+
+def _number(value: Any) -> Decimal:
+    if isinstance(value, str) and re.fullmatch(_NUMBER, value):
+        return Decimal(value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return Decimal(value)
+    raise ValueError("is not a number")
+
+
+def _cast_float(array: pa.Array, target: pa.DataType) -> pa.Array | None:
+    if _is_text(array) and not _all_match(array, _NUMBER):
+        return None
+    if not (_is_text(array) or _is_numeric(array.type)):
+        return None
+    cast = array.cast(target)
+    return cast if _all_finite(cast) else None
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def _parse_float(value: Any, target: pa.DataType) -> float:
+    number = value if isinstance(value, float) else float(_number(value))
+    is_changed = isinstance(value, int) and int(number) != value
+    if not math.isfinite(number) or is_changed:
+        raise ValueError("is not a finite number of this precision")
+    return number
+
+
+def _cast_integer(array: pa.Array, target: pa.DataType) -> pa.Array | None:
+    if _is_text(array):
+        return array.cast(target) if _all_match(array, _INTEGER) else None
+    return array.cast(target) if _is_numeric(array.type) else None
+
+
+def _parse_integer(value: Any, target: Any) -> int:
+    number = value if isinstance(value, float) else _number(value)
+    if not math.isfinite(number) or number != int(number):
+        raise ValueError("is not a whole number")
+    if not -(2 ** (target.bit_width - 1)) <= number < 2 ** (target.bit_width - 1):
+        raise ValueError("is too large")
+    return int(number)
+
+
+_KINDS: tuple[tuple[Callable[[pa.DataType], bool], _Kind], ...] = (
+    (pa.types.is_string, _Kind(_cast_text, _parse_text)),
+    (pa.types.is_date, _Kind(_cast_date, _parse_date)),
+    (pa.types.is_timestamp, _Kind(_cast_timestamp, _parse_timestamp)),
+    (pa.types.is_decimal, _Kind(_cast_decimal, _parse_decimal)),
+    (pa.types.is_floating, _Kind(_cast_float, _parse_float)),
+    (pa.types.is_integer, _Kind(_cast_integer, _parse_integer)),
+)
+
+
+def _kind(target: pa.DataType) -> _Kind:
+    for is_kind, kind in _KINDS:
+        if is_kind(target):
+            return kind
+    raise TypeError(f"a source column has no type {target}")

@@ -1,0 +1,99 @@
+"""What a driver's error means to the user: mend something, or try again; always one sentence without secrets."""
+
+import re
+import sqlite3
+
+import arrow_odbc
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
+
+from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
+
+DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, arrow_odbc.Error, ModuleNotFoundError)
+
+_TRANSIENT_CLASSES = ("08", "40", "53", "55", "57", "HYT")
+# https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues, and 1205 deadlock victim
+_AZURE_TRANSIENT = frozenset("40197 40501 40613 49918 49919 49920 10928 10929 1205".split())
+_NEVER_PASSING = ("authentication failed", "does not exist", "login failed", "access denied", "not permitted")
+
+
+def place(url: URL) -> str:
+    """Printable address of a database: host and name, or the file; never the user or the password."""
+    if url.host:
+        port = f":{url.port}" if url.port else ""
+        return f"{url.host}{port}/{url.database or ''}"
+    return url.database or url.get_backend_name()
+
+
+def failure(error: Exception, url: URL, *, reading: str) -> RetailError:
+    """The failure to raise for a driver's error met while `reading` (mapping and entity)."""
+    if isinstance(error, ModuleNotFoundError):
+        return PermanentFailure(
+            f"RETAIL_SOURCE_URL needs the Python package {error.name}, which is not installed; install it."
+        )
+    if isinstance(error, NoSuchModuleError):
+        return PermanentFailure(f"RETAIL_SOURCE_URL names {url.drivername}, for which no SQLAlchemy dialect is "
+                                "installed; install it or use mssql+pyodbc, postgresql+psycopg or sqlite.")
+    message = _without_secrets(_short(error), url)
+    if "too large to be written into the allocated buffer" in message:
+        return PermanentFailure(f"{reading}: a text is longer than 4096 bytes; shorten it in the query with CAST.")
+    if _may_pass(error):
+        return TransientFailure(
+            f"The operational database {place(url)} cannot be read now: {message}; try again, and if it stays "
+            "check RETAIL_SOURCE_URL and the network."
+        )
+    if _is_connecting(error):
+        return PermanentFailure(
+            f"The operational database {place(url)} refuses the connection: {message}; correct RETAIL_SOURCE_URL."
+        )
+    return PermanentFailure(
+        f"{reading}: the database {place(url)} refuses the query: {message}; correct the query in the mapping."
+    )
+
+
+def _text(error: Exception) -> str:
+    return str(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
+
+
+def _short(error: Exception) -> str:
+    """The database's own words: first line, without SQL, state numbers and closing punctuation."""
+    text = _text(error)
+    if "Message: " in text:
+        text = text.split("Message: ", 1)[1]
+    line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
+    return re.sub(r"^(connection failed: |ERROR:\s*|FATAL:\s*)+", "", line.strip()).rstrip(" ;.")
+
+
+def _without_secrets(message: str, url: URL) -> str:
+    for secret in (url.password, url.query.get("odbc_connect")):
+        if isinstance(secret, str) and secret:
+            message = message.replace(secret, "***")
+    return message
+
+
+def _state(error: Exception) -> str | None:
+    found = re.search(r"State: (\w{5})", _text(error))
+    if found:
+        return found.group(1)
+    return getattr(getattr(error, "orig", None), "sqlstate", None)
+
+
+def _may_pass(error: Exception) -> bool:
+    text = _text(error).lower()
+    if any(words in text for words in _NEVER_PASSING):
+        return False
+    native = re.search(r"native error: (\d+)", text)
+    if native and native.group(1) in _AZURE_TRANSIENT:
+        return True
+    state = _state(error)
+    if state:
+        return state.startswith(_TRANSIENT_CLASSES)
+    if isinstance(error, sqlite3.Error):
+        return "locked" in text or "busy" in text
+    return isinstance(error, OperationalError | InterfaceError)
+
+
+def _is_connecting(error: Exception) -> bool:
+    if isinstance(error, arrow_odbc.Error):
+        return "SQLDriverConnect" in str(error)
+    return isinstance(error, OperationalError) and getattr(error, "statement", None) is None

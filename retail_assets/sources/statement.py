@@ -1,0 +1,71 @@
+"""One SELECT of a mapping: its `:name` parameters, and the proof that it only reads.
+
+Knows just enough SQL to tell quoted text and comments from the statement itself; it does not parse SQL.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_PART = re.compile(
+    r"""(?P<comment>--[^\n]*|/\*.*?\*/)
+      | (?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\])
+      | (?P<cast>::)
+      | (?P<parameter>(?<![\w:]):[A-Za-z_]\w*)
+      | (?P<semicolon>;)
+      | (?P<word>[A-Za-z_]\w*)
+      | (?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_WRITING = frozenset(
+    "INSERT UPDATE DELETE MERGE INTO DROP ALTER CREATE TRUNCATE EXEC EXECUTE CALL GRANT REVOKE ATTACH PRAGMA".split()
+)
+
+
+@dataclass(frozen=True)
+class _Part:
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A single reading statement; build it with `select_statement`."""
+
+    parts: tuple[_Part, ...]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Parameter names in the order they occur, repeats included."""
+        return tuple(part.text[1:] for part in self.parts if part.kind == "parameter")
+
+    def rendered(self, placeholder: Callable[[str], str]) -> str:
+        """The statement with each parameter replaced by what `placeholder` gives for its name."""
+        return "".join(placeholder(p.text[1:]) if p.kind == "parameter" else p.text for p in self.parts)
+
+    @property
+    def sqlalchemy_text(self) -> str:
+        """The statement for `sqlalchemy.text`, which would take a colon inside a quoted text for a parameter."""
+        return "".join(p.text.replace(":", "\\:") if p.kind == "quoted" else p.text for p in self.parts)
+
+
+def select_statement(sql: str) -> Statement:
+    """The one reading statement in `sql`, without comments and closing semicolon.
+
+    Raises:
+        ValueError: not exactly one statement, or one that does more than read; the message completes
+            the sentence "the query …".
+    """
+    parts = [_Part(str(match.lastgroup), match.group()) for match in _PART.finditer(sql)]
+    parts = [_Part("other", " ") if part.kind == "comment" else part for part in parts]
+    while parts and (parts[-1].kind == "semicolon" or parts[-1].text.isspace()):
+        parts.pop()
+    if any(part.kind == "semicolon" for part in parts):
+        raise ValueError("has more than one statement; give exactly one SELECT")
+    words = [part.text.upper() for part in parts if part.kind == "word"]
+    if not words or words[0] not in ("SELECT", "WITH"):
+        raise ValueError(f"starts with {words[0] if words else 'nothing'}; give exactly one SELECT")
+    writing = next((word for word in words if word in _WRITING), None)
+    if writing:
+        raise ValueError(f"contains {writing}; it may only read, so give exactly one SELECT")
+    return Statement(tuple(parts))
