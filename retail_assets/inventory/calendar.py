@@ -1,0 +1,170 @@
+"""When an order can leave and arrive, and how many days of demand it must therefore cover.
+
+Dates in, dates and horizons out, many rows at once. The start-up check that the forecast reaches far enough lives
+here too; how late suppliers are belongs to delays.py.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from retail_assets.failures import PermanentFailure
+
+Days = NDArray[np.int64]
+Dates = NDArray[np.datetime64]
+Weekdays = NDArray[np.bool_]
+
+REPORTED_HORIZONS = (7, 14, 28)
+"""Horizons that pages and accuracy use whatever the suppliers' calendars are."""
+
+
+@dataclass(frozen=True)
+class Opportunities:
+    """The next chance to order of each row and the one after it; arrays (n,), dates as datetime64[D].
+
+    `protection_days` is next delivery - 1 - as_of: what is ordered now must last until the day before that delivery.
+    """
+
+    order_date: Dates
+    expected_delivery_date: Dates
+    next_order_date: Dates
+    next_delivery_date: Dates
+    review_period_days: Days
+    protection_days: Days
+    before_delivery_days: Days
+
+
+def order_opportunities(
+    as_of: date, weekdays: Weekdays, *, lead_time_days: ArrayLike, receipt_delay_days: int = 0
+) -> Opportunities:
+    """The next two chances to order of each row.
+
+    Args:
+        as_of: closed day; an order leaves on the next day at the earliest.
+        weekdays: (n, 7) Monday first, whether the supplier takes orders; a row without any takes them every day.
+        lead_time_days: (n,) or one, promised days from order to delivery.
+        receipt_delay_days: days from delivery to sale: 0 when goods arrive before opening, 1 when after trading.
+    """
+    lead = np.broadcast_to(np.asarray(lead_time_days, dtype=np.int64), (len(weekdays),)) + receipt_delay_days
+    today = np.datetime64(as_of, "D")
+    first = 1 + _wait(weekdays, np.full(len(weekdays), as_of.weekday() + 1))
+    second = first + 1 + _wait(weekdays, as_of.weekday() + first + 1)
+    return Opportunities(
+        order_date=today + first,
+        expected_delivery_date=today + first + lead,
+        next_order_date=today + second,
+        next_delivery_date=today + second + lead,
+        review_period_days=second - first,
+        protection_days=second + lead - 1,
+        before_delivery_days=first + lead - 1,
+    )
+
+
+def order_weekdays(order_days: pd.DataFrame, supplier_ids: ArrayLike) -> Weekdays:
+    """(n, 7) Monday first, whether the supplier of each row takes orders; suppliers without rows do every day.
+
+    Args:
+        order_days: supplier_id, order_weekday (ISO, 1 Monday … 7 Sunday).
+        supplier_ids: (n,).
+
+    Raises:
+        PermanentFailure: a weekday is not 1 … 7.
+    """
+    wrong = order_days[~order_days["order_weekday"].isin(range(1, 8))]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise PermanentFailure(
+            f"Supplier {row['supplier_id']} has order weekday {row['order_weekday']}: "
+            "supplier_calendar needs 1 (Monday) to 7 (Sunday)."
+        )
+    suppliers, position = np.unique(np.asarray(supplier_ids, dtype=str), return_inverse=True)
+    known = pd.Index(suppliers).get_indexer(order_days["supplier_id"].astype(str))
+    taken = np.zeros((len(suppliers), 7), dtype=bool)
+    taken[known[known >= 0], order_days["order_weekday"].to_numpy(dtype=np.int64)[known >= 0] - 1] = True
+    taken[~taken.any(axis=1)] = True
+    return taken[position]
+
+
+def horizons_in_use(
+    sourcing: pd.DataFrame,
+    delays: pd.DataFrame,
+    *,
+    horizon_days: int,
+    order_days: pd.DataFrame,
+    service_measure: Literal["cycle", "fill"] = "cycle",
+    receipt_delay_days: int = 0,
+) -> list[int]:
+    """Horizons the cumulative forecast must keep, ascending: what any plan on any weekday can ask for, and 7, 14, 28.
+
+    A fill rate also needs demand up to the first delivery, a shelf life demand up to the day the order expires; of
+    the latter only what the forecast reaches.
+
+    Args:
+        sourcing: supplier_id, lead_time_days, and shelf_life_days when there is one; unknown lead times are left out.
+        delays: supplier_id, delay_days, probability.
+        horizon_days: days forecast ahead.
+        order_days: supplier_id, order_weekday.
+        service_measure: what the plan targets.
+        receipt_delay_days: as in `order_opportunities`.
+
+    Raises:
+        PermanentFailure: a supplier's longest protection and delay exceed the forecast; it is named.
+    """
+    wanted = {horizon for horizon in REPORTED_HORIZONS if horizon <= horizon_days}
+    for weekday in range(7):
+        # any week does: only the weekday of the closed day matters
+        closed = date(2024, 1, 1) + timedelta(days=weekday)
+        rows = _windows(closed, sourcing, order_days, receipt_delay_days=receipt_delay_days)
+        late = rows.merge(delays, on="supplier_id", how="left").fillna({"delay_days": 0})
+        _refuse_short_forecast(late, horizon_days)
+        wanted |= set(late["protection_days"] + late["delay_days"].astype(int))
+        if service_measure == "fill":
+            wanted |= set(late["before_delivery_days"] + late["delay_days"].astype(int))
+        wanted |= {days for days in rows["shelf_days"].dropna().astype(int) if days <= horizon_days}
+    return sorted(int(days) for days in wanted if days > 0)
+
+
+def _windows(
+    closed: date, sourcing: pd.DataFrame, order_days: pd.DataFrame, *, receipt_delay_days: int
+) -> pd.DataFrame:
+    """Distinct supplier, protection, days before delivery and days until an order expires."""
+    columns = ["supplier_id", "lead_time_days", "shelf_life_days"]
+    terms = sourcing.reindex(columns=columns).dropna(subset=columns[:2]).drop_duplicates()
+    chance = order_opportunities(
+        closed,
+        order_weekdays(order_days, terms["supplier_id"].to_numpy()),
+        lead_time_days=terms["lead_time_days"].to_numpy(dtype=np.int64),
+        receipt_delay_days=receipt_delay_days,
+    )
+    shelf = terms["shelf_life_days"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return pd.DataFrame(
+        {
+            "supplier_id": terms["supplier_id"].to_numpy(),
+            "protection_days": chance.protection_days,
+            "before_delivery_days": chance.before_delivery_days,
+            "shelf_days": chance.before_delivery_days + shelf,
+        }
+    )
+
+
+def _refuse_short_forecast(late: pd.DataFrame, horizon_days: int) -> None:
+    reach = late["protection_days"] + late["delay_days"]
+    if not (reach > horizon_days).any():
+        return
+    worst = late.loc[reach.idxmax()]
+    raise PermanentFailure(
+        f"The forecast of {horizon_days} days is too short for supplier {worst['supplier_id']}: an order must cover "
+        f"{int(worst['protection_days'])} days and deliveries were up to {int(worst['delay_days'])} days late; "
+        f"set RETAIL_HORIZON_DAYS to at least {int(reach.max())}."
+    )
+
+
+def _wait(weekdays: Weekdays, start: Days) -> Days:
+    """Days from weekday `start` (0 Monday, counted on past 6) to the first order weekday at or after it."""
+    open_days = weekdays | ~weekdays.any(axis=1, keepdims=True)
+    ahead = (start[:, None] + np.arange(7)) % 7
+    return np.take_along_axis(open_days, ahead, axis=1).argmax(axis=1).astype(np.int64)
