@@ -1,0 +1,68 @@
+"""What a database must offer to be a warehouse, and the words and queries all of them share.
+
+Every backend builds its tables from the contract under the schema `retail`.
+"""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from datetime import date
+from typing import Protocol
+
+from retail_assets.failures import PermanentFailure
+from retail_assets.resources.warehouses.rows import CheckedRows
+from retail_assets.tables.contract import Table
+
+SCHEMA = "retail"
+Window = tuple[date, date] | None
+"""First and last date, both included; None is the whole table."""
+
+COLUMNS_QUERY = "SELECT COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}"
+
+
+class Transaction(Protocol):
+    """One open transaction: committed when its `with` block ends, rolled back when that raises."""
+
+    def delete(self, table: Table, window: Window) -> int: ...
+
+    def insert(self, table: Table, rows: CheckedRows) -> None: ...
+
+    def count(self, table: Table, window: Window) -> int: ...
+
+
+class Backend(Protocol):
+    """One database. `place` names it to people, without a password."""
+
+    @property
+    def place(self) -> str: ...
+
+    def prepare(self, table: Table) -> None:
+        """Create what is missing, in a transaction of its own; refuse a table with other columns."""
+        ...
+
+    def staged(self, table: Table, rows: CheckedRows) -> AbstractContextManager[None]:
+        """Bring the rows near, before any is deleted; what was brought is removed at the end of the block."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Transaction]: ...
+
+    def row_count(self, table: Table, window: Window) -> int: ...
+
+
+def described_window(window: Window) -> str:
+    return "all dates" if window is None else f"{window[0]} to {window[1]}"
+
+
+def check_columns(table: Table, held: Iterable[str]) -> None:
+    """Refuse a table that was created from another contract.
+
+    Raises:
+        PermanentFailure: naming the columns that are missing or unknown.
+    """
+    names = set(held)
+    missing = sorted(set(table.column_names) - names)
+    unknown = sorted(names - set(table.column_names))
+    if missing or unknown:
+        raise PermanentFailure(
+            f"Warehouse table {SCHEMA}.{table.name} lacks the columns {missing} and has the unknown columns {unknown}; "
+            "drop it and load its dates again."
+        )

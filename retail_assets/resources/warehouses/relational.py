@@ -1,0 +1,196 @@
+"""What the warehouses reached through SQLAlchemy share: DDL from contracts, transactions, errors as sentences.
+
+How one database takes many rows at once belongs in its own module.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.dialects import mssql
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.types import TypeEngine
+
+from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
+from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, Window, check_columns
+from retail_assets.resources.warehouses.rows import CheckedRows
+from retail_assets.tables.contract import Column, Table
+
+KEY_LENGTH = 128
+TEXT_LENGTH = 256
+LONG_LENGTH = 4000
+LONG_TEXTS = frozenset({"reason", "exception", "assumptions", "event_names"})
+"""Columns of sentences. A SQL Server index key holds 1,700 bytes and a Synapse columnstore takes no varchar(max)."""
+
+_TYPES: dict[pa.DataType, TypeEngine] = {
+    pa.date32(): sa.DATE(),  # sa.Date becomes DATETIME where the server's version is not known
+    pa.timestamp("us", tz="UTC"): sa.DateTime(timezone=True).with_variant(mssql.DATETIME2(6), "mssql"),
+    pa.float64(): sa.Double(),
+    pa.float32(): sa.REAL(),
+    pa.int64(): sa.BigInteger(),
+    pa.int32(): sa.Integer(),
+    pa.bool_(): sa.Boolean(),
+}
+_PERMANENT_MARKS = (
+    "authentication failed",
+    "login failed",
+    "does not exist",
+    "28000",
+    "im002",
+    "can't open lib",
+    "file not found",
+)
+
+
+class RelationalTransaction:
+    """Delete, insert and count on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def delete(self, table: Table, window: Window) -> int:
+        target = sql_table(table)
+        return self._connection.execute(sa.delete(target).where(_inside(target, table, window))).rowcount
+
+    def insert(self, table: Table, rows: CheckedRows) -> None:
+        raise NotImplementedError
+
+    def count(self, table: Table, window: Window) -> int:
+        target = sql_table(table)
+        query = sa.select(sa.func.count()).select_from(target).where(_inside(target, table, window))
+        return int(self._connection.execute(query).scalar_one())
+
+
+class RelationalBackend:
+    """A database behind a SQLAlchemy engine; a subclass says how rows are inserted and tables are created."""
+
+    transaction_class: type[RelationalTransaction]
+
+    def __init__(self, url: URL, *, host: str) -> None:
+        self._url = url
+        self._host = host
+        self._engine: Engine | None = None
+
+    @property
+    def place(self) -> str:
+        database = f"/{self._url.database}" if self._url.database else ""
+        return f"{self._url.get_backend_name()} warehouse at {self._host}{database}"
+
+    def prepare(self, table: Table) -> None:
+        with self._translated():
+            try:
+                self._prepare_once(table)
+            except (ProgrammingError, IntegrityError):
+                self._prepare_once(table)  # two first loads at once create the same schema; the second sees it now
+
+    def staged(self, table: Table, rows: CheckedRows) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    @contextmanager
+    def transaction(self) -> Iterator[RelationalTransaction]:
+        with self._translated(), self._connect().begin() as connection:
+            yield self.transaction_class(connection)
+
+    def row_count(self, table: Table, window: Window) -> int:
+        with self._translated(), self._connect().connect() as connection:
+            if not held_columns(connection, table):
+                return 0
+            return self.transaction_class(connection).count(table, window)
+
+    def create_statements(self, table: Table) -> list[str]:
+        """DDL of an absent table; its primary key starts with the date, so that a delete by date is a range scan."""
+        return [ddl_text(keyed_table(table), self._connect())]
+
+    def _prepare_once(self, table: Table) -> None:
+        with self._ddl_connection() as connection:
+            if not sa.inspect(connection).has_schema(SCHEMA):
+                connection.execute(sa.schema.CreateSchema(SCHEMA))
+            if not held_columns(connection, table):
+                for statement in self.create_statements(table):
+                    connection.exec_driver_sql(statement)
+            check_columns(table, held_columns(connection, table))
+
+    def _ddl_connection(self) -> AbstractContextManager[Connection]:
+        return self._connect().begin()
+
+    def _connect(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._build_engine()
+        return self._engine
+
+    def _build_engine(self) -> Engine:
+        return sa.create_engine(self._url, poolclass=sa.NullPool)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._failure(error) from None
+        except ImportError as error:
+            raise PermanentFailure(f"The {self.place} needs a driver that cannot be loaded: {error}.") from None
+
+    def _failure(self, error: DBAPIError) -> RetailError:
+        lines = str(error.orig).splitlines() or ["no reason given"]
+        reason = lines[0].rstrip(".")
+        if self._url.password:
+            reason = reason.replace(str(self._url.password), "…")
+        if is_passing(error):
+            return TransientFailure(f"The {self.place} cannot be used now: {reason}.")
+        return PermanentFailure(f"The {self.place} refused: {reason}.")
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Whether the same statement may succeed later: no connection, a deadlock, a time-out."""
+    text = str(error.orig).lower()
+    if any(mark in text for mark in _PERMANENT_MARKS):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or ""
+    deadlock = state.startswith("40") or "40001" in text
+    return deadlock or error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+
+
+def sql_table(table: Table) -> sa.Table:
+    """The contract as a SQLAlchemy table, without constraints beyond NOT NULL."""
+    columns = [sa.Column(c.name, _type(table, c), nullable=c.nullable, autoincrement=False) for c in table.columns]
+    return sa.Table(table.name, sa.MetaData(), *columns, schema=SCHEMA)
+
+
+def keyed_table(table: Table) -> sa.Table:
+    """The same with the contract's key as primary key."""
+    target = sql_table(table)
+    target.append_constraint(sa.PrimaryKeyConstraint(*table.key, name=f"pk_{table.name}"))
+    return target
+
+
+def ddl_text(target: sa.Table, engine: Engine) -> str:
+    return str(sa.schema.CreateTable(target).compile(dialect=engine.dialect)).strip()
+
+
+def held_columns(connection: Connection, table: Table) -> list[str]:
+    query = sa.text(COLUMNS_QUERY.format(":schema_name", ":table_name"))
+    rows = connection.execute(query, {"schema_name": SCHEMA, "table_name": table.name})
+    return [row[0] for row in rows]
+
+
+def text_length(table: Table, column: Column) -> int:
+    """Characters a text column holds where the database wants a length."""
+    if column.name in table.key or column.name.endswith("_id"):
+        return KEY_LENGTH
+    return LONG_LENGTH if column.name in LONG_TEXTS else TEXT_LENGTH
+
+
+def _type(table: Table, column: Column) -> TypeEngine:
+    if pa.types.is_decimal(column.type):
+        return sa.Numeric(column.type.precision, column.type.scale)
+    if column.type == pa.string():
+        return sa.Unicode(text_length(table, column)).with_variant(sa.Text(), "postgresql")
+    return _TYPES[column.type]
+
+
+def _inside(target: sa.Table, table: Table, window: Window) -> sa.ColumnElement[bool]:
+    if window is None or table.partition_column is None:
+        return sa.true()
+    return target.c[table.partition_column].between(*window)

@@ -1,0 +1,84 @@
+"""A frame on its way into a warehouse: in the contract's columns and types, inside its window, counted.
+
+Rows flow in pieces, so that the memory of a load does not grow with the table.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from retail_assets.failures import PermanentFailure
+from retail_assets.tables.contract import ContractViolation, Table
+from retail_assets.tables.validation import conform
+
+CHUNK_ROWS = 122_880
+"""Row group of DuckDB; pieces are joined up to it, because every insert costs a fixed time."""
+
+
+class CheckedRows:
+    """The rows of one load, read once.
+
+    `count` grows while they are read; `staged_in` names the table of the database they wait in, if any.
+    """
+
+    def __init__(
+        self, table: Table, frame: pa.Table | pa.RecordBatchReader, *, window: tuple[date, date] | None
+    ) -> None:
+        """
+        Raises:
+            PermanentFailure: columns or types break the contract.
+        """
+        if window is not None and table.partition_column is None:
+            raise ValueError(f"{table.path} is not partitioned: it can only be loaded whole, with window None")
+        self.count = 0
+        self.staged_in: str | None = None
+        self._table = table
+        self._window = window
+        self._frame = frame
+        self._conformed(frame.schema.empty_table())  # a frame without rows must not pass with wrong columns
+
+    def chunks(self) -> Iterator[pa.Table]:
+        """Pieces of at least CHUNK_ROWS rows, the last one excepted.
+
+        Raises:
+            PermanentFailure: a value breaks the contract, or a date lies outside the window.
+        """
+        for chunk in _joined(self._frame):
+            checked = self._conformed(chunk)
+            self._check_window(checked)
+            self.count += checked.num_rows
+            yield checked
+
+    def _conformed(self, chunk: pa.Table) -> pa.Table:
+        try:
+            return conform(self._table, chunk)
+        except ContractViolation as violation:
+            raise PermanentFailure(f"The warehouse cannot take the frame: {violation}") from None
+
+    def _check_window(self, chunk: pa.Table) -> None:
+        column = self._table.partition_column
+        if self._window is None or column is None or chunk.num_rows == 0:
+            return
+        span = pc.call_function("min_max", [chunk[column]])
+        first, last = span["min"].as_py(), span["max"].as_py()
+        if first is not None and (first < self._window[0] or last > self._window[1]):
+            raise PermanentFailure(
+                f"The warehouse cannot take the frame: {self._table.name}.{column} runs from {first} to {last}, "
+                f"outside the window {self._window[0]} to {self._window[1]}."
+            )
+
+
+def _joined(frame: pa.Table | pa.RecordBatchReader) -> Iterator[pa.Table]:
+    batches = frame.to_batches(max_chunksize=CHUNK_ROWS) if isinstance(frame, pa.Table) else frame
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        held.append(batch)
+        rows += batch.num_rows
+        if rows >= CHUNK_ROWS:
+            yield pa.Table.from_batches(held)
+            held, rows = [], 0
+    if rows:
+        yield pa.Table.from_batches(held)
