@@ -1,0 +1,409 @@
+"""Demand behind sales that stock limited: which days are censored, and what would have been sold.
+
+Arrays in, arrays out: one row a series, one column a day, days consecutive. Forecasting and the reading of
+tables do not belong here.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainc, betaln, gammainc, gammaln
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int8]
+
+NAMES = ("none", "partial", "full", "unknown")
+"""Text of each code in gold/demand_daily."""
+TRADING_HOURS = 14.0
+WINDOW_DAYS = 56
+_WEEKDAY_PRIOR_UNITS = 60.0
+_PANEL_PRIOR_UNITS = 30.0
+_LEVEL_PRIOR_DAYS = 0.25
+_MAX_DISPERSION = 4.0
+_POISSON_BELOW = 1e-3
+_SETTLED_DAYS = 7
+_ENOUGH_OBSERVED_DAYS = 14
+_ITERATIONS = 15
+_TOLERANCE = 5e-4
+
+
+class Censoring(IntEnum):
+    """Did stock limit the sales of a day? The value is the position in `NAMES`."""
+
+    NONE = 0
+    PARTIAL = 1
+    FULL = 2
+    UNKNOWN = 3
+
+
+def censoring_of(
+    on_hand_units: Floats,
+    sold_units: Floats,
+    *,
+    previous_on_hand_units: Floats | None = None,
+    stock_out_hours: Floats | None = None,
+    trading_hours: float = TRADING_HOURS,
+) -> tuple[Codes, Floats]:
+    """Censoring code and available share of the day of every cell.
+
+    The rule, first match first (all arrays of one shape, NaN = not known):
+
+    1. no closing stock: `partial` if stock-out hours are known and positive, `none` if known to be 0, else `unknown`;
+    2. units were sold although the stock was at or below 0 before and nothing came: the record is wrong, `unknown`;
+    3. closing stock ≤ 0: `full`, sales are a lower bound, days that opened empty included;
+    4. stock-out hours > 0: `partial`;
+    5. otherwise `none`.
+
+    The available share is 1 − stock-out hours / trading hours, 0 on a day that opened empty, stayed empty and
+    sold nothing, 1 on uncensored days, NaN otherwise.
+    """
+    closing = np.asarray(on_hand_units, dtype=float)
+    sold = np.asarray(sold_units, dtype=float)
+    before = np.full(closing.shape, np.nan) if previous_on_hand_units is None else np.asarray(previous_on_hand_units)
+    hours = np.full(closing.shape, np.nan) if stock_out_hours is None else np.asarray(stock_out_hours, dtype=float)
+    is_wrong = (before <= 0) & (sold > 0) & (closing <= before - sold)
+    code = np.select(
+        [np.isnan(closing) & (hours > 0), np.isnan(closing) & (hours <= 0), np.isnan(closing) | is_wrong]
+        + [closing <= 0, hours > 0],
+        [Censoring.PARTIAL, Censoring.NONE, Censoring.UNKNOWN, Censoring.FULL, Censoring.PARTIAL],
+        default=Censoring.NONE,
+    ).astype(np.int8)
+    is_empty_all_day = (code == Censoring.FULL) & (before <= 0) & (sold == 0) & np.isnan(hours)
+    available = np.clip(1 - hours / trading_hours, 0, 1)
+    available = np.where(is_empty_all_day, 0.0, available)
+    return code, np.where((code == Censoring.NONE) & np.isnan(available), 1.0, available)
+
+
+def unconstrain(
+    sales: Floats,
+    *,
+    censoring: Codes,
+    weekday: NDArray[np.integer],
+    available_rate: Floats | None = None,
+    window_days: int = WINDOW_DAYS,
+    dispersion: float | None = None,
+) -> tuple[Floats, Floats]:
+    """Estimated demand and its standard deviation, both (series, days).
+
+    Demand of a series is level × weekday pattern, Poisson or negative binomial with variance
+    mean + dispersion × mean², fitted by maximum likelihood to the trailing `window_days` up to the day itself, so
+    no value depends on later days; the last week only counts while history is short (`_last_fitted`). A censored day
+    counts as demand ≥ sales; where the available share of the day is known, as demand seen for that share. Weekday
+    pattern and dispersion of a series lean on those of the other series censored on the same day, the less the more
+    it sells.
+
+    Args:
+        sales: units sold, (series, days); NaN (closed, feed missing) stays NaN.
+        censoring: codes of `Censoring`; `unknown` is taken as observed.
+        weekday: ISO weekday 1 … 7 of each day.
+        available_rate: share of the day with stock, NaN when not known.
+        window_days: length of the trailing window.
+        dispersion: fixed dispersion, 0 for Poisson; estimated when None.
+
+    Returns:
+        Demand (sales where observed, E[D | D ≥ sales] where not, never below sales, NaN where the whole window
+        holds no information) and its standard deviation (0 where observed).
+
+    >>> sold = np.array([[4.0, 2.0, 5.0, 3.0, 5.0, 5.0, 1.0]])
+    >>> full = np.where(sold == 5, 2, 0).astype(np.int8)
+    >>> units, sd = unconstrain(sold, censoring=full, weekday=np.arange(1, 8), dispersion=0.0)
+    >>> bool((units[sold == 5] > 5).all()), float(units[0, 0]), float(sd[0, 0])
+    (True, 4.0, 0.0)
+    """
+    sales = np.asarray(sales, dtype=float)
+    available = np.full(sales.shape, np.nan) if available_rate is None else np.asarray(available_rate, dtype=float)
+    limited = np.isin(censoring, (Censoring.FULL, Censoring.PARTIAL)) & np.isfinite(sales) & ~(available >= 1)
+    units, sd = sales.copy(), np.where(np.isnan(sales), np.nan, 0.0)
+    if not limited.any():
+        return units, sd
+    weekday = np.asarray(weekday)
+    window = _window(sales, limited, weekday=weekday, available=available, days=window_days)
+    mean, variance = _fit(window, dispersion)
+    at = np.nonzero(limited)
+    units[at] = np.maximum(mean, sales[at])
+    sd[at] = np.sqrt(variance)
+    return units, sd
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Trailing windows of the censored cells: observed days summed by weekday, censored days as pairs.
+
+    A pair joins a cell with one censored day of its window; the last pair of a cell is the cell itself.
+    `pair_weight` is 1 on the days the parameters are fitted on and 0 on others.
+    """
+
+    day: NDArray[np.int64]
+    count: Floats
+    total: Floats
+    square: Floats
+    pair_weight: Floats
+    pair_cell: NDArray[np.int64]
+    pair_weekday: NDArray[np.int64]
+    pair_sales: Floats
+    pair_available: Floats
+    last_pair: NDArray[np.int64]
+
+    @property
+    def size(self) -> int:
+        return len(self.day)
+
+    def by_weekday(self, values: Floats) -> Floats:
+        """Sums of pair values, (cells, 7)."""
+        key = self.pair_cell * 7 + self.pair_weekday
+        sums = np.bincount(key, values * self.pair_weight, minlength=self.size * 7)
+        return sums.reshape(self.size, 7).astype(np.float64)
+
+    @cached_property
+    def days(self) -> Floats:
+        """Days by weekday, observed and censored."""
+        return self.count + self.by_weekday(np.ones_like(self.pair_sales))
+
+
+def _window(
+    sales: Floats, limited: NDArray[np.bool_], *, weekday: NDArray[np.integer], available: Floats, days: int
+) -> _Window:
+    row, day = np.nonzero(limited)
+    width = sales.shape[1]
+    key = row * width + day
+    first = np.searchsorted(key, row * width + np.maximum(day - days + 1, 0))
+    length = np.arange(len(key)) - first + 1
+    cell = np.repeat(np.arange(len(key)), length)
+    source = np.arange(len(cell)) - np.repeat(np.cumsum(length) - length, length) + first[cell]
+    last = _last_fitted(sales, limited, day=day, days=days)
+    span = (np.maximum(day - days, -1), last)
+    count, total, square = _observed_sums(sales, limited, weekday=weekday, span=span)
+    return _Window(
+        day=day,
+        count=count,
+        total=total,
+        square=square,
+        pair_weight=(day[source] <= last[cell]).astype(float),
+        pair_cell=cell,
+        pair_weekday=weekday[day[source]].astype(np.int64) - 1,
+        pair_sales=sales[row, day][source],
+        pair_available=available[row, day][source],
+        last_pair=np.cumsum(length) - 1,
+    )
+
+
+def _last_fitted(sales: Floats, limited: NDArray[np.bool_], *, day: NDArray[np.int64], days: int) -> NDArray[np.int64]:
+    """Last day each cell's parameters are fitted on: a week before the cell, or the cell where history is short.
+
+    A stock-out follows days of high demand, and stock-outs choose the cells we look at: fitted on those days as well,
+    level, pattern and dispersion come out high (simulated: 3.4 % instead of 1.6 % at 5 units a day).
+    """
+    observed = np.isfinite(sales) & ~limited
+    running = np.pad(np.cumsum(observed, axis=1), ((0, 0), (1, 0)))
+    row = np.nonzero(limited)[0]
+    settled = np.maximum(day - _SETTLED_DAYS, -1)
+    count = running[row, settled + 1] - running[row, np.minimum(np.maximum(day - days + 1, 0), settled + 1)]
+    return np.where(count >= _ENOUGH_OBSERVED_DAYS, settled, day)
+
+
+def _observed_sums(
+    sales: Floats, limited: NDArray[np.bool_], *, weekday: NDArray[np.integer], span: tuple
+) -> tuple[Floats, Floats, Floats]:
+    """Number, sum and sum of squares of the observed days after span[0] up to span[1] of each cell, by weekday."""
+    row = np.nonzero(limited)[0]
+    observed = np.isfinite(sales) & ~limited
+    value = np.where(observed, sales, 0.0)
+    sums = np.zeros((3, len(row), 7))
+    for number in range(7):
+        columns = np.nonzero(weekday == number + 1)[0]
+        stop = np.searchsorted(columns, span[1], side="right")
+        start = np.searchsorted(columns, span[0], side="right")
+        for index, term in enumerate((observed[:, columns], value[:, columns], value[:, columns] ** 2)):
+            running = np.zeros((sales.shape[0], len(columns) + 1))
+            np.cumsum(term, axis=1, out=running[:, 1:])
+            sums[index, :, number] = running[row, stop] - running[row, start]
+    return sums[0], sums[1], sums[2]
+
+
+def _fit(window: _Window, dispersion: float | None) -> tuple[Floats, Floats]:
+    """Conditional mean and variance of the cells at the maximum of the likelihood, by safeguarded Newton steps."""
+    level, prior = _start(window)
+    pattern = _Pattern(window.size)
+    spread = np.full(window.size, dispersion or 0.0)
+    for _ in range(_ITERATIONS):
+        expected = level[:, None] * pattern.factors
+        moments = _conditional(window, expected, spread)
+        step = _level_step(window, expected, spread=spread, moments=moments, anchors=(level, prior))
+        if dispersion is None:
+            spread = _dispersion(window, expected, moments=moments, old=spread)
+        pattern.update(window, level=level, spread=spread, moments=moments)
+        level = level * np.exp(step)
+        if np.abs(step).max() < _TOLERANCE:
+            break
+    mean, variance = _conditional(window, level[:, None] * pattern.factors, spread)
+    is_blind = prior <= 0
+    last = window.last_pair
+    return np.where(is_blind, np.nan, mean[last]), np.where(is_blind, np.nan, variance[last])
+
+
+def _start(window: _Window) -> tuple[Floats, Floats]:
+    """Mean of the uncensored days (of all days where there is none) and mean sales of the window, the weak prior.
+
+    The prior is a quarter of a day: it only matters in windows with next to no observed day, where the likelihood
+    alone would run to infinity.
+    """
+    seen = np.nan_to_num(window.pair_available, nan=1.0)
+    informative = np.bincount(window.pair_cell, seen * window.pair_weight, minlength=window.size)
+    sold = np.bincount(window.pair_cell, window.pair_sales * window.pair_weight, minlength=window.size)
+    count, total = window.count.sum(axis=1), window.total.sum(axis=1)
+    prior = (total + sold) / np.maximum(count + informative, 1e-9)
+    has_observed = count > 0
+    prior = np.where(has_observed & (prior <= 0), 1e-6, prior)
+    start = np.where(total > 0, total / np.maximum(count, 1), prior)
+    return np.maximum(start, 1e-6), prior
+
+
+def _conditional(window: _Window, mean: Floats, spread: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance of each pair's demand given what was seen."""
+    expected = mean[window.pair_cell, window.pair_weekday]
+    phi = spread[window.pair_cell]
+    sold, share = window.pair_sales, window.pair_available
+    is_timed = np.isfinite(share)
+    first, second = np.empty_like(sold), np.empty_like(sold)
+    first[is_timed], second[is_timed] = _rest_of_day(
+        expected[is_timed], phi[is_timed], sold=sold[is_timed], share=share[is_timed]
+    )
+    open_ended = ~is_timed
+    first[open_ended], second[open_ended] = _above(expected[open_ended], phi[open_ended], sold=sold[open_ended])
+    return first, second
+
+
+def _rest_of_day(mean: Floats, phi: Floats, *, sold: Floats, share: Floats) -> tuple[Floats, Floats]:
+    """Demand when the day was seen for a share: sales plus the rest at the rate that share suggests.
+
+    The likelihood of a Poisson process seen for a share of the day is the same whether the share was fixed or ended
+    when stock ran out; with overdispersion the day's gamma factor is updated by what was sold.
+    """
+    rest = mean * (1 - share)
+    factor = (1 + phi * sold) / (1 + phi * mean * share)
+    return sold + rest * factor, rest * factor + rest**2 * phi * factor / (1 + phi * mean * share)
+
+
+def _above(mean: Floats, phi: Floats, *, sold: Floats) -> tuple[Floats, Floats]:
+    """E[D | D ≥ s] and Var[D | D ≥ s], Poisson or negative binomial, in closed form.
+
+    From d·f(d) = q(d − 1 + r)·f(d − 1): E[D | D ≥ s] = μ + s(1 + φμ)·f(s)/P(D ≥ s), and likewise for D².
+    """
+    hazard = np.empty_like(mean)
+    is_poisson = phi < _POISSON_BELOW
+    hazard[is_poisson] = _poisson_hazard(mean[is_poisson], sold[is_poisson])
+    other = ~is_poisson
+    hazard[other] = _negative_binomial_hazard(mean[other], phi[other], sold=sold[other])
+    phi = np.where(is_poisson, 0.0, phi)
+    inverse = 1 + phi * mean
+    first = np.maximum(mean + sold * inverse * hazard, sold)
+    second = mean * ((1 + phi) * first + 1) + inverse * sold**2 * hazard
+    return first, np.maximum(second - first**2, 0.0)
+
+
+def _poisson_hazard(mean: Floats, sold: Floats) -> Floats:
+    """f(s)/P(D ≥ s); the tail is the regularised incomplete gamma function."""
+    log_mass = sold * np.log(mean) - mean - gammaln(sold + 1)
+    return _ratio(log_mass, np.where(sold > 0, gammainc(np.maximum(sold, 1e-9), mean), 1.0), limit=1.0)
+
+
+def _negative_binomial_hazard(mean: Floats, phi: Floats, *, sold: Floats) -> Floats:
+    size = 1 / phi
+    odds = mean * phi
+    log_q, log_p = np.log(odds) - np.log1p(odds), -np.log1p(odds)
+    positive = np.maximum(sold, 1e-9)
+    log_mass = sold * log_q + size * log_p - betaln(positive, size) - np.log(positive)
+    log_mass = np.where(sold > 0, log_mass, size * log_p)
+    tail = np.where(sold > 0, betainc(positive, size, odds / (1 + odds)), 1.0)
+    return _ratio(log_mass, tail, limit=1.0)
+
+
+def _ratio(log_mass: Floats, tail: Floats, *, limit: float) -> Floats:
+    """Mass over tail; far out, where the tail underflows, nearly all of it is the mass itself."""
+    safe = tail > 1e-290
+    ratio = np.exp(np.minimum(log_mass - np.log(np.where(safe, tail, 1.0)), 0.0))
+    return np.where(safe, ratio, limit)
+
+
+def _level_step(
+    window: _Window, expected: Floats, *, spread: Floats, moments: tuple[Floats, Floats], anchors: tuple[Floats, Floats]
+) -> Floats:
+    """Newton step of the log level; the score is Σ v(E[D] − μ) with v = 1/(1 + φμ)."""
+    mean, variance = moments
+    level, prior = anchors
+    weight = 1 / (1 + spread[:, None] * expected)
+    gap = window.total + window.by_weekday(mean) - window.days * expected
+    anchor = _LEVEL_PRIOR_DAYS / (1 + spread * level)
+    score = (weight * gap).sum(axis=1) + anchor * (prior - level)
+    full = (weight * window.days * expected).sum(axis=1) + anchor * level
+    known = full - (weight**2 * window.by_weekday(variance)).sum(axis=1)
+    return np.clip(score / np.maximum(known, 0.05 * full), -1.0, 1.0)
+
+
+class _Pattern:
+    """Weekday factors with mean 1: each series leans on the panel of its day, the panel on a flat week."""
+
+    def __init__(self, size: int) -> None:
+        self.factors = np.ones((size, 7))
+        self._panel = np.ones((1, 7))
+
+    def update(self, window: _Window, *, level: Floats, spread: Floats, moments: tuple[Floats, Floats]) -> None:
+        weight = (1 / (1 + spread * level))[:, None]
+        mean, variance = moments
+        demand = (window.total + window.by_weekday(mean)) * weight
+        seen = window.days * level[:, None] * weight
+        guessed = window.by_weekday(variance) * weight**2
+        self._panel, group = self._pooled(window.day, demand, seen, guessed)
+        target = (demand + _WEEKDAY_PRIOR_UNITS * self._panel[group]) / (seen + _WEEKDAY_PRIOR_UNITS)
+        self.factors = _relaxed(self.factors, target, guessed=guessed, full=seen + _WEEKDAY_PRIOR_UNITS)
+
+    def _pooled(self, day: NDArray[np.int64], *sums: Floats) -> tuple[Floats, NDArray[np.int64]]:
+        days, group = np.unique(day, return_inverse=True)
+        demand, seen, guessed = (_grouped(values, group, size=len(days)) for values in sums)
+        target = (demand + _PANEL_PRIOR_UNITS) / (seen + _PANEL_PRIOR_UNITS)
+        old = np.broadcast_to(self._panel, target.shape)
+        return _relaxed(old, target, guessed=guessed, full=seen + _PANEL_PRIOR_UNITS), group
+
+
+def _grouped(values: Floats, group: NDArray[np.int64], *, size: int) -> Floats:
+    sums = [np.bincount(group, values[:, number], minlength=size) for number in range(7)]
+    return np.stack(sums, axis=1).astype(np.float64)
+
+
+def _relaxed(old: Floats, target: Floats, *, guessed: Floats, full: Floats) -> Floats:
+    """The EM step from old to target, lengthened by the share of information that is missing, mean 1."""
+    missing = np.clip(guessed / np.maximum(full * old, 1e-9), 0.0, 0.7)
+    step = np.log(target / target.mean(axis=1, keepdims=True) / old) / (1 - missing)
+    moved = old * np.exp(np.clip(step, -0.3, 0.3))
+    return moved / moved.mean(axis=1, keepdims=True)
+
+
+def _dispersion(window: _Window, expected: Floats, *, moments: tuple[Floats, Floats], old: Floats) -> Floats:
+    """Excess variance over mean², from observed days and the conditional moments of the censored ones.
+
+    Uncensored days alone would understate it: stock cuts off the high ones. A series leans on the panel of its day
+    in proportion to how little its own window says.
+    """
+    mean, variance = moments
+    pair_mean = expected[window.pair_cell, window.pair_weekday]
+    spread_of_pairs = window.by_weekday(variance + (mean - pair_mean) ** 2)
+    squares = window.square - 2 * expected * window.total + window.count * expected**2 + spread_of_pairs
+    number = np.maximum(window.days.sum(axis=1), 1)
+    freedom = np.maximum(number - _parameters(expected, days=window.days, spread=old), 1) / number
+    excess = squares.sum(axis=1) / freedom - (window.days * expected).sum(axis=1)
+    scale = np.maximum((window.days * expected**2).sum(axis=1), 1e-9)
+    group = np.unique(window.day, return_inverse=True)[1]
+    pooled = np.clip(np.bincount(group, excess) / np.bincount(group, scale), 0, _MAX_DISPERSION)[group]
+    own = np.clip(excess / scale, 0, _MAX_DISPERSION)
+    noise = 2 * (1 + pooled * expected.mean(axis=1)) ** 2 / scale
+    prior = np.maximum(pooled, 0.05) ** 2
+    return pooled + prior / (prior + noise) * (own - pooled)
+
+
+def _parameters(expected: Floats, *, days: Floats, spread: Floats) -> Floats:
+    """Parameters a window really fits: the level and the part of six weekday factors its own sales decide."""
+    information = days * expected / (1 + spread[:, None] * expected)
+    return 1 + 6 * (information / (information + _WEEKDAY_PRIOR_UNITS)).mean(axis=1)
