@@ -85,8 +85,9 @@ def unconstrain(
     available_rate: Floats | None = None,
     window_days: int = WINDOW_DAYS,
     dispersion: float | None = None,
+    first_day: int = 0,
 ) -> tuple[Floats, Floats]:
-    """Estimated demand and its standard deviation, both (series, days).
+    """Estimated demand and its standard deviation, both (series, days from `first_day` on).
 
     Demand of a series is level × weekday pattern, Poisson or negative binomial with variance
     mean + dispersion × mean², fitted by maximum likelihood to the trailing `window_days` up to the day itself, so
@@ -102,6 +103,7 @@ def unconstrain(
         available_rate: share of the day with stock, NaN when not known.
         window_days: length of the trailing window.
         dispersion: fixed dispersion, 0 for Poisson; estimated when None.
+        first_day: first column wanted; those before are history only, and cost nothing.
 
     Returns:
         Demand (sales where observed, E[D | D ≥ sales] where not, never below sales, NaN where the whole window
@@ -117,15 +119,17 @@ def unconstrain(
     available = np.full(sales.shape, np.nan) if available_rate is None else np.asarray(available_rate, dtype=float)
     limited = np.isin(censoring, (Censoring.FULL, Censoring.PARTIAL)) & np.isfinite(sales) & ~(available >= 1)
     units, sd = sales.copy(), np.where(np.isnan(sales), np.nan, 0.0)
-    if not limited.any():
-        return units, sd
-    weekday = np.asarray(weekday)
-    window = _window(sales, limited, weekday=weekday, available=available, days=window_days)
-    mean, variance = _fit(window, dispersion)
-    at = np.nonzero(limited)
-    units[at] = np.maximum(mean, sales[at])
-    sd[at] = np.sqrt(variance)
-    return units, sd
+    row, day = np.nonzero(limited)
+    at = (row[day >= first_day], day[day >= first_day])
+    if len(at[0]):
+        window = _window(sales, limited, weekday=np.asarray(weekday), available=available, at=at, days=window_days)
+        mean, variance = _fit(window, dispersion)
+        units[at] = np.maximum(mean, sales[at])
+        sd[at] = np.sqrt(variance)
+    return units[:, first_day:], sd[:, first_day:]
+
+
+_Cells = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -164,20 +168,26 @@ class _Window:
 
 
 def _window(
-    sales: Floats, limited: NDArray[np.bool_], *, weekday: NDArray[np.integer], available: Floats, days: int
+    sales: Floats,
+    limited: NDArray[np.bool_],
+    *,
+    weekday: NDArray[np.integer],
+    available: Floats,
+    at: _Cells,
+    days: int,
 ) -> _Window:
     row, day = np.nonzero(limited)
     width = sales.shape[1]
     key = row * width + day
-    first = np.searchsorted(key, row * width + np.maximum(day - days + 1, 0))
-    length = np.arange(len(key)) - first + 1
-    cell = np.repeat(np.arange(len(key)), length)
+    first = np.searchsorted(key, at[0] * width + np.maximum(at[1] - days + 1, 0))
+    length = np.searchsorted(key, at[0] * width + at[1]) - first + 1
+    cell = np.repeat(np.arange(len(at[0])), length)
     source = np.arange(len(cell)) - np.repeat(np.cumsum(length) - length, length) + first[cell]
-    last = _last_fitted(sales, limited, day=day, days=days)
-    span = (np.maximum(day - days, -1), last)
-    count, total, square = _observed_sums(sales, limited, weekday=weekday, span=span)
+    last = _last_fitted(sales, limited, at=at, days=days)
+    span = (np.maximum(at[1] - days, -1), last)
+    count, total, square = _observed_sums(sales, limited, weekday=weekday, row=at[0], span=span)
     return _Window(
-        day=day,
+        day=at[1],
         count=count,
         total=total,
         square=square,
@@ -190,7 +200,7 @@ def _window(
     )
 
 
-def _last_fitted(sales: Floats, limited: NDArray[np.bool_], *, day: NDArray[np.int64], days: int) -> NDArray[np.int64]:
+def _last_fitted(sales: Floats, limited: NDArray[np.bool_], *, at: _Cells, days: int) -> NDArray[np.int64]:
     """Last day each cell's parameters are fitted on: a week before the cell, or the cell where history is short.
 
     A stock-out follows days of high demand, and stock-outs choose the cells we look at: fitted on those days as well,
@@ -198,17 +208,21 @@ def _last_fitted(sales: Floats, limited: NDArray[np.bool_], *, day: NDArray[np.i
     """
     observed = np.isfinite(sales) & ~limited
     running = np.pad(np.cumsum(observed, axis=1), ((0, 0), (1, 0)))
-    row = np.nonzero(limited)[0]
+    row, day = at
     settled = np.maximum(day - _SETTLED_DAYS, -1)
     count = running[row, settled + 1] - running[row, np.minimum(np.maximum(day - days + 1, 0), settled + 1)]
     return np.where(count >= _ENOUGH_OBSERVED_DAYS, settled, day)
 
 
 def _observed_sums(
-    sales: Floats, limited: NDArray[np.bool_], *, weekday: NDArray[np.integer], span: tuple
+    sales: Floats,
+    limited: NDArray[np.bool_],
+    *,
+    weekday: NDArray[np.integer],
+    row: NDArray[np.int64],
+    span: _Cells,
 ) -> tuple[Floats, Floats, Floats]:
     """Number, sum and sum of squares of the observed days after span[0] up to span[1] of each cell, by weekday."""
-    row = np.nonzero(limited)[0]
     observed = np.isfinite(sales) & ~limited
     value = np.where(observed, sales, 0.0)
     sums = np.zeros((3, len(row), 7))

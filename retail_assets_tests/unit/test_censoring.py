@@ -114,6 +114,14 @@ def test_no_value_depends_on_later_days():
     np.testing.assert_allclose(part_sd, whole_sd[:, :70], rtol=2e-2, atol=1e-3)
 
 
+def test_history_columns_are_not_returned_and_change_nothing():
+    demand, sold, closing, weekday = shop(np.full(20, 4.0), dispersion=0.3, cover=1.0)
+    code, available = censoring_of(closing, sold)
+    whole, _ = unconstrain(sold, censoring=code, weekday=weekday, available_rate=available)
+    part, _ = unconstrain(sold, censoring=code, weekday=weekday, available_rate=available, first_day=80)
+    np.testing.assert_allclose(part, whole[:, 80:], rtol=2e-3)
+
+
 def test_nothing_before_the_window_counts():
     demand, sold, closing, weekday = shop(np.full(20, 4.0), dispersion=0.0, cover=1.0)
     code, _ = censoring_of(closing, sold)
