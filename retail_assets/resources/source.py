@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.backends import backend_for
@@ -41,7 +42,7 @@ class Source:
     def __init__(self, url: str, mapping: Mapping, *, clock: Callable[[], dt.datetime] = _now) -> None:
         try:
             self._url = sa.make_url(url)
-        except (sa.exc.ArgumentError, ValueError):
+        except (exc.ArgumentError, ValueError):
             raise PermanentFailure(
                 "RETAIL_SOURCE_URL is not a SQLAlchemy URL; write it like postgresql+psycopg://user:…@host/database."
             ) from None

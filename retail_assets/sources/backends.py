@@ -6,7 +6,7 @@ streaming. Types are not touched here: that is `conversion`.
 
 import datetime as dt
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +42,12 @@ class RawBatch:
 
 
 Parameters = dict[str, dt.date]
+RawBatches = Generator[RawBatch, None, None]
 
 
 class Backend(Protocol):
-    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> Iterator[RawBatch]:
-        """At least one batch, empty when there are no rows; closing the iterator ends the query."""
+    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
+        """At least one batch, empty when there are no rows; closing the generator ends the query."""
         ...
 
 
@@ -63,7 +64,7 @@ class SqlAlchemyBackend:
     def __init__(self, url: sa.URL) -> None:
         self._url = url
 
-    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> Iterator[RawBatch]:
+    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
         text = sa.text(statement.sqlalchemy_text)
         text = text.bindparams(*(sa.bindparam(name, type_=sa.Date()) for name in set(statement.parameters)))
         chunk_rows = min(batch_rows, _CHUNK_ROWS)
@@ -85,7 +86,7 @@ class SqliteBackend:
     def __init__(self, url: sa.URL) -> None:
         self._path = Path(url.database or "")
 
-    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> Iterator[RawBatch]:
+    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
         bound = {name: day.isoformat() for name, day in parameters.items()}
         with closing(self._connect()) as connection:
             cursor = connection.execute(statement.rendered(lambda name: f":{name}"), bound)
@@ -102,9 +103,7 @@ class SqliteBackend:
         return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
 
 
-def _chunks(
-    fetch_rows: Callable[[int], Sequence[Any]], names: Sequence[str], *, chunk_rows: int
-) -> Iterator[RawBatch]:
+def _chunks(fetch_rows: Callable[[int], Sequence[Any]], names: Sequence[str], *, chunk_rows: int) -> RawBatches:
     rows = fetch_rows(chunk_rows)
     yield RawBatch(names, list(zip(*rows, strict=True)) if rows else [()] * len(names))
     while rows := fetch_rows(chunk_rows):
@@ -117,7 +116,7 @@ class OdbcBackend:
     def __init__(self, url: sa.URL) -> None:
         self._connection_string = _odbc_connection_string(url)
 
-    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> Iterator[RawBatch]:
+    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
         reader = arrow_odbc.read_arrow_batches_from_odbc(
             # Parameters travel as text: the cast keeps the day readable whatever the server's date format.
             statement.rendered(lambda _: "CAST(? AS date)"),

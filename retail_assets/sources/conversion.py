@@ -4,6 +4,9 @@ Whole columns are cast by Arrow; only a column whose cast fails goes value by va
 without loss becomes null and keeps its original text, so that no row is lost before silver judges it.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow makes its compute functions while it is imported: no type checker sees them)
+
 import datetime as dt
 import math
 import re

@@ -13,7 +13,7 @@ DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, arrow_odbc.Error, ModuleNotFoun
 
 _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57", "HYT")
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues, and 1205 deadlock victim
-_AZURE_TRANSIENT = frozenset("40197 40501 40613 49918 49919 49920 10928 10929 1205".split())
+_AZURE_TRANSIENT = {"40197", "40501", "40613", "49918", "49919", "49920", "10928", "10929", "1205"}
 _NEVER_PASSING = ("authentication failed", "does not exist", "login failed", "access denied", "not permitted")
 
 
@@ -32,8 +32,10 @@ def failure(error: Exception, url: URL, *, reading: str) -> RetailError:
             f"RETAIL_SOURCE_URL needs the Python package {error.name}, which is not installed; install it."
         )
     if isinstance(error, NoSuchModuleError):
-        return PermanentFailure(f"RETAIL_SOURCE_URL names {url.drivername}, for which no SQLAlchemy dialect is "
-                                "installed; install it or use mssql+pyodbc, postgresql+psycopg or sqlite.")
+        return PermanentFailure(
+            f"RETAIL_SOURCE_URL names {url.drivername}, for which no SQLAlchemy dialect is "
+            "installed; install it or use mssql+pyodbc, postgresql+psycopg or sqlite."
+        )
     message = _without_secrets(_short(error), url)
     if "too large to be written into the allocated buffer" in message:
         return PermanentFailure(f"{reading}: a text is longer than 4096 bytes; shorten it in the query with CAST.")

@@ -118,12 +118,13 @@ def _where(error: yaml.YAMLError) -> str:
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    location = [str(part) for part in first["loc"]]
+    where = ".".join(location) or "the file"
+    known = EntityBinding.model_fields if len(location) > 1 else Mapping.model_fields
     if first["type"] == "missing":
-        return f"{where} is missing; a mapping has name, timezone, country, currency and entities."
+        return f"{where} is missing; there must be {', '.join(n for n, f in known.items() if f.is_required())}."
     if first["type"] == "extra_forbidden":
-        known = EntityBinding.model_fields if len(first["loc"]) > 1 else Mapping.model_fields
-        return f"{where} is not known here; {_hint(str(first['loc'][-1]), known)}"
+        return f"{where} is not known here; {_hint(location[-1], known)}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where} is wrong: got {first['input']!r}, {message[0].lower()}{message[1:]}."
 
@@ -154,8 +155,9 @@ def _check_binding(where: str, binding: EntityBinding, *, entity: Entity) -> Non
         raise PermanentFailure(f"{where}: the query {error}.") from None
     for column in binding.columns:
         if column not in entity.column_names:
-            raise PermanentFailure(f"{where}: columns renames {column}, which is not a column of it; "
-                                   f"{_hint(column, entity.column_names)}")
+            raise PermanentFailure(
+                f"{where}: columns renames {column}, which is not a column of it; {_hint(column, entity.column_names)}"
+            )
     _check_parameters(where, statement, entity=entity)
 
 

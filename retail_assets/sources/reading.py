@@ -3,6 +3,9 @@
 Knows mapping, entity and backend; versions, extraction time and partitions are the callers' business.
 """
 
+# pyright: reportAttributeAccessIssue=false
+# (pyarrow makes its compute functions while it is imported: no type checker sees them)
+
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources.backends import Backend, Parameters, RawBatch
+from retail_assets.sources.backends import Backend, Parameters, RawBatch, RawBatches
 from retail_assets.sources.conversion import convert
 from retail_assets.sources.database_errors import DRIVER_ERRORS, failure
 from retail_assets.sources.mapping import EntityBinding
@@ -55,7 +58,7 @@ class EntityReader:
     def label(self) -> str:
         return f"mapping {self.mapping_name}, entity {self.entity.name}"
 
-    def raw_batches(self, window: Window | None, *, batch_rows: int = BATCH_ROWS) -> Iterator[RawBatch]:
+    def raw_batches(self, window: Window | None, *, batch_rows: int = BATCH_ROWS) -> RawBatches:
         """The query's own columns; at least one batch.
 
         Raises:
@@ -111,25 +114,31 @@ class EntityReader:
             wanted = self.binding.source_column(column.name)
             places = _places(wanted, names)
             if len(places) > 1:
-                raise PermanentFailure(f"{self.label}: the query gives the column {wanted} {len(places)} times; "
-                                       "name each column once.")
+                raise PermanentFailure(
+                    f"{self.label}: the query gives the column {wanted} {len(places)} times; name each column once."
+                )
             if places:
                 found[column.name] = places[0]
             elif not column.nullable or column.name in self.binding.columns:
-                raise PermanentFailure(f"{self.label}: the query gives no column {wanted}; it gives "
-                                       f"{', '.join(names)}.")
+                raise PermanentFailure(
+                    f"{self.label}: the query gives no column {wanted}; it gives {', '.join(names)}."
+                )
         return found
 
     def _check_dates(self, batch: pa.RecordBatch, window: Window) -> None:
         dates = batch.column("business_date")
         if dates.null_count:
-            raise PermanentFailure(f"{self.label}: {dates.null_count} rows have no readable business_date, so they "
-                                   "belong to no day; let the query give it as a date (YYYY-MM-DD).")
+            raise PermanentFailure(
+                f"{self.label}: {dates.null_count} rows have no readable business_date, so they "
+                "belong to no day; let the query give it as a date (YYYY-MM-DD)."
+            )
         bounds = pc.min_max(dates).as_py()
         if bounds["min"] < window.start or bounds["max"] > window.end:
-            raise PermanentFailure(f"{self.label}: asked for {window.start} to {window.end}, the query gives business "
-                                   f"dates from {bounds['min']} to {bounds['max']}; compare that same column with "
-                                   ":start and :end.")
+            raise PermanentFailure(
+                f"{self.label}: asked for {window.start} to {window.end}, the query gives business "
+                f"dates from {bounds['min']} to {bounds['max']}; compare that same column with "
+                ":start and :end."
+            )
 
 
 def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

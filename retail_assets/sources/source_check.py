@@ -5,12 +5,14 @@ Feeds `retail-assets check-source`; it reads a few rows of every entity and chan
 
 import datetime as dt
 import json
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from retail_assets.failures import PermanentFailure
+from retail_assets.sources.backends import RawBatch
 from retail_assets.sources.reading import EntityReader, Window
 from retail_assets.tables import entities
 from retail_assets.tables.contract import Column
@@ -53,16 +55,16 @@ def check_entity(reader: EntityReader) -> EntityCheck:
         TransientFailure: the database cannot be read now, which says nothing about the mapping.
     """
     entity = reader.entity
-    base = {
-        "entity": entity.name,
-        "is_required": entity in entities.REQUIRED_ENTITIES,
-        "is_mapped": True,
-        "source_tables": tuple(reader.binding.source_tables),
-    }
+    bare = EntityCheck(
+        entity.name,
+        is_required=entity in entities.REQUIRED_ENTITIES,
+        is_mapped=True,
+        source_tables=tuple(reader.binding.source_tables),
+    )
     try:
-        return _sampled(reader, base)
+        return _sampled(reader, bare)
     except PermanentFailure as error:
-        return EntityCheck(**base, problems=(str(error),))
+        return replace(bare, problems=(str(error),))
 
 
 def newest_date(reader: EntityReader) -> dt.date | None:
@@ -73,13 +75,11 @@ def newest_date(reader: EntityReader) -> dt.date | None:
 def oldest_date(reader: EntityReader) -> dt.date | None:
     """Oldest business date, found like the newest."""
     span = _EARLIEST.toordinal() + _LATEST.toordinal()
-    mirrored = _last_true(
-        lambda day: reader.has_rows(Window(_EARLIEST, dt.date.fromordinal(span - day.toordinal())))
-    )
+    mirrored = _last_true(lambda day: reader.has_rows(Window(_EARLIEST, dt.date.fromordinal(span - day.toordinal()))))
     return dt.date.fromordinal(span - mirrored.toordinal()) if mirrored else None
 
 
-def _last_true(holds) -> dt.date | None:
+def _last_true(holds: Callable[[dt.date], bool]) -> dt.date | None:
     """Last day on which `holds`, given that it holds up to some day and never after."""
     if not holds(_EARLIEST):
         return None
@@ -93,32 +93,33 @@ def _last_true(holds) -> dt.date | None:
     return dt.date.fromordinal(low)
 
 
-def _sampled(reader: EntityReader, base: dict) -> EntityCheck:
-    entity = reader.entity
-    newest = newest_date(reader) if entity.is_daily else None
-    oldest = oldest_date(reader) if newest else None
-    window = Window(newest or _LATEST, newest or _LATEST) if entity.is_daily else None
-    with closing(reader.raw_batches(window, batch_rows=SAMPLE_ROWS)) as raw_batches:
-        raw = next((batch for batch in raw_batches if batch.row_count), None)
-    with closing(reader.raw_batches(window, batch_rows=1)) as raw_batches:
-        names = list(next(iter(raw_batches)).names)
-    positions = reader.positions(names)
-    sample = reader.typed(raw) if raw else None
-    problems = _problems(reader, sample) if sample else (_no_rows(reader),)
-    return EntityCheck(
-        **base,
-        oldest_date=oldest,
+def _sampled(reader: EntityReader, bare: EntityCheck) -> EntityCheck:
+    is_daily = reader.entity.is_daily
+    newest = newest_date(reader) if is_daily else None
+    window = Window(newest or _LATEST, newest or _LATEST) if is_daily else None
+    raw = _sample(reader, window)
+    positions = reader.positions(raw.names)
+    sample = reader.typed(raw)
+    problems = _problems(reader, sample)
+    if bare.is_required and not sample.num_rows:
+        problems = (f"{reader.label}: the query gives no rows; check its tables and conditions.",)
+    return replace(
+        bare,
+        oldest_date=oldest_date(reader) if newest else None,
         newest_date=newest,
-        sampled_rows=sample.num_rows if sample else 0,
+        sampled_rows=sample.num_rows,
         found_columns=tuple(positions),
-        absent_columns=tuple(name for name in entity.column_names if name not in positions),
-        extra_columns=tuple(name for place, name in enumerate(names) if place not in positions.values()),
-        problems=problems if base["is_required"] or sample else (),
+        absent_columns=tuple(name for name in reader.entity.column_names if name not in positions),
+        extra_columns=tuple(name for place, name in enumerate(raw.names) if place not in positions.values()),
+        problems=problems,
     )
 
 
-def _no_rows(reader: EntityReader) -> str:
-    return f"{reader.label}: the query gives no rows; check its tables and conditions."
+def _sample(reader: EntityReader, window: Window | None) -> RawBatch:
+    """The first batch with rows, else the empty one, which still has the columns' names."""
+    with closing(reader.raw_batches(window, batch_rows=SAMPLE_ROWS)) as raw_batches:
+        first = next(raw_batches)
+        return first if first.row_count else next(raw_batches, first)
 
 
 def _problems(reader: EntityReader, sample: pa.RecordBatch) -> tuple[str, ...]:
@@ -134,16 +135,20 @@ def _mistyped(reader: EntityReader, column: Column, *, faults: list[dict[str, st
     texts = [fault[column.name] for fault in faults if column.name in fault]
     if not texts:
         return []
-    return [f"{reader.label}: {len(texts)} sampled values of {column.name} are not {_wanted(column.type)}, for "
-            f"example {texts[0]!r}; {_hint(reader.binding.source_column(column.name), column.type)}."]
+    return [
+        f"{reader.label}: {len(texts)} sampled values of {column.name} are not {_wanted(column.type)}, for "
+        f"example {texts[0]!r}; {_hint(reader.binding.source_column(column.name), column.type)}."
+    ]
 
 
 def _empty(reader: EntityReader, column: Column, *, sample: pa.RecordBatch) -> list[str]:
     values, unparsed = sample.column(column.name), sample.column("unparsed")
     if column.nullable or values.null_count == 0 or unparsed.null_count < len(unparsed):
         return []
-    return [f"{reader.label}: {values.null_count} sampled rows have no {column.name}, which must be there; such rows "
-            "will be rejected, so give a value in the query."]
+    return [
+        f"{reader.label}: {values.null_count} sampled rows have no {column.name}, which must be there; such rows "
+        "will be rejected, so give a value in the query."
+    ]
 
 
 def _wanted(kind: pa.DataType) -> str:

@@ -17,9 +17,10 @@ _PART = re.compile(
       | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
-_WRITING = frozenset(
-    "INSERT UPDATE DELETE MERGE INTO DROP ALTER CREATE TRUNCATE EXEC EXECUTE CALL GRANT REVOKE ATTACH PRAGMA".split()
-)
+_WRITING = {
+    *("INSERT", "UPDATE", "DELETE", "MERGE", "INTO", "TRUNCATE", "DROP", "ALTER", "CREATE"),
+    *("EXEC", "EXECUTE", "CALL", "GRANT", "REVOKE", "ATTACH", "PRAGMA"),
+}
 
 
 @dataclass(frozen=True)

@@ -56,12 +56,12 @@ def _binaries() -> Path:
     return Path(versions[-1]).parent
 
 
-def _account() -> dict[str, str]:
+def _account() -> str | None:
     """PostgreSQL refuses to run as root, so root hands it to an ordinary account."""
     if os.geteuid() != 0:
-        return {}
+        return None
     names = {entry.pw_name for entry in pwd.getpwall()}
-    return {"user": "postgres" if "postgres" in names else "nobody"}
+    return "postgres" if "postgres" in names else "nobody"
 
 
 def _create_cluster(binaries: Path, folder: Path) -> None:
@@ -69,12 +69,12 @@ def _create_cluster(binaries: Path, folder: Path) -> None:
     password_file.write_text(PASSWORD, encoding="utf-8")
     account = _account()
     if account:
-        owner = pwd.getpwnam(account["user"])
+        owner = pwd.getpwnam(account)
         for path in (folder, password_file):
             os.chown(path, owner.pw_uid, owner.pw_gid)
     command = [binaries / "initdb", "--pgdata", folder / "data", "--username", USER, "--pwfile", password_file]
     options = ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync"]
-    subprocess.run([*command, *options], check=True, capture_output=True, cwd=folder, **account)
+    subprocess.run([*command, *options], check=True, capture_output=True, cwd=folder, user=account)
 
 
 def _start(binaries: Path, folder: Path, *, port: int) -> subprocess.Popen[bytes]:
@@ -92,7 +92,7 @@ def _start(binaries: Path, folder: Path, *, port: int) -> subprocess.Popen[bytes
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            **_account(),
+            user=_account(),
         )
 
 
