@@ -6,6 +6,7 @@ belongs to the plan.
 
 from collections.abc import Iterable
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,11 +47,11 @@ def delivery_delays(
     everyone = _kaplan_meier(lines, delay_days_max)
     rows = []
     for supplier in suppliers:
-        own = lines[lines["supplier_id"] == supplier]
+        own = lines.loc[lines["supplier_id"] == supplier]
         weight = min(int(own["is_received"].sum()) / FULL_WEIGHT_RECEIPTS, 1.0)
         chances = weight * _kaplan_meier(own, delay_days_max) + (1 - weight) * everyone
         rows += [(supplier, int(days), float(chances[days])) for days in np.flatnonzero(chances > 0)]
-    frame = pd.DataFrame(rows, columns=["supplier_id", "delay_days", "probability"])
+    frame = pd.DataFrame(rows, columns=pd.Index(["supplier_id", "delay_days", "probability"]))
     return frame.astype({"supplier_id": object, "delay_days": "int64", "probability": "float64"})
 
 
@@ -72,7 +73,7 @@ def _known_lines(purchase_orders: pd.DataFrame, as_of: date, *, delay_days_max: 
     )
     frame["delay_days"] = np.where(is_received, np.maximum(frame["delay_days"], 0), frame["delay_days"])
     frame["delay_days"] = np.minimum(frame["delay_days"], delay_days_max)
-    return frame[(ordered <= today) & ~np.isnat(promised) & (frame["delay_days"] >= 0)]
+    return frame.loc[(ordered <= today) & ~np.isnat(promised) & (frame["delay_days"] >= 0)]
 
 
 def _kaplan_meier(lines: pd.DataFrame, delay_days_max: int) -> Array:
@@ -90,5 +91,5 @@ def _kaplan_meier(lines: pd.DataFrame, delay_days_max: int) -> Array:
     return np.where(chances > 1e-12, chances, 0.0) / chances[chances > 1e-12].sum()
 
 
-def _dates(column: pd.Series) -> NDArray[np.datetime64]:
+def _dates(column: Any) -> NDArray[np.datetime64]:
     return pd.to_datetime(column).to_numpy().astype("datetime64[D]")

@@ -4,7 +4,7 @@ Add here what asks a distribution a question (probability, quantile, shortage) o
 What is done with the answers (policies, plan, replay, health) does not belong here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -70,7 +70,10 @@ class Demand:
         Raises:
             ValueError: a quantile is missing, negative or crosses another.
         """
-        given, probability = np.atleast_2d(np.asarray(quantiles, dtype=np.float64)), np.asarray(levels, dtype=np.float64)
+        given, probability = (
+            np.atleast_2d(np.asarray(quantiles, dtype=np.float64)),
+            np.asarray(levels, dtype=np.float64),
+        )
         rows = len(given)
         zero, mean, step = (_column(values, rows) for values in (p_zero, mean_units, unit_step))
         _check_quantiles(given, np.column_stack([zero, mean, step]))
@@ -157,7 +160,7 @@ class Demand:
         below, reached = self._bracket(wanted)
         return self.smallest(lambda steps: self._cdf_steps(steps) >= wanted - _EQUAL, below, reached)
 
-    def smallest(self, is_enough, below: Array, reached: Array) -> Array:
+    def smallest(self, is_enough: Callable[[Array], NDArray[np.bool_]], below: Array, reached: Array) -> Array:
         """(n,) smallest point, in units, where a rising condition holds.
 
         Args:
@@ -230,7 +233,7 @@ class Demand:
         scale = _divisor(self.unit_step)
         return scale[:, None] if np.ndim(units) == 2 else scale
 
-    def _columns(self, answer, units: ArrayLike) -> Array:
+    def _columns(self, answer: Callable[[Array], Array], units: ArrayLike) -> Array:
         asked = np.asarray(units, dtype=np.float64)
         if asked.ndim == 2:
             return np.column_stack([self._columns(answer, column) for column in asked.T])
@@ -267,8 +270,11 @@ class Demand:
         is_tail = index == self.knots.shape[2] - 1
         beyond = (1 - low) * self.tail * np.exp(-offset / np.where(self.tail > 0, self.tail, 1.0))
         at_place = self._mixed(np.where(is_tail, beyond, remaining + _at(self._area_after, index)))
-        slope = np.where(steps < 0, 1.0, 1 - self._cdf_steps(place))
-        return np.maximum(at_place - slope * (steps - place), 0.0)
+        beside = steps - place
+        if not (beside > 0).any():
+            return np.maximum(at_place - beside, 0.0)  # below 0 every unit is missing
+        slope = np.where(beside < 0, 1.0, 1 - self._cdf_steps(place))
+        return np.maximum(at_place - slope * beside, 0.0)
 
     def _bracket(self, level: Array) -> tuple[Array, Array]:
         """Points in steps below which, and at which at the latest, the level is reached."""

@@ -8,7 +8,7 @@ Hadley & Whitin, Analysis of Inventory Systems (H&W).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from scipy import stats
 from retail_assets.inventory.distribution import Demand
 
 Array = NDArray[np.float64]
+Service = Callable[[Array], Array]
 
 CRITICAL_RATIO_LIMITS = (0.80, 0.99)
 _SUMMED_POSITIONS = 64
@@ -171,7 +172,7 @@ def cycle_service_normal(
 def s_S_poisson(holding_cost: float, shortage_cost: float, *, order_cost: float, mean: float) -> OrderUpTo:
     """Exact (s, S) for Poisson demand a period, review every period, no lead time, backorders.
 
-    Cost of a pair: (K + Σ_{j < S-s} m(j) G(S - j)) / M(S - s), m the renewal density of demand, S&S (4.71)-(4.75); searched
+    Cost of a pair: (K + Σ_{j < S-s} m(j) G(S - j)) / M(S - s), m the renewal density, S&S (4.71)-(4.75); searched
     as in Zheng & Federgruen (1991): s falls while it lowers the cost at S, S rises while G(S) is below the best cost.
 
     >>> best = s_S_poisson(1, 4, order_cost=5, mean=6)
@@ -297,30 +298,51 @@ def reorder_point_fill(demand: Demand, before_delivery: Demand, *, pack_units: A
 
     Packs of more than 64 steps are averaged at 64 evenly spread positions.
     """
-    pack = _whole_pack(demand, pack_units)
-    step = np.where(demand.unit_step > 0, demand.unit_step, pack / _SUMMED_POSITIONS)
-    count = np.minimum(np.maximum(np.round(pack / step), 1), _SUMMED_POSITIONS)
-    stride = np.where(pack / step > _SUMMED_POSITIONS, pack / _SUMMED_POSITIONS, step)
+    pack, scale = _whole_pack(demand, pack_units), np.where(demand.unit_step > 0, demand.unit_step, 1.0)
+    wanted = _rows(target, demand)
+    count = np.where(demand.unit_step > 0, np.minimum(np.round(pack / scale), _SUMMED_POSITIONS), _SUMMED_POSITIONS)
+    single = _smallest_position(
+        demand, pack, target=wanted, service=lambda s: fill_rate(demand, before_delivery, position=s)
+    )
+    point = np.empty(len(demand))
+    for positions in np.unique(count):
+        rows = np.flatnonzero(count == positions)
+        of, before = demand.take(rows), before_delivery.take(rows)
+        service = _mean_fill(of, before, pack=pack[rows], positions=int(positions))
+        # one position above s reaches the target at the latest when all do, and at the earliest when the last does
+        first, last = (single[rows] - pack[rows]) / scale[rows] - 1, single[rows] / scale[rows]
+        enough = _reaches(service, wanted[rows], scale[rows])
+        point[rows] = of.smallest(enough, first, last)
+    return point
+
+
+def _mean_fill(demand: Demand, before_delivery: Demand, *, pack: Array, positions: int) -> Service:
+    """Fill rate averaged over evenly spread positions from s, excluded, to s + Q."""
 
     def service(s: Array) -> Array:
-        total = np.zeros(len(demand))
-        for j in range(1, int(count.max()) + 1):
-            rate = fill_rate(demand, before_delivery, position=s + np.minimum(j * stride, pack))
-            total += np.where(j <= count, rate, 0.0)
-        return total / count
+        rates = (fill_rate(demand, before_delivery, position=s + pack * j / positions) for j in range(1, positions + 1))
+        return np.sum(list(rates), axis=0) / positions
 
-    return _smallest_position(demand, pack_units, target=target, service=service)
+    return service
 
 
-def _smallest_position(demand: Demand, pack_units: ArrayLike, *, target: ArrayLike, service) -> Array:
+def _smallest_position(demand: Demand, pack_units: ArrayLike, *, target: ArrayLike, service: Service) -> Array:
     """Smallest s, from -Q up, whose service reaches the target; `service` takes positions in units."""
     scale = np.where(demand.unit_step > 0, demand.unit_step, 1.0)
-    wanted = np.broadcast_to(np.asarray(target, dtype=np.float64), (len(demand),))
+    enough = _reaches(service, _rows(target, demand), scale)
     below = -np.floor(_whole_pack(demand, pack_units) / scale) - 1
-    reached = demand.quantile(np.maximum(wanted, 0.5)) / scale
-    while not (enough := service(reached * scale) >= wanted - 1e-12).all():
-        reached = np.where(enough, reached, 2 * reached + 1)
-    return demand.smallest(lambda steps: service(steps * scale) >= wanted - 1e-12, below, reached)
+    reached = demand.quantile(np.maximum(_rows(target, demand), 0.5)) / scale
+    while not (is_reached := enough(reached)).all():
+        reached = np.where(is_reached, reached, 2 * reached + 1)
+    return demand.smallest(enough, below, reached)
+
+
+def _reaches(service: Service, target: Array, scale: Array) -> Callable[[Array], NDArray[np.bool_]]:
+    return lambda steps: service(steps * scale) >= target - 1e-12
+
+
+def _rows(values: ArrayLike, demand: Demand) -> Array:
+    return np.broadcast_to(np.asarray(values, dtype=np.float64), (len(demand),))
 
 
 def _whole_pack(demand: Demand, pack_units: ArrayLike) -> Array:

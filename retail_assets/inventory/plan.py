@@ -1,0 +1,463 @@
+"""The replenishment plan: one row for each store and product that needs an order or a person, with every step stored.
+
+Tables in as of the day, table out; the definitions are those of the contract of `inventory/replenishment_plan`.
+Order policies, positions and sentences have their own modules; this one puts them in order.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from retail_assets.inventory.calendar import Opportunities, order_opportunities, order_weekdays
+from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.policies import (
+    CRITICAL_RATIO_LIMITS,
+    critical_ratio,
+    fill_rate,
+    reorder_point_fill,
+    reorder_point_with_packs,
+)
+from retail_assets.inventory.position import Position, stock_position
+from retail_assets.inventory.quantity import (
+    OrderLines,
+    Quantities,
+    filled_to_supplier_minimum,
+    lost_margin_avoided,
+    ordered_quantities,
+)
+from retail_assets.inventory.reasons import reason
+from retail_assets.inventory.windows import Windows, delay_chances, series_index
+from retail_assets.tables.inventory import REPLENISHMENT_PLAN
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_PROPOSALS = uuid.uuid5(uuid.NAMESPACE_URL, "retail-assets:replenishment-proposal")
+_CENTS = Decimal("0.0001")
+
+
+@dataclass(frozen=True)
+class PlanPolicy:
+    """How the plan decides.
+
+    Without a `service_level` the target is the critical ratio of each line, clamped to 0.80 … 0.99.
+    `expedite_probability`: chance to run out before an order could arrive from which a person is called.
+    `receipt_delay_days`: 0 when goods arrive before opening, 1 when they arrive after trading.
+    """
+
+    service_level: float | None = 0.95
+    service_measure: Literal["cycle", "fill"] = "cycle"
+    overdue_days_max: int = 14
+    holding_rate: float = 0.25
+    goodwill_value: float = 0.0
+    salvage_rate: float = 0.0
+    min_remaining_days: int = 0
+    expedite_probability: float = 0.5
+    receipt_delay_days: int = 0
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The terms of n series as arrays; what is missing is NaN."""
+
+    series: pd.MultiIndex
+    supplier_ids: NDArray[Any]
+    lead_time_days: Array
+    pack_units: Array
+    line_minimum_units: Array
+    max_stock_units: Array
+    unit_cost: Array
+    unit_price: Array
+    unit_step: Array
+    shelf_life_days: Array
+    min_order_value: Array
+
+    @property
+    def unit_margin(self) -> Array:
+        return np.maximum(self.unit_price - self.unit_cost, 0.0)
+
+    @property
+    def can_pack(self) -> Flags:
+        return self.pack_units > 0
+
+    @property
+    def safe_pack(self) -> Array:
+        """Pack, or one step where it is missing: such lines are not ordered anyway."""
+        return np.where(self.can_pack, self.pack_units, np.where(self.unit_step > 0, self.unit_step, 1.0))
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Demand up to the next delivery and the level that covers it."""
+
+    demand: Demand
+    before_delivery: Demand
+    shelf: Array
+    nominal: Array
+    target: Array
+    reorder_point: Array
+    is_known: Flags
+    empties_early: Flags
+
+
+@dataclass(frozen=True)
+class _Order:
+    quantities: Quantities
+    room: Array
+    units: Array
+    is_below_supplier_minimum: Flags
+
+
+def replenishment_plan(
+    *,
+    as_of: date,
+    cumulative: pd.DataFrame,
+    on_hand: pd.DataFrame,
+    open_orders: pd.DataFrame,
+    decisions: pd.DataFrame,
+    terms: pd.DataFrame,
+    order_days: pd.DataFrame,
+    delays: pd.DataFrame,
+    prices: pd.DataFrame,
+    policy: PlanPolicy | None = None,
+) -> pd.DataFrame:
+    """What to order on the next chance, why, and what needs a person; columns of REPLENISHMENT_PLAN.
+
+    Rows are ordered by the margin the order saves. Without any stock data the plan is empty.
+
+    Args:
+        as_of: last closed day; all frames are as of it.
+        cumulative: store_id, product_id, horizon_days, mean_units, p_zero, q025 … q995.
+        on_hand: store_id, product_id, on_hand_units.
+        open_orders: store_id, product_id, supplier_id, ordered_date, promised_date, open_units.
+        decisions: approved proposals without a purchase order yet: proposal_id, store_id, product_id, order_units,
+            expected_delivery_date.
+        terms: a row for each series that can be ordered: store_id, product_id, supplier_id, pack_units,
+            min_order_units, max_stock_units, unit_cost, shelf_life_days, lead_time_days, min_order_value.
+        order_days: supplier_id, order_weekday.
+        delays: supplier_id, delay_days, probability.
+        prices: store_id, product_id, unit_price, unit_step.
+        policy: targets and costs.
+
+    Raises:
+        PermanentFailure: the forecast lacks a horizon that a supplier's protection and delay need.
+        ValueError: a series has more than one row of terms.
+    """
+    rules = policy or PlanPolicy()
+    if on_hand.empty or terms.empty:
+        return pd.DataFrame(columns=pd.Index(REPLENISHMENT_PLAN.column_names))
+    lines = _terms(terms, prices)
+    chance = order_opportunities(
+        as_of,
+        order_weekdays(order_days, lines.supplier_ids),
+        lead_time_days=np.nan_to_num(lines.lead_time_days).astype(np.int64),
+        receipt_delay_days=rules.receipt_delay_days,
+    )
+    position = stock_position(
+        lines.series,
+        as_of,
+        on_hand=on_hand,
+        open_orders=open_orders,
+        decisions=decisions,
+        delays=delays,
+        expected_delivery=chance.expected_delivery_date,
+        next_delivery=chance.next_delivery_date,
+        overdue_days_max=rules.overdue_days_max,
+    )
+    windows = Windows.from_forecast(
+        cumulative, lines.series, unit_step=lines.unit_step, supplier_ids=lines.supplier_ids
+    ).without(np.isnan(lines.lead_time_days))
+    level = _level(lines, chance, position, windows=windows, delays=delays, rules=rules)
+    order = _order(lines, position, level)
+    return _table(as_of, lines, chance, position=position, level=level, order=order, rules=rules)
+
+
+def proposal_id(store_id: str, product_id: str, supplier_id: str, order_date: date) -> str:
+    """Stable name of the proposal of an order cycle."""
+    name = "\x1f".join((str(store_id), str(product_id), str(supplier_id), order_date.isoformat()))
+    return str(uuid.uuid5(_PROPOSALS, name))
+
+
+def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
+    series = series_index(terms)
+    if series.has_duplicates:
+        store, product = series[series.duplicated()][0]
+        raise ValueError(f"terms has more than one row for store {store} and product {product}")
+    row = series_index(prices).get_indexer(series)
+    unit_price, unit_step = (
+        np.where(row >= 0, np.append(_numbers(prices[name]), np.nan)[row], np.nan)
+        for name in ("unit_price", "unit_step")
+    )
+    return _Terms(
+        series=series,
+        supplier_ids=terms["supplier_id"].fillna("").astype(str).to_numpy(),
+        lead_time_days=_numbers(terms["lead_time_days"]),
+        pack_units=_numbers(terms["pack_units"]),
+        line_minimum_units=np.nan_to_num(_numbers(terms["min_order_units"])),
+        max_stock_units=_numbers(terms["max_stock_units"]),
+        unit_cost=_numbers(terms["unit_cost"]),
+        unit_price=unit_price,
+        unit_step=np.where(np.isnan(unit_step), 1.0, unit_step),
+        shelf_life_days=_numbers(terms["shelf_life_days"]),
+        min_order_value=np.nan_to_num(_numbers(terms["min_order_value"])),
+    )
+
+
+def _level(
+    lines: _Terms,
+    chance: Opportunities,
+    position: Position,
+    *,
+    windows: Windows,
+    delays: pd.DataFrame,
+    rules: PlanPolicy,
+) -> _Level:
+    chances = delay_chances(delays, lines.supplier_ids)
+    demand = windows.delayed(chance.protection_days, chances)
+    before = windows.nearest(chance.before_delivery_days)
+    nominal = _nominal_service(lines, chance, rules)
+    target = np.clip(nominal, *CRITICAL_RATIO_LIMITS) if rules.service_level is None else nominal
+    if rules.service_measure == "fill":
+        before_mixed = windows.delayed(chance.before_delivery_days, chances)
+        point = reorder_point_fill(demand, before_mixed, pack_units=lines.safe_pack, target=target)
+    else:
+        before_mixed = before
+        point = reorder_point_with_packs(demand, lines.safe_pack, target=target)
+    early = before.cdf(position.usable_on_hand + position.before_delivery)
+    return _Level(
+        demand=demand,
+        before_delivery=before_mixed,
+        shelf=_shelf_limit(lines, chance, windows=windows, target=target, rules=rules),
+        nominal=nominal,
+        target=target,
+        reorder_point=np.round(point, 6),
+        is_known=windows.is_known,
+        empties_early=windows.is_known & position.has_stock & (1 - early > rules.expedite_probability),
+    )
+
+
+def _nominal_service(lines: _Terms, chance: Opportunities, rules: PlanPolicy) -> Array:
+    """The set level, or the critical ratio; a line without cost or price takes the upper limit of the ratio."""
+    if rules.service_level is not None:
+        return np.full(len(lines.series), rules.service_level)
+    is_perishable = lines.shelf_life_days <= chance.protection_days
+    held = lines.unit_cost * rules.holding_rate * chance.review_period_days / 365
+    overage = np.where(is_perishable, lines.unit_cost * (1 - rules.salvage_rate), held)
+    ratio = critical_ratio(lines.unit_margin, overage, goodwill=rules.goodwill_value)
+    return np.where(np.isnan(ratio), CRITICAL_RATIO_LIMITS[1], ratio)
+
+
+def _shelf_limit(lines: _Terms, chance: Opportunities, *, windows: Windows, target: Array, rules: PlanPolicy) -> Array:
+    """Position that sells before the order expires, at the critical ratio of a unit wasted; infinite without a life."""
+    limit = np.full(len(lines.series), np.inf)
+    rows = np.flatnonzero(lines.shelf_life_days > 0)
+    if not len(rows):
+        return limit
+    days = chance.before_delivery_days[rows] + lines.shelf_life_days[rows].astype(np.int64) - rules.min_remaining_days
+    ratio = critical_ratio(
+        lines.unit_margin[rows], lines.unit_cost[rows] * (1 - rules.salvage_rate), goodwill=rules.goodwill_value
+    )
+    ratio = np.where(np.isnan(ratio), target[rows], np.clip(ratio, *CRITICAL_RATIO_LIMITS))
+    limit[rows] = windows.take(rows).nearest(np.maximum(days, 0)).quantile(ratio)
+    return limit
+
+
+def _order(lines: _Terms, position: Position, level: _Level) -> _Order:
+    stock = position.inventory_position
+    can_order = _can_order(lines, position, level)
+    maximum = np.fmin(np.where(np.isnan(lines.max_stock_units), np.inf, lines.max_stock_units), level.shelf)
+    room = np.where(can_order, np.maximum(maximum - stock, 0.0), 0.0)
+    quantities = ordered_quantities(
+        stock,
+        np.where(can_order, level.reorder_point, -np.inf),
+        step=lines.unit_step,
+        pack_units=lines.safe_pack,
+        line_minimum_units=lines.line_minimum_units,
+        room_units=room,
+    )
+    stores = pd.factorize(pd.MultiIndex.from_arrays([lines.series.get_level_values(0), lines.supplier_ids]))[0]
+    units, is_below = filled_to_supplier_minimum(
+        OrderLines(
+            group=stores.astype(np.int64),
+            demand=level.demand,
+            position=stock,
+            pack_units=lines.safe_pack,
+            line_minimum_units=lines.line_minimum_units,
+            room_units=room,
+            unit_cost=lines.unit_cost,
+            unit_margin=lines.unit_margin,
+        ),
+        quantities.after_cap,
+        minimum_value=_group_greatest(lines.min_order_value, stores),
+    )
+    return _Order(quantities, room, units, is_below)
+
+
+def _can_order(lines: _Terms, position: Position, level: _Level) -> Flags:
+    return (
+        lines.can_pack
+        & ~np.isnan(lines.lead_time_days)
+        & level.is_known
+        & position.has_stock
+        & (lines.supplier_ids != "")
+    )
+
+
+def _group_greatest(values: Array, group: NDArray[np.intp]) -> Array:
+    greatest = np.zeros(int(group.max()) + 1)
+    np.maximum.at(greatest, group, values)
+    return greatest[group]
+
+
+def _table(
+    as_of: date,
+    lines: _Terms,
+    chance: Opportunities,
+    *,
+    position: Position,
+    level: _Level,
+    order: _Order,
+    rules: PlanPolicy,
+) -> pd.DataFrame:
+    """Rows that order or need a person, ordered by the margin they save."""
+    blocked = _joined(_blocking(lines, position, level))
+    attention = _joined(_attention(lines, position, level=level, order=order))
+    frame = pd.DataFrame(
+        {
+            "as_of_date": as_of,
+            "store_id": lines.series.get_level_values(0),
+            "product_id": lines.series.get_level_values(1),
+            "supplier_id": lines.supplier_ids,
+            **_calendar_columns(lines, chance),
+            **_service_columns(position, level, order=order, rules=rules),
+            **_position_columns(position),
+            **_quantity_columns(lines, position, level=level, order=order),
+            "blocked": blocked,
+            "exception": ["; ".join(filter(None, both)) or None for both in zip(blocked, attention, strict=True)],
+        }
+    )
+    frame = frame.loc[(frame["order_units"] > 0) | frame["exception"].notna()]
+    keys = ["lost_margin_avoided_value", "store_id", "product_id"]
+    return _finished(frame.sort_values(keys, ascending=[False, True, True], ignore_index=True))
+
+
+def _calendar_columns(lines: _Terms, chance: Opportunities) -> dict[str, Any]:
+    dates = ("order_date", "expected_delivery_date", "next_order_date", "next_delivery_date")
+    return {
+        **{name: getattr(chance, name).astype(object) for name in dates},
+        "lead_time_days": np.nan_to_num(lines.lead_time_days).astype(np.int32),
+        "review_period_days": chance.review_period_days.astype(np.int32),
+        "protection_days": chance.protection_days.astype(np.int32),
+    }
+
+
+def _service_columns(position: Position, level: _Level, *, order: _Order, rules: PlanPolicy) -> dict[str, Any]:
+    after = position.inventory_position + order.units
+    if rules.service_measure == "fill":
+        predicted = fill_rate(level.demand, level.before_delivery, position=after)
+    else:
+        predicted = level.demand.cdf(after)
+    return {
+        "service_measure": rules.service_measure,
+        "service_level": level.nominal,
+        "target_service_rate": level.target,
+        "predicted_service_rate": np.where(level.is_known, np.clip(predicted, 0.0, 1.0), 0.0),
+    }
+
+
+def _position_columns(position: Position) -> dict[str, Any]:
+    return {
+        "on_hand_units": position.on_hand,
+        "on_order_units": position.on_order,
+        "on_order_counted_units": position.counted,
+        "on_order_late_units": position.late,
+        "on_order_beyond_units": position.beyond,
+        "inventory_position_units": position.inventory_position,
+    }
+
+
+def _quantity_columns(lines: _Terms, position: Position, *, level: _Level, order: _Order) -> dict[str, Any]:
+    stock, steps = position.inventory_position, order.quantities
+    saved = lost_margin_avoided(level.demand, np.nan_to_num(lines.unit_margin), position=stock, order_units=order.units)
+    return {
+        "demand_mean_units": level.demand.mean,
+        "reorder_point_units": level.reorder_point,
+        "order_up_to_units": stock + order.units,
+        "safety_stock_units": level.reorder_point + lines.unit_step - level.demand.mean,
+        "pack_units": np.where(lines.can_pack, lines.pack_units, 0.0),
+        "qty_need_units": steps.need,
+        "qty_after_minimum_units": steps.after_minimum,
+        "qty_after_pack_units": steps.after_pack,
+        "qty_after_cap_units": steps.after_cap,
+        "qty_after_supplier_minimum_units": order.units,
+        "order_units": order.units,
+        "unit_cost": lines.unit_cost,
+        "expected_shortage_units": level.demand.expected_shortage(stock),
+        "lost_margin_avoided_value": saved,
+        "is_margin_known": ~np.isnan(lines.unit_margin),
+    }
+
+
+def _blocking(lines: _Terms, position: Position, level: _Level) -> dict[str, Flags]:
+    """Why nothing can be ordered, with the word a person searches for."""
+    has_lead_time = ~np.isnan(lines.lead_time_days)
+    return {
+        "missing supplier": lines.supplier_ids == "",
+        "missing lead time": ~has_lead_time,
+        "missing pack size": ~lines.can_pack,
+        "missing stock": ~position.has_stock,
+        "missing forecast": has_lead_time & ~level.is_known,
+    }
+
+
+def _attention(lines: _Terms, position: Position, *, level: _Level, order: _Order) -> dict[str, Flags]:
+    """What needs a person although a quantity was computed."""
+    is_ordered, steps = order.units > 0, order.quantities
+    return {
+        "negative stock counted as 0": position.on_hand < 0,
+        "expedite: likely to run out before an order can arrive": level.empties_early,
+        "overdue order": (position.late > 0) & (position.stopped < position.late),
+        "overdue order no longer counted": position.stopped > 0,
+        "approved order not in the purchase orders": position.has_unmatched,
+        "maximum leaves no room for the order": (steps.after_pack > 0) & ~is_ordered,
+        "supplier minimum not reached": order.is_below_supplier_minimum,
+        "missing cost": is_ordered & np.isnan(lines.unit_cost),
+        "missing price": is_ordered & np.isnan(lines.unit_price),
+    }
+
+
+def _joined(flags: dict[str, Flags]) -> list[str]:
+    """The words that hold of each row, joined."""
+    rows = np.array(list(flags.values())).T
+    words = list(flags)
+    return ["; ".join(word for word, holds in zip(words, row, strict=True) if holds) for row in rows.tolist()]
+
+
+def _finished(frame: pd.DataFrame) -> pd.DataFrame:
+    """Types of the contract: money as exact decimals, units without floating noise; names and reasons added."""
+    units = [name for name in frame.columns if name.endswith("_units")]
+    frame[units] = frame[units].round(6) + 0.0
+    frame["unit_cost"] = [None if np.isnan(value) else _money(value) for value in frame["unit_cost"].astype(float)]
+    frame["order_value"] = [
+        None if cost is None else (cost * Decimal(repr(float(units)))).quantize(_CENTS)
+        for cost, units in zip(frame["unit_cost"], frame["order_units"], strict=True)
+    ]
+    frame["reason"] = [reason(line) for line in frame.to_dict("records")]
+    frame["lost_margin_avoided_value"] = [_money(value) for value in frame["lost_margin_avoided_value"].astype(float)]
+    names = zip(frame["store_id"], frame["product_id"], frame["supplier_id"], frame["order_date"], strict=True)
+    frame["proposal_id"] = [proposal_id(*name) for name in names]
+    return frame.loc[:, REPLENISHMENT_PLAN.column_names]
+
+
+def _money(value: float) -> Decimal:
+    return Decimal(repr(float(value))).quantize(_CENTS)
+
+
+def _numbers(column: Any) -> Array:
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)

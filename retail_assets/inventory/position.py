@@ -1,0 +1,151 @@
+"""What is in stock and on order for each series, and which of it the next decision may count on.
+
+Open lines of the ERP and approved proposals that it does not show yet count once each; the size of the order does
+not belong here.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from retail_assets.inventory.windows import delay_chances, series_index
+
+Array = NDArray[np.float64]
+Dates = NDArray[np.datetime64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Stock and orders of n series, in units.
+
+    on order = counted + beyond + stopped; late is the part of it that is overdue; `before_delivery` arrives before
+    the order decided now.
+    """
+
+    on_hand: Array
+    has_stock: Flags
+    on_order: Array
+    counted: Array
+    late: Array
+    beyond: Array
+    stopped: Array
+    before_delivery: Array
+    has_unmatched: Flags
+
+    @property
+    def usable_on_hand(self) -> Array:
+        """A negative stock is a booking error: it counts as none."""
+        return np.maximum(self.on_hand, 0.0)
+
+    @property
+    def inventory_position(self) -> Array:
+        return self.usable_on_hand + self.counted
+
+
+def stock_position(
+    series: pd.MultiIndex,
+    as_of: date,
+    *,
+    on_hand: pd.DataFrame,
+    open_orders: pd.DataFrame,
+    decisions: pd.DataFrame,
+    delays: pd.DataFrame,
+    expected_delivery: Dates,
+    next_delivery: Dates,
+    overdue_days_max: int,
+) -> Position:
+    """Position of each series.
+
+    Open lines count when they are expected before the next delivery. Overdue ones keep their quantity and are
+    expected at the median of their supplier's delays beyond today; after `overdue_days_max` they stop counting.
+    Approved proposals count from their expected date and never lapse; unmatched means that the date has passed.
+    """
+    lines = _expected_lines(open_orders, as_of, delays=delays, overdue_days_max=overdue_days_max)
+    approved = _approved_lines(decisions, as_of)
+    incoming = pd.concat([lines, approved], ignore_index=True)
+    row = series.get_indexer(series_index(incoming))
+    incoming, row = incoming.loc[row >= 0], row[row >= 0]
+    units, arrives = incoming["units"].to_numpy(dtype=np.float64), _dates(incoming["arrives"])
+    is_stopped, is_late = incoming["is_stopped"].to_numpy(dtype=bool), incoming["is_late"].to_numpy(dtype=bool)
+    in_time = ~is_stopped & (arrives < next_delivery[row])
+
+    def total(mask: Flags) -> Array:
+        return np.bincount(row[mask], weights=units[mask], minlength=len(series)).astype(np.float64)
+
+    stock, has_stock = _stock(series, on_hand)
+    return Position(
+        on_hand=stock,
+        has_stock=has_stock,
+        on_order=total(np.ones(len(row), dtype=bool)),
+        counted=total(in_time),
+        late=total(is_late),
+        beyond=total(~is_stopped & ~in_time),
+        stopped=total(is_stopped),
+        before_delivery=total(~is_stopped & (arrives < expected_delivery[row])),
+        has_unmatched=total(incoming["is_unmatched"].to_numpy(dtype=bool)) > 0,
+    )
+
+
+def _stock(series: pd.MultiIndex, on_hand: pd.DataFrame) -> tuple[Array, Flags]:
+    units = on_hand["on_hand_units"].to_numpy(dtype=np.float64, na_value=np.nan)
+    row = series.get_indexer(series_index(on_hand))
+    stock = np.full(len(series), np.nan)
+    stock[row[row >= 0]] = units[row >= 0]
+    return np.nan_to_num(stock), ~np.isnan(stock)
+
+
+def _expected_lines(
+    open_orders: pd.DataFrame, as_of: date, *, delays: pd.DataFrame, overdue_days_max: int
+) -> pd.DataFrame:
+    today = np.datetime64(as_of, "D")
+    promised = _dates(open_orders["promised_date"])
+    overdue = (today - promised).astype(np.int64)
+    is_late = overdue >= 0
+    delay = _median_delay(delays, open_orders["supplier_id"].to_numpy(), overdue=np.maximum(overdue, 0))
+    arrives = np.where(is_late, promised + delay.astype("timedelta64[D]"), promised)
+    return pd.DataFrame(
+        {
+            "store_id": open_orders["store_id"].to_numpy(),
+            "product_id": open_orders["product_id"].to_numpy(),
+            "units": open_orders["open_units"].to_numpy(dtype=np.float64),
+            "arrives": arrives.astype("datetime64[s]"),
+            "is_late": is_late,
+            "is_stopped": overdue > overdue_days_max,
+            "is_unmatched": False,
+        }
+    )
+
+
+def _approved_lines(decisions: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    arrives = _dates(decisions["expected_delivery_date"])
+    return pd.DataFrame(
+        {
+            "store_id": decisions["store_id"].to_numpy(),
+            "product_id": decisions["product_id"].to_numpy(),
+            "units": decisions["order_units"].to_numpy(dtype=np.float64),
+            "arrives": arrives.astype("datetime64[s]"),
+            "is_late": False,
+            "is_stopped": False,
+            "is_unmatched": arrives <= np.datetime64(as_of, "D"),
+        }
+    )
+
+
+def _median_delay(delays: pd.DataFrame, supplier_ids: NDArray[Any], *, overdue: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Median delay of lines that are already `overdue` days late and have not come, at least a day more."""
+    chances = delay_chances(delays, supplier_ids)
+    reached = np.cumsum(chances, axis=1)
+    days = np.arange(chances.shape[1])
+    so_far = np.where(days <= overdue[:, None], chances, 0.0).sum(axis=1, keepdims=True)
+    is_median = (days > overdue[:, None]) & (reached >= so_far + 0.5 * (1 - so_far) - 1e-12)
+    is_known = is_median.any(axis=1) & (so_far[:, 0] < 1 - 1e-9)
+    return np.where(is_known, is_median.argmax(axis=1), overdue + 1)
+
+
+def _dates(column: Any) -> Dates:
+    return pd.to_datetime(column).to_numpy().astype("datetime64[D]")

@@ -1,0 +1,134 @@
+"""From what is missing to what is ordered: line minimum, packs, maximum, supplier minimum, each step kept.
+
+Levels and positions come in as numbers; reasons are written elsewhere.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_assets.inventory.distribution import Demand
+
+Array = NDArray[np.float64]
+_SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Quantities:
+    """Units after each step, (n,) each."""
+
+    need: Array
+    after_minimum: Array
+    after_pack: Array
+    after_cap: Array
+
+
+@dataclass(frozen=True)
+class OrderLines:
+    """What the supplier minimum needs to know of n lines; `group` numbers supplier and store.
+
+    `room_units` is what the maximum still allows in all, `line_minimum_units` the least order of a line.
+    """
+
+    group: NDArray[np.int64]
+    demand: Demand
+    position: Array
+    pack_units: Array
+    line_minimum_units: Array
+    room_units: Array
+    unit_cost: Array
+    unit_margin: Array
+
+    def take(self, rows: NDArray[np.intp]) -> "OrderLines":
+        return OrderLines(
+            demand=self.demand.take(rows),
+            **{name: getattr(self, name)[rows] for name in self.__dataclass_fields__ if name != "demand"},
+        )
+
+
+def ordered_quantities(
+    position: Array,
+    reorder_point: Array,
+    *,
+    step: Array,
+    pack_units: Array,
+    line_minimum_units: Array,
+    room_units: Array,
+) -> Quantities:
+    """Need, line minimum, pack, cap.
+
+    At or below the reorder point s the need is s + step - position, and the fewest packs that exceed s are ordered. A
+    cap rounds down to packs; what remains below the line minimum is not ordered at all.
+    """
+    is_needed = position <= reorder_point + _SLACK
+    need = np.where(is_needed, reorder_point + step - position, 0.0)
+    after_minimum = np.where(is_needed, np.maximum(need, line_minimum_units), 0.0)
+    after_pack = np.ceil(after_minimum / pack_units - _SLACK) * pack_units
+    room = np.floor(np.maximum(room_units, 0.0) / pack_units + _SLACK) * pack_units
+    capped = np.minimum(after_pack, room)
+    after_cap = np.where(capped + _SLACK >= line_minimum_units, capped, 0.0)
+    return Quantities(need, after_minimum, after_pack, after_cap)
+
+
+def lost_margin_avoided(demand: Demand, unit_margin: Array, *, position: Array, order_units: Array) -> Array:
+    """Unit margin × [E shortage before the next delivery without the order - with it]."""
+    saved = demand.expected_shortage(position) - demand.expected_shortage(position + order_units)
+    return unit_margin * np.maximum(saved, 0.0)
+
+
+def filled_to_supplier_minimum(
+    lines: OrderLines, order_units: Array, *, minimum_value: Array
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Packs added, one at a time where they save most margin per money, until each order reaches its minimum value.
+
+    Args:
+        lines: all lines a supplier could deliver to a store, ordered or not.
+        order_units: (n,) after the cap.
+        minimum_value: (n,) least value of the order a line belongs to; 0 for none.
+
+    Returns:
+        (n,) units ordered, and (n,) True for lines of an order that stays below its minimum.
+    """
+    order, cost = order_units.copy(), np.nan_to_num(lines.unit_cost)
+    is_short = _below_minimum(lines.group, order * cost, minimum_value)
+    rows = np.flatnonzero(is_short)
+    rows = rows[np.argsort(lines.group[rows], kind="stable")]
+    if len(rows):
+        order[rows] = _add_packs(lines.take(rows), order[rows], minimum_value=minimum_value[rows])
+    return order, _below_minimum(lines.group, order * cost, minimum_value) & (order > 0)
+
+
+def _below_minimum(group: NDArray[np.int64], value: Array, minimum_value: Array) -> NDArray[np.bool_]:
+    totals = np.bincount(group, weights=value)[group]
+    return (totals > 0) & (totals < minimum_value - _SLACK)
+
+
+def _add_packs(lines: OrderLines, order: Array, *, minimum_value: Array) -> Array:
+    """Greedy rounds, one addition an order and round; rows are sorted by group."""
+    starts = np.flatnonzero(np.diff(lines.group, prepend=-1))
+    position_of = np.cumsum(np.diff(lines.group, prepend=-1) != 0) - 1
+    every = np.arange(len(order))
+    added, gain = _next_addition(lines, order)
+    while True:
+        totals = np.add.reduceat(order * np.nan_to_num(lines.unit_cost), starts)
+        is_open = totals < np.maximum.reduceat(minimum_value, starts) - _SLACK
+        best = np.maximum.reduceat(gain, starts)
+        is_best = (gain == best[position_of]) & (gain > 0) & is_open[position_of]
+        if not is_best.any():
+            return order
+        candidates = every[is_best]
+        chosen = candidates[np.unique(position_of[candidates], return_index=True)[1]]
+        order[chosen] += added[chosen]
+        added[chosen], gain[chosen] = _next_addition(lines.take(chosen), order[chosen])
+
+
+def _next_addition(lines: OrderLines, order: Array) -> tuple[Array, Array]:
+    """Units of the next addition to each line, and margin saved per money; 0 where it is not possible."""
+    first = np.ceil(np.maximum(lines.line_minimum_units / lines.pack_units, 1.0) - _SLACK) * lines.pack_units
+    units = np.where(order > 0, lines.pack_units, first)
+    saved = lost_margin_avoided(
+        lines.demand, np.nan_to_num(lines.unit_margin), position=lines.position + order, order_units=units
+    )
+    is_possible = (order + units <= lines.room_units + _SLACK) & (np.nan_to_num(lines.unit_cost) > 0)
+    return units, np.where(is_possible, saved / np.where(is_possible, units * lines.unit_cost, 1.0), 0.0)

@@ -1,0 +1,132 @@
+"""The cumulative forecast as `Demand` over the window each series needs: exact, mixed over delays, or nearest.
+
+Which window an order must cover is calendar.py's answer; what follows from its distribution is the plan's.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from retail_assets.failures import PermanentFailure
+from retail_assets.inventory.distribution import Demand
+from retail_assets.tables.forecast import QUANTILE_LEVELS
+
+Array = NDArray[np.float64]
+Days = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Cumulative distributions of n series at h stored horizons, the first of them 0 days without demand.
+
+    A series that lacks a stored horizon has no forecast (`is_known` is False) and no demand.
+    """
+
+    horizons: Days
+    mean_units: Array
+    p_zero: Array
+    quantiles: NDArray[np.float32]
+    unit_step: Array
+    is_known: NDArray[np.bool_]
+    supplier_ids: NDArray[Any]
+
+    @classmethod
+    def from_forecast(
+        cls, cumulative: pd.DataFrame, series: pd.MultiIndex, *, unit_step: Array, supplier_ids: NDArray[Any]
+    ) -> Self:
+        """Distributions of `series` (store_id, product_id), one supplier and unit step each."""
+        horizons = np.unique(np.append(cumulative["horizon_days"].to_numpy(dtype=np.int64), 0))
+        shape = (len(series), len(horizons))
+        row = series.get_indexer(series_index(cumulative))
+        wanted = row >= 0
+        place = row[wanted], np.searchsorted(horizons, cumulative["horizon_days"].to_numpy(dtype=np.int64)[wanted])
+        seen = np.zeros(shape, dtype=bool)
+        seen[:, 0] = True
+        seen[place] = True
+        mean, p_zero = np.zeros(shape), np.ones(shape)
+        quantiles = np.zeros((*shape, len(QUANTILE_LEVELS)), dtype=np.float32)
+        mean[place] = cumulative["mean_units"].to_numpy(dtype=np.float64)[wanted]
+        p_zero[place] = cumulative["p_zero"].to_numpy(dtype=np.float64)[wanted]
+        quantiles[place] = cumulative[list(QUANTILE_LEVELS)].to_numpy(dtype=np.float32)[wanted]
+        windows = cls(horizons, mean, p_zero, quantiles, unit_step, seen[:, 0], supplier_ids)
+        return windows.without(~seen.all(axis=1) | np.full(len(series), len(horizons) == 1))
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """These series only."""
+        names = ("mean_units", "p_zero", "quantiles", "unit_step", "is_known", "supplier_ids")
+        return type(self)(horizons=self.horizons, **{name: getattr(self, name)[rows] for name in names})
+
+    def without(self, rows: NDArray[np.bool_]) -> Self:
+        """The same, with no forecast for these series: their window is not known."""
+        keep = self.is_known & ~rows
+        return replace(
+            self,
+            mean_units=np.where(keep[:, None], self.mean_units, 0.0),
+            p_zero=np.where(keep[:, None], self.p_zero, 1.0),
+            quantiles=np.where(keep[:, None, None], self.quantiles, np.float32(0)),
+            is_known=keep,
+        )
+
+    def exact(self, days: Days) -> Demand:
+        """Demand over the next `days` (n,) days of each series.
+
+        Raises:
+            PermanentFailure: a series with a forecast needs a horizon that is not stored; its supplier is named.
+        """
+        column = np.minimum(np.searchsorted(self.horizons, days), len(self.horizons) - 1)
+        missing = (self.horizons[column] != days) & self.is_known
+        if missing.any():
+            row = int(np.flatnonzero(missing)[np.argmax(days[missing])])
+            raise PermanentFailure(
+                f"The cumulative forecast has no horizon of {int(days[row])} days, which supplier "
+                f"{self.supplier_ids[row]} needs: forecast again with the present supplier calendars and delays."
+            )
+        return self._at(column)
+
+    def delayed(self, days: Days, chances: Array) -> Demand:
+        """Σ_d P(delay = d) F_{days + d}; `chances` (n, k) are the probabilities of 0 … k - 1 days."""
+        used = np.flatnonzero((chances > 0).any(axis=0))
+        demands = [self.exact(days + np.where(chances[:, delay] > 0, delay, _first(chances))) for delay in used]
+        return demands[0] if len(demands) == 1 else Demand.mix(chances[:, used], demands)
+
+    def nearest(self, days: Days) -> Demand:
+        """Demand over `days`, in proportion from the next longer stored horizon, or the longest, where not stored."""
+        column = np.minimum(np.searchsorted(self.horizons, days), len(self.horizons) - 1)
+        stored = self.horizons[column]
+        return self._at(column).scale(np.where(stored > 0, days / np.maximum(stored, 1), 0.0))
+
+    def _at(self, column: Days) -> Demand:
+        row = np.arange(len(column))
+        return Demand.from_quantiles(
+            self.quantiles[row, column],
+            list(QUANTILE_LEVELS.values()),
+            p_zero=self.p_zero[row, column],
+            mean_units=self.mean_units[row, column],
+            unit_step=self.unit_step,
+        )
+
+
+def series_index(frame: pd.DataFrame) -> pd.MultiIndex:
+    """(store_id, product_id) of each row."""
+    return pd.MultiIndex.from_arrays([frame["store_id"].astype(str), frame["product_id"].astype(str)])
+
+
+def delay_chances(delays: pd.DataFrame, supplier_ids: NDArray[Any]) -> Array:
+    """(n, k) probability of 0 … k - 1 days of delay; a supplier without rows is never late."""
+    suppliers, position = np.unique(np.asarray(supplier_ids, dtype=str), return_inverse=True)
+    days = delays["delay_days"].to_numpy(dtype=np.int64)
+    known = pd.Index(suppliers).get_indexer(delays["supplier_id"].astype(str))
+    table = np.zeros((len(suppliers), int(days.max(initial=0)) + 1))
+    np.add.at(
+        table, (known[known >= 0], days[known >= 0]), delays["probability"].to_numpy(dtype=np.float64)[known >= 0]
+    )
+    table[table.sum(axis=1) == 0, 0] = 1.0
+    return table[position]
+
+
+def _first(chances: Array) -> Days:
+    """Smallest possible delay of each row: a horizon that is stored whatever its weight."""
+    return (chances > 0).argmax(axis=1)
