@@ -1,0 +1,185 @@
+"""The application database: what planners decided, in SQLite, PostgreSQL or Azure SQL.
+
+Its tables are derived from the entities of tables/entities.py plus the columns only the application needs.
+The pipeline reads them with `read`; who decides what lives in dashboards/decisions.py.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+
+from retail_assets.failures import PermanentFailure, TransientFailure
+from retail_assets.tables import entities
+from retail_assets.tables.bronze import UNPARSED
+from retail_assets.tables.contract import COUNT, DATE, DAYS, FLAG, TEXT, TIMESTAMP, UNITS, Column
+from retail_assets.tables.entities import Entity
+
+_ID_LENGTH = 100
+_TEXT_LENGTH = 1000
+_LOCK_WAIT_SECONDS = 30
+_CREATE_ATTEMPTS = 3
+_EXAMPLE = "RETAIL_APP_DATABASE_URL=postgresql+psycopg://planner:…@server/application"
+
+
+class UtcTimestamp(sa.types.TypeDecorator[datetime]):
+    """A moment in UTC with its zone, also where the database (SQLite) keeps none."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_SQL_TYPES: dict[pa.DataType, Callable[[], sa.types.TypeEngine]] = {
+    DATE: sa.Date,
+    TIMESTAMP: UtcTimestamp,
+    UNITS: lambda: sa.Float(53),
+    DAYS: sa.Integer,
+    COUNT: sa.BigInteger,
+    FLAG: sa.Boolean,
+}
+
+METADATA = sa.MetaData()
+
+
+def _sql_column(column: Column, key: tuple[str, ...]) -> sa.Column:
+    if column.type == TEXT:
+        length = _ID_LENGTH if column.name.endswith("_id") else _TEXT_LENGTH
+        # Unicode becomes nvarchar on Azure SQL; bounded, because an index there refuses nvarchar(max)
+        sql_type: sa.types.TypeEngine = sa.Unicode(length)
+    else:
+        sql_type = _SQL_TYPES[column.type]()
+    return sa.Column(column.name, sql_type, primary_key=column.name in key, nullable=column.nullable)
+
+
+def _sql_table(entity: Entity, *extra: sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(entity.name, METADATA, *(_sql_column(c, entity.key) for c in entity.columns), *extra)
+
+
+FORECAST_OVERRIDES = _sql_table(entities.FORECAST_OVERRIDES)
+ORDER_DECISIONS = _sql_table(
+    entities.ORDER_DECISIONS,
+    sa.Column("supplier_id", sa.Unicode(_ID_LENGTH), nullable=False),
+    sa.Column("proposed_units", sa.Float(53), nullable=False),
+    sa.Column("unit_cost", sa.Float(53)),
+    sa.Column("export_id", sa.Unicode(_ID_LENGTH), index=True),
+    sa.Column("exported_by", sa.Unicode(_TEXT_LENGTH)),
+    sa.Column("exported_at", UtcTimestamp()),
+    # The database, not the application, decides which of two planners was first
+    sa.UniqueConstraint("proposal_id", name="one_decision_per_proposal"),
+)
+"""Beyond the entity: what the exported order needs, what was proposed, and the mark of the one export."""
+
+
+def read_schema(entity: Entity) -> pa.Schema:
+    """Arrow schema of `AppDatabase.read`: the entity's columns, nullable as in bronze, and `unparsed`."""
+    fields = [pa.field(column.name, column.type, nullable=True) for column in entity.columns]
+    return pa.schema([*fields, pa.field(UNPARSED.name, UNPARSED.type, nullable=True)])
+
+
+class AppDatabase:
+    """Connection to the application database; never shows its password."""
+
+    def __init__(self, url: str) -> None:
+        """Keep the URL; nothing is opened yet.
+
+        Raises:
+            PermanentFailure: the URL is not one.
+        """
+        try:
+            self._url = sa.make_url(url)
+        except ArgumentError:
+            raise PermanentFailure(f"RETAIL_APP_DATABASE_URL is not a URL: set it like {_EXAMPLE}.") from None
+
+    def __repr__(self) -> str:
+        return f"AppDatabase({self._url.render_as_string(hide_password=True)})"
+
+    def create(self) -> None:
+        """Create what is missing; safe to call at every start and from several processes at once."""
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        for attempt in range(1, _CREATE_ATTEMPTS + 1):
+            try:
+                return self._create_all()
+            except TransientFailure:
+                # Another process may have created a table between our look and our CREATE
+                if attempt == _CREATE_ATTEMPTS:
+                    raise
+                time.sleep(0.2 * attempt)
+
+    def read(self, entity: Entity) -> pa.Table:
+        """Every row of an application entity, in the schema of `read_schema`.
+
+        A database or table that does not exist yet means that nobody decided anything: no rows.
+        """
+        table = METADATA.tables[entity.name]
+        if not self._has(table):
+            return read_schema(entity).empty_table()
+        query = sa.select(*(table.c[name] for name in entity.column_names)).order_by(table.c[entity.key[0]])
+        with self.transaction() as connection:
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+        return pa.Table.from_pylist(rows, schema=read_schema(entity))
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """A transaction that commits at the end of the block.
+
+        Raises:
+            TransientFailure: the database does not answer or is locked.
+            sqlalchemy.exc.IntegrityError: as it is; the caller knows what it means.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise self._unavailable(error) from None
+
+    @property
+    def _file(self) -> Path | None:
+        is_file = self._url.get_backend_name() == "sqlite" and self._url.database not in (None, "", ":memory:")
+        return Path(str(self._url.database)) if is_file else None
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        arguments: dict[str, Any] = {"timeout": _LOCK_WAIT_SECONDS} if self._file is not None else {}
+        try:
+            return sa.create_engine(self._url, connect_args=arguments, pool_pre_ping=True)
+        except (NoSuchModuleError, ModuleNotFoundError):
+            driver = self._url.drivername
+            raise PermanentFailure(
+                f"The driver {driver} of RETAIL_APP_DATABASE_URL is not installed: install it or set another URL,"
+                f" like {_EXAMPLE}."
+            ) from None
+
+    def _create_all(self) -> None:
+        with self.transaction() as connection:
+            METADATA.create_all(connection)
+
+    def _has(self, table: sa.Table) -> bool:
+        if self._file is not None and not self._file.exists():
+            return False  # connecting would leave an empty file behind
+        with self.transaction() as connection:
+            return sa.inspect(connection).has_table(table.name)
+
+    def _unavailable(self, error: DBAPIError) -> TransientFailure:
+        where = self._file or f"{self._url.get_backend_name()} on {self._url.host}"
+        return TransientFailure(
+            f"The application database ({where}) could not be used ({type(error.orig).__name__}):"
+            " check RETAIL_APP_DATABASE_URL and that the database is running and reachable, then try again."
+        )
