@@ -31,6 +31,10 @@ def read_secret(
             f"kv:{name} needs RETAIL_KEY_VAULT_URL, which is not set; for example "
             "RETAIL_KEY_VAULT_URL=https://my-vault.vault.azure.net."
         )
+    if not vault_url.startswith("https://"):
+        raise PermanentFailure(
+            f"RETAIL_KEY_VAULT_URL is wrong: got {vault_url!r}; write it like https://my-vault.vault.azure.net."
+        )
     azure_error = _azure_error()
     try:
         value = (client_factory or _default_client)(vault_url).get_secret(name).value

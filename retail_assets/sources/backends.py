@@ -70,8 +70,8 @@ class SqlAlchemyBackend:
         chunk_rows = min(batch_rows, _CHUNK_ROWS)
         with self._engine().connect() as connection:
             streaming = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows)
-            result = streaming.execute(text, dict(parameters))
-            yield from _chunks(result.fetchmany, list(result.keys()), chunk_rows=chunk_rows)
+            with streaming.execute(text, dict(parameters)) as result:
+                yield from _chunks(result.fetchmany, list(result.keys()), chunk_rows=chunk_rows)
 
     def _engine(self) -> sa.Engine:
         engine = sa.create_engine(self._url, poolclass=sa.NullPool)

@@ -36,10 +36,10 @@ def failure(error: Exception, url: URL, *, reading: str) -> RetailError:
             f"RETAIL_SOURCE_URL names {url.drivername}, for which no SQLAlchemy dialect is "
             "installed; install it or use mssql+pyodbc, postgresql+psycopg or sqlite."
         )
-    message = _without_secrets(_short(error), url)
+    message = short_message(error, url)
     if "too large to be written into the allocated buffer" in message:
         return PermanentFailure(f"{reading}: a text is longer than 4096 bytes; shorten it in the query with CAST.")
-    if _may_pass(error):
+    if may_pass(error):
         return TransientFailure(
             f"The operational database {place(url)} cannot be read now: {message}; try again, and if it stays "
             "check RETAIL_SOURCE_URL and the network."
@@ -57,16 +57,13 @@ def _text(error: Exception) -> str:
     return str(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
 
 
-def _short(error: Exception) -> str:
-    """The database's own words: first line, without SQL, state numbers and closing punctuation."""
+def short_message(error: Exception, url: URL) -> str:
+    """The database's own words: first line, without SQL, state numbers, secrets and closing punctuation."""
     text = _text(error)
     if "Message: " in text:
         text = text.split("Message: ", 1)[1]
     line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
-    return re.sub(r"^(connection failed: |ERROR:\s*|FATAL:\s*)+", "", line.strip()).rstrip(" ;.")
-
-
-def _without_secrets(message: str, url: URL) -> str:
+    message = re.sub(r"^(connection failed: |ERROR:\s*|FATAL:\s*)+", "", line.strip()).rstrip(" ;.")
     for secret in (url.password, url.query.get("odbc_connect")):
         if isinstance(secret, str) and secret:
             message = message.replace(secret, "***")
@@ -80,7 +77,8 @@ def _state(error: Exception) -> str | None:
     return getattr(getattr(error, "orig", None), "sqlstate", None)
 
 
-def _may_pass(error: Exception) -> bool:
+def may_pass(error: Exception) -> bool:
+    """Whether the same statement may succeed later: network, lock, overload; not a wrong password or name."""
     text = _text(error).lower()
     if any(words in text for words in _NEVER_PASSING):
         return False
@@ -90,7 +88,7 @@ def _may_pass(error: Exception) -> bool:
     state = _state(error)
     if state:
         return state.startswith(_TRANSIENT_CLASSES)
-    if isinstance(error, sqlite3.Error):
+    if isinstance(getattr(error, "orig", error), sqlite3.Error):
         return "locked" in text or "busy" in text
     return isinstance(error, OperationalError | InterfaceError)
 

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.sources.database_errors import place
+from retail_assets.sources.database_errors import may_pass, place, short_message
 
 _SALES, _PRICES, _CALENDAR = "sales.parquet", "sell_prices.parquet", "calendar.csv"
 _REQUIRED_COLUMNS = {
@@ -228,14 +228,16 @@ def _write(data: duckdb.DuckDBPyConnection, url: sa.URL) -> None:
         writer = _write_new_file
     try:
         writer(data, url)
-    except (exc.OperationalError, exc.InterfaceError) as error:
-        raise TransientFailure(
-            f"The database {place(url)} cannot be filled now: {_first_line(error.orig or error)}; try again."
-        ) from None
     except (exc.SQLAlchemyError, ModuleNotFoundError) as error:
+        message = short_message(error, url)
+        if may_pass(error):
+            raise TransientFailure(f"The database {place(url)} cannot be filled now: {message}; try again.") from None
         raise PermanentFailure(
-            f"The database {place(url)} cannot be filled: {_first_line(getattr(error, 'orig', None) or error)}; "
-            "correct its URL or permissions."
+            f"The database {place(url)} cannot be filled: {message}; correct its URL or permissions."
+        ) from None
+    except OSError as error:
+        raise PermanentFailure(
+            f"The database {place(url)} cannot be filled: {error.strerror}; give a path that can be written."
         ) from None
 
 

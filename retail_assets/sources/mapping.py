@@ -99,9 +99,21 @@ def _path(name_or_path: str) -> Path:
     )
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML without repeated keys, of which the plain loader silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for position, (key, _) in enumerate(node.value):
+            if key.value in keys[:position]:
+                problem = f"the key {key.value} is given twice"
+                raise yaml.constructor.ConstructorError(problem=problem, problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _content(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
     except OSError as error:
         raise PermanentFailure(f"{path.name} cannot be read: {error.strerror}; check its permissions.") from None
     except UnicodeDecodeError:
