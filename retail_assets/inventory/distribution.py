@@ -20,6 +20,7 @@ _EQUAL = 1e-12
 _ON_LATTICE = 1e-9
 _PREFERRED_SHAPE, _POSSIBLE_SHAPE = (0.25, 0.75), (0.02, 0.98)
 _TAIL_STRETCH = 4.0
+_ASKED_AT_ONCE = 20_000  # few series, many points: one pass; many series: a pass a point, to bound memory
 
 
 @dataclass(frozen=True)
@@ -143,11 +144,11 @@ class Demand:
 
     def cdf(self, units: ArrayLike) -> Array:
         """P(D <= units)."""
-        return self._columns(self._cdf_steps, units)
+        return self._answers(Demand._cdf_steps, units)
 
     def expected_shortage(self, units: ArrayLike) -> Array:
         """E(D - units)+ in units."""
-        return self._columns(self._shortage_steps, units) * self._scale_like(units)
+        return self._answers(Demand._shortage_steps, units) * self._scale_like(units)
 
     def quantile(self, level: ArrayLike) -> Array:
         """Smallest lattice point with P(D <= it) >= level, in units; 0 < level < 1."""
@@ -233,11 +234,15 @@ class Demand:
         scale = _divisor(self.unit_step)
         return scale[:, None] if np.ndim(units) == 2 else scale
 
-    def _columns(self, answer: Callable[[Array], Array], units: ArrayLike) -> Array:
+    def _answers(self, question: Callable[["Demand", Array], Array], units: ArrayLike) -> Array:
         asked = np.asarray(units, dtype=np.float64)
-        if asked.ndim == 2:
-            return np.column_stack([self._columns(answer, column) for column in asked.T])
-        return answer(_column(asked, len(self)) / _divisor(self.unit_step))
+        if asked.ndim < 2:
+            return question(self, _column(asked, len(self)) / _divisor(self.unit_step))
+        table = np.broadcast_to(asked, (len(self), asked.shape[1]))
+        if table.size > _ASKED_AT_ONCE:
+            return np.column_stack([self._answers(question, column) for column in table.T])
+        repeated = self.take(np.repeat(np.arange(len(self)), table.shape[1]))
+        return repeated._answers(question, table.ravel()).reshape(table.shape)
 
     def _piece(self, steps: Array) -> tuple[NDArray[np.intp], Array, Array, Array]:
         """Index of the piece at `steps` (n,), its start, width and low level, each (n, C)."""
