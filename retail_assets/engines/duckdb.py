@@ -4,7 +4,8 @@ One connection a process, because tables of different connections cannot be join
 extension is not used: closed networks cannot download it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -18,6 +19,7 @@ from retail_assets.engines import delta
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
+from retail_assets.transforms.days import within
 from retail_assets.windows import Window
 
 
@@ -42,14 +44,24 @@ class DuckDBEngine:
         connection = ibis.duckdb.connect(
             memory_limit=self._memory_limit.replace(" ", ""), temp_directory=str(self._temp_folder)
         )
-        connection.raw_sql("SET TimeZone = 'UTC'")
+        connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         return connection
 
     def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
         delta_table = self.lake.require(table)
         found = self._local(table, delta_table, windows) if self.lake.is_local else self._remote(delta_table)
         rows = found.select(table.column_names)
-        return rows if windows is None else rows.filter(inside(rows[str(table.partition_column)], windows))
+        return rows if windows is None else within(rows, windows, str(table.partition_column))
+
+    def scan_or_empty(self, table: Table) -> ibis.Table:
+        return self._empty(table) if self.lake.open(table) is None else self.scan(table)
+
+    @contextmanager
+    def kept(self, rows: ibis.Table) -> Iterator[ibis.Table]:
+        """A temporary table; ibis's own cache cannot drop its tables on this DuckDB (it sends no name)."""
+        name = next(self._names)
+        yield self.connection.create_table(name, obj=rows, temp=True)
+        self.connection.raw_sql(f"DROP TABLE {name}")
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
         return delta.overwrite_window(self.lake, table, frame, window)
@@ -83,11 +95,6 @@ class DuckDBEngine:
 
 
 _HIVE_TYPES = {Layout.MONTH: "VARCHAR", Layout.DAY: "DATE", Layout.WHOLE: ""}
-
-
-def inside(column: ibis.Value, windows: Sequence[Window]) -> ibis.Value:
-    """True where a date lies in one of the windows."""
-    return ibis.or_(*(column.between(ibis.literal(w.first), ibis.literal(w.last)) for w in windows))
 
 
 def _folders(table: Table, windows: Sequence[Window] | None) -> list[tuple[str, str, list[str]]] | None:

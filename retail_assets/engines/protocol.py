@@ -1,6 +1,7 @@
 """What every engine does: scan a Delta table as an Ibis table, and overwrite what a contract allows."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +29,14 @@ class Engine(Protocol):
 
     def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
         """The table's rows in the windows of its partition column, lazily; all rows for None."""
+        ...
+
+    def scan_or_empty(self, table: Table) -> ibis.Table:
+        """All rows, none where the table was never written."""
+        ...
+
+    def kept(self, rows: ibis.Table) -> AbstractContextManager[ibis.Table]:
+        """The rows computed once, for several uses inside the context."""
         ...
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:

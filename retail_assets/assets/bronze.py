@@ -1,0 +1,68 @@
+"""Bronze assets: what the source and the application database hold, unjudged.
+
+Daily tables read a range of days with one query a month; snapshots append what changed.
+"""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import ibis
+import pyarrow as pa
+
+from retail_assets.engines.protocol import Engine
+from retail_assets.io_managers.chunks import Chunks, by_month
+from retail_assets.resources.app_database import AppDatabase
+from retail_assets.resources.source import Source
+from retail_assets.tables import bronze, entities
+from retail_assets.tables.contract import Table
+from retail_assets.tables.entities import Entity
+from retail_assets.transforms import as_of
+
+
+@dg.asset(key=bronze.SALES.asset_key)
+def sales(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source]) -> Chunks:
+    return by_month(context, lambda days: source.read_days(entities.SALES, days.first, days.last))
+
+
+@dg.asset(key=bronze.INVENTORY.asset_key)
+def inventory(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source]) -> Chunks:
+    return by_month(context, lambda days: source.read_days(entities.INVENTORY, days.first, days.last))
+
+
+def _source_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:
+    @dg.asset(key=table.asset_key)
+    def snapshot(
+        context: dg.AssetExecutionContext, source: dg.ResourceParam[Source], engine: dg.ResourceParam[Engine]
+    ) -> ibis.Table:
+        context.add_output_metadata({"available": source.available(entity)})
+        return _appended(engine, table, entity, source.read_snapshot(entity))
+
+    return snapshot
+
+
+def _application_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:
+    @dg.asset(key=table.asset_key)
+    def snapshot(app_database: dg.ResourceParam[AppDatabase], engine: dg.ResourceParam[Engine]) -> ibis.Table:
+        return _appended(engine, table, entity, app_database.read(entity))
+
+    return snapshot
+
+
+def _appended(engine: Engine, table: Table, entity: Entity, current: pa.Table) -> ibis.Table:
+    """All versions so far and what changed since; the table's own past is read here, not through the graph."""
+    known = engine.scan_or_empty(table)
+    return as_of.append_changes(
+        known,
+        ibis.memtable(current),
+        key=entity.key,
+        columns=[*entity.column_names, "unparsed"],
+        seen_at=datetime.now(UTC),
+    )
+
+
+def snapshots() -> list[dg.AssetsDefinition]:
+    """An asset for every snapshot entity."""
+    return [
+        *map(_source_snapshot, entities.SNAPSHOTS, bronze.SOURCE_SNAPSHOTS),
+        *map(_application_snapshot, entities.APPLICATION_ENTITIES, bronze.APPLICATION_SNAPSHOTS),
+    ]

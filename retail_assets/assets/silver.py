@@ -1,0 +1,75 @@
+"""Silver assets: judged rows, and every refused row with its reason."""
+
+import dagster as dg
+import ibis
+
+from retail_assets.assets.declare import outputs, reads, table_asset
+from retail_assets.engines.delta import as_arrow
+from retail_assets.engines.protocol import Engine, Frame
+from retail_assets.io_managers.chunks import Siblings, asked_windows
+from retail_assets.tables import bronze, entities, silver
+from retail_assets.tables.contract import Table
+from retail_assets.tables.entities import Entity
+from retail_assets.transforms import silver as to_silver
+from retail_assets.transforms.days import within
+from retail_assets.windows import Window
+
+_ENTITIES = (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES)
+
+
+@dg.multi_asset(
+    name="silver_daily",
+    outs=outputs(*silver.DAILY),
+    ins=reads(sales=bronze.SALES, inventory=bronze.INVENTORY, stores=silver.STORES, products=silver.PRODUCTS),
+)
+def daily(
+    context: dg.AssetExecutionContext,
+    engine: dg.ResourceParam[Engine],
+    sales: ibis.Table,
+    inventory: ibis.Table,
+    stores: ibis.Table,
+    products: ibis.Table,
+):
+    def judge(days: Window) -> dict[str, Frame]:
+        judged_sales = to_silver.judged_sales(within(sales, days), stores=stores, products=products)
+        judged_stock = to_silver.judged_inventory(within(inventory, days), stores=stores, products=products)
+        with engine.kept(judged_sales) as sold, engine.kept(judged_stock) as stock:
+            return {
+                "sales": as_arrow(to_silver.sales(sold)),
+                "inventory": as_arrow(to_silver.inventory(stock)),
+                "rejected_rows": as_arrow(to_silver.rejected_rows(sold, stock)),
+            }
+
+    siblings = Siblings(judge)
+    windows = [part for window in asked_windows(context) for part in window.by_month()]
+    return tuple(siblings.chunks(windows, table.name) for table in silver.DAILY)
+
+
+
+def _snapshot(entity: Entity, raw: Table, table: Table) -> dg.AssetsDefinition:
+    @table_asset(table, versions=raw)
+    def snapshot(versions: ibis.Table) -> ibis.Table:
+        return to_silver.snapshot(to_silver.judged_snapshot(versions, entity), table)
+
+    return snapshot
+
+
+def snapshots() -> list[dg.AssetsDefinition]:
+    """An asset for every snapshot entity."""
+    return [_snapshot(*row) for row in zip(_ENTITIES, bronze.SNAPSHOTS, silver.SNAPSHOTS, strict=True)]
+
+
+@dg.asset(
+    key=silver.REJECTED_SNAPSHOT_ROWS.asset_key, deps=[table.asset_key for table in bronze.SNAPSHOTS]
+)
+def rejected_snapshot_rows(engine: dg.ResourceParam[Engine]) -> ibis.Table:
+    judged = [
+        (entity, to_silver.judged_snapshot(engine.scan(raw), entity))
+        for entity, raw in zip(_ENTITIES, bronze.SNAPSHOTS, strict=True)
+    ]
+    return to_silver.rejected_snapshot_rows(judged)
+
+
+@table_asset(silver.OPEN_ORDERS, purchase_orders=silver.PURCHASE_ORDERS)
+def open_orders(purchase_orders: ibis.Table) -> ibis.Table:
+    return to_silver.open_orders(purchase_orders)

@@ -1,0 +1,20 @@
+"""The retailer's calendar: where its history starts and which days are public holidays."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import holidays
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """`country` is an ISO 3166 code that the `holidays` package knows."""
+
+    first: date
+    country: str
+
+    def holidays(self, first: date, last: date) -> dict[date, str]:
+        """Public holidays first … last with their names."""
+        years = range(first.year, last.year + 1)
+        found = holidays.country_holidays(self.country, years=years, language="en_US")
+        return {day: name for day, name in sorted(found.items()) if first <= day <= last}

@@ -1,0 +1,41 @@
+"""Every asset and check of the graph, listed by hand: nothing is found by scanning folders."""
+
+from retail_assets.assets import bronze, forecast, gold, inventory, silver, warehouse
+from retail_assets.checks import bronze as bronze_checks
+from retail_assets.checks import forecast as forecast_checks
+from retail_assets.checks import gold as gold_checks
+from retail_assets.checks import inventory as inventory_checks
+from retail_assets.checks import silver as silver_checks
+from retail_assets.checks import warehouse as warehouse_checks
+
+ASSETS = [
+    bronze.sales,
+    bronze.inventory,
+    *bronze.snapshots(),
+    silver.daily,
+    *silver.snapshots(),
+    silver.rejected_snapshot_rows,
+    silver.open_orders,
+    gold.fact_sales,
+    gold.fact_inventory,
+    gold.demand_daily,
+    gold.sales_summary,
+    gold.dim_date,
+    *gold.dimensions(),
+    gold.product_segments,
+    forecast.demand_model,
+    forecast.model_versions,
+    forecast.forecasts,
+    forecast.forecast_accuracy,
+    inventory.decisions,
+    inventory.policy_replay,
+    *warehouse.loads(),
+]
+CHECKS = [
+    *bronze_checks.CHECKS,
+    *silver_checks.CHECKS,
+    *gold_checks.CHECKS,
+    *forecast_checks.CHECKS,
+    *inventory_checks.CHECKS,
+    *warehouse_checks.CHECKS,
+]

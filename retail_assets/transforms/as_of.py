@@ -1,0 +1,103 @@
+"""Snapshots as they were known: versions appended on change, read as of a date.
+
+The snapshot taken on the day after D closes speaks for D. Days before the first snapshot are served by
+the first one, which makes what is read there a reconstruction.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+import ibis
+
+_SPEAKS_FOR = timedelta(days=1)
+
+
+def append_changes(
+    known: ibis.Table, current: ibis.Table, *, key: Sequence[str], columns: Sequence[str], seen_at: datetime
+) -> ibis.Table:
+    """The known versions plus one for every key whose rows are new, changed or gone.
+
+    Args:
+        known: all versions so far: `columns`, is_deleted, first_seen_at; may be empty.
+        current: the source's rows now: `columns`.
+        key: what identifies a row; rows that share a key (faults of the source) change together.
+        columns: what a version consists of.
+        seen_at: when `current` was read, UTC.
+
+    Returns:
+        The known rows untouched, then the added ones. The same `current` again adds nothing.
+    """
+    now = _keyed(current.select(*columns).distinct(), key)
+    latest = _latest(_keyed(known, key))
+    before = latest.filter(~latest.is_deleted).select(*columns, "row_key")
+    differing = ibis.union(now.difference(before), before.difference(now)).select("row_key").distinct()
+    changed = _version(now.semi_join(differing, "row_key"), columns, seen_at, is_deleted=ibis.literal(False))
+    gone = _version(before.anti_join(now, "row_key"), columns, seen_at, is_deleted=ibis.literal(True))
+    return ibis.union(known.select(*columns, "is_deleted", "first_seen_at"), changed, gone)
+
+
+def known_on(versions: ibis.Table, *, key: Sequence[str], as_of: date) -> ibis.Table:
+    """The rows of a snapshot table as they were known when `as_of` had closed.
+
+    Returns:
+        The columns of `versions` without is_deleted and first_seen_at, plus `is_reconstructed`.
+    """
+    first = versions.first_seen_at.min().as_scalar()
+    end = ibis.literal(datetime(as_of.year, as_of.month, as_of.day) + 2 * _SPEAKS_FOR).cast("timestamp('UTC', 6)")
+    visible = versions.filter(ibis.or_(versions.first_seen_at < end, versions.first_seen_at == first))
+    latest = _latest(_keyed(visible, key))
+    kept = latest.filter(~latest.is_deleted).mutate(is_reconstructed=latest.first_seen_at >= end)
+    return kept.drop("is_deleted", "first_seen_at", "row_key")
+
+
+def newest(versions: ibis.Table, *, key: Sequence[str]) -> ibis.Table:
+    """The rows of a snapshot table as they are known now, without the version columns."""
+    latest = _latest(_keyed(versions, key))
+    return latest.filter(~latest.is_deleted).drop("is_deleted", "first_seen_at", "row_key")
+
+
+def validity(versions: ibis.Table, *, key: Sequence[str], since: date) -> ibis.Table:
+    """Type 2 rows from the history of versions, so that any order of runs gives the same rows.
+
+    Args:
+        versions: a snapshot table.
+        key: its key.
+        since: `valid_from` of what the first snapshot knew.
+
+    Returns:
+        The entity's columns with valid_from, valid_to, is_current and is_reconstructed.
+    """
+    first = versions.first_seen_at.min().as_scalar()
+    speaks_for = versions.first_seen_at.date() - ibis.interval(days=1)
+    dated = _keyed(versions, key).mutate(
+        is_reconstructed=versions.first_seen_at == first,
+        valid_from=ibis.ifelse(versions.first_seen_at == first, ibis.literal(since), speaks_for),
+    )
+    same_day = ibis.window(group_by=["row_key", "valid_from"], order_by=ibis.desc("first_seen_at"))
+    last_of_day = dated.mutate(rank=ibis.row_number().over(same_day)).filter(lambda t: t["rank"] == 0)
+    following = ibis.window(group_by="row_key", order_by="valid_from")
+    ranged = last_of_day.mutate(next_from=last_of_day.valid_from.lead().over(following))
+    kept = ranged.filter(~ranged.is_deleted).mutate(
+        valid_to=ranged.next_from - ibis.interval(days=1), is_current=ranged.next_from.isnull()
+    )
+    return kept.drop("is_deleted", "first_seen_at", "row_key", "rank", "next_from")
+
+
+def _keyed(rows: ibis.Table, key: Sequence[str]) -> ibis.Table:
+    """With the key as one text, so that missing parts are equal to each other."""
+    parts = [rows[name].cast("string").fill_null("") for name in key]
+    return rows.mutate(row_key=ibis.literal("\u001f").join(parts))
+
+
+def _latest(rows: ibis.Table) -> ibis.Table:
+    """The rows of each key's newest version."""
+    newest_seen = rows.first_seen_at.max().over(ibis.window(group_by="row_key"))
+    ranked = rows.mutate(newest_seen=newest_seen)
+    return ranked.filter(ranked.first_seen_at == ranked.newest_seen).drop("newest_seen")
+
+
+def _version(
+    rows: ibis.Table, columns: Sequence[str], seen_at: datetime, *, is_deleted: ibis.Value
+) -> ibis.Table:
+    seen = ibis.literal(seen_at).cast("timestamp('UTC', 6)")
+    return rows.select(*columns).mutate(is_deleted=is_deleted, first_seen_at=seen)

@@ -1,0 +1,245 @@
+"""The dense demand table: every day of every product a store carries, and the plan for days to come."""
+
+from datetime import date
+
+import ibis
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from retail_assets.demand import censoring
+from retail_assets.tables import gold, silver
+from retail_assets.transforms.days import day_table
+from retail_assets.windows import Window
+
+LOOKBACK_DAYS = censoring.WINDOW_DAYS + 7
+"""Days before a day that its unconstrained estimate looks at: the window, and a week to settle the first ones."""
+
+_SERIES = ["store_id", "product_id"]
+_FAR = date(9999, 12, 31)
+
+
+def demand_daily(
+    days: Window,
+    *,
+    sales: ibis.Table,
+    inventory: ibis.Table,
+    assortment: ibis.Table,
+    stores: ibis.Table,
+    products: ibis.Table,
+    prices: ibis.Table,
+    promotions: ibis.Table,
+    events: ibis.Table,
+) -> pd.DataFrame:
+    """gold.demand_daily of the days.
+
+    Args:
+        days: days to return.
+        sales: gold.fact_sales of the days and LOOKBACK_DAYS before them.
+        inventory: gold.fact_inventory of the same days.
+        assortment, stores, products, prices, promotions, events: silver snapshots as known now.
+    """
+    wide = days.extended(days_before=LOOKBACK_DAYS)
+    rows = carried(wide, assortment=assortment, stores=stores, products=products, events=events)
+    seen = observed(rows, sales=sales, inventory=inventory)
+    termed = with_terms(seen, wide, prices=prices, promotions=promotions, products=products)
+    frame = termed.to_pandas()
+    frame["business_date"] = pd.to_datetime(frame["business_date"])
+    return unconstrained(frame, days)
+
+
+def carried(
+    window: Window, *, assortment: ibis.Table, stores: ibis.Table, products: ibis.Table, events: ibis.Table
+) -> ibis.Table:
+    """The series a store carries on each day, with whether it trades.
+
+    Args:
+        window: days.
+        assortment: store_id, product_id, valid_from, valid_to.
+        stores: store_id, region, opened_date, closed_date.
+        products: product_id, introduced_date, discontinued_date.
+        events: event_date, event_type, region; `closed` ones mean that stores do not trade.
+
+    Returns:
+        business_date, store_id, product_id, is_open: unique.
+    """
+    days = day_table(window)
+    listed = assortment.join(stores.select("store_id", "opened_date", "closed_date", "region"), "store_id")
+    listed = listed.join(products.select("product_id", "introduced_date", "discontinued_date"), "product_id")
+    spans = listed.select(
+        *_SERIES,
+        "region",
+        first=ibis.greatest(
+            listed.valid_from, listed.opened_date.fill_null(window.first), listed.introduced_date.fill_null(window.first)
+        ),
+        last=ibis.least(
+            listed.valid_to.fill_null(_FAR), listed.closed_date.fill_null(_FAR), listed.discontinued_date.fill_null(_FAR)
+        ),
+    )
+    rows = days.join(spans, [days.business_date >= spans.first, days.business_date <= spans.last])
+    return _opened(rows.select("business_date", *_SERIES, "region").distinct(), events)
+
+
+def _opened(rows: ibis.Table, events: ibis.Table) -> ibis.Table:
+    closed = events.filter(events.event_type == "closed").select("event_date", closed_region="region").distinct()
+    joined = rows.left_join(
+        closed,
+        [
+            rows.business_date == closed.event_date,
+            ibis.or_(closed.closed_region == silver.EVERY, closed.closed_region == rows.region),
+        ],
+    )
+    grouped = joined.group_by("business_date", *_SERIES).aggregate(is_open=joined.closed_region.isnull().all())
+    return grouped
+
+
+def with_terms(
+    rows: ibis.Table, window: Window, *, prices: ibis.Table, promotions: ibis.Table, products: ibis.Table
+) -> ibis.Table:
+    """Adds the price asked and the promotion discount of each row's day; planned ones serve days to come.
+
+    Args:
+        rows: business_date, store_id, product_id and more, inside the window.
+        window: the days of the rows.
+        prices: store_id or `*`, product_id, valid_from, unit_price.
+        promotions: store_id or `*`, product_id, start_date, end_date, discount_rate.
+        products: product_id, list_price.
+
+    Returns:
+        The rows with unit_price (float, may be null), discount_rate and is_promoted.
+    """
+    days = day_table(window)
+    listed = products.select("product_id", list_price=products.list_price.cast("float64"))
+    joined = _by_store(rows, _prices_on(days, prices), "unit_price")
+    joined = _by_store(joined, _discounts_on(days, promotions), "promotion_rate")
+    joined = joined.left_join(listed, "product_id").drop("product_id_right")
+    return joined.mutate(
+        unit_price=ibis.coalesce(joined.unit_price, joined.list_price),
+        discount_rate=joined.promotion_rate.fill_null(0.0),
+        is_promoted=joined.promotion_rate.notnull(),
+    ).drop("list_price", "promotion_rate")
+
+
+def _prices_on(days: ibis.Table, prices: ibis.Table) -> ibis.Table:
+    following = ibis.window(group_by=_SERIES, order_by="valid_from")
+    spans = prices.mutate(valid_until=prices.valid_from.lead().over(following).fill_null(_FAR))
+    on = days.join(spans, [days.business_date >= spans.valid_from, days.business_date < spans.valid_until])
+    return on.select("business_date", *_SERIES, unit_price=on.unit_price.cast("float64"))
+
+
+def _discounts_on(days: ibis.Table, promotions: ibis.Table) -> ibis.Table:
+    on = days.join(
+        promotions, [days.business_date >= promotions.start_date, days.business_date <= promotions.end_date]
+    )
+    return on.group_by("business_date", *_SERIES).aggregate(promotion_rate=on.discount_rate.max().fill_null(0.0))
+
+
+def _by_store(rows: ibis.Table, looked_up: ibis.Table, column: str) -> ibis.Table:
+    """Adds the column from the row's own store, else from the entry for every store."""
+    own = looked_up.filter(looked_up.store_id != silver.EVERY).rename(own_value=column)
+    every = looked_up.filter(looked_up.store_id == silver.EVERY).drop("store_id").rename(every_value=column)
+    joined = rows.left_join(own, ["business_date", *_SERIES], rname="{name}_own")
+    joined = joined.left_join(every, ["business_date", "product_id"], rname="{name}_every")
+    kept = joined.select(*rows.columns, "own_value", "every_value")
+    return kept.mutate(**{column: ibis.coalesce(kept.own_value, kept.every_value)}).drop("own_value", "every_value")
+
+
+def sales_by_day(sales: ibis.Table) -> ibis.Table:
+    """Units sold, brought back and their value by day, store and product."""
+    units = sales.quantity.cast("float64")
+    lines = sales.mutate(sold=ibis.ifelse(units > 0, units, 0.0), returned=ibis.ifelse(units < 0, -units, 0.0))
+    return lines.group_by("business_date", *_SERIES).aggregate(
+        sold_units=lines.sold.sum(), returned_units=lines.returned.sum(), net_value=lines.net_value.sum()
+    )
+
+
+def observed(rows: ibis.Table, *, sales: ibis.Table, inventory: ibis.Table) -> ibis.Table:
+    """Dense rows with what was sold and what was left, zeros filled where the feed arrived.
+
+    Args:
+        rows: carried series by day, with is_open.
+        sales: gold.fact_sales of the same days.
+        inventory: gold.fact_inventory of the same days.
+
+    Returns:
+        The rows, and those that sold without being carried, with sold_units, returned_units, net_value,
+        is_feed_missing, on_hand_units and stock_out_hours.
+    """
+    sold = sales_by_day(sales)
+    unlisted = sold.select("business_date", *_SERIES).anti_join(rows, ["business_date", *_SERIES])
+    spine = ibis.union(rows.select("business_date", *_SERIES, "is_open"), unlisted.mutate(is_open=ibis.literal(True)))
+    fed = sold.select("business_date", fed_store="store_id").distinct()
+    stock = inventory.select(
+        "business_date", *_SERIES, "stock_out_hours", on_hand_units=inventory.on_hand_units.cast("float64")
+    )
+    joined = spine.left_join(sold, ["business_date", *_SERIES], rname="{name}_sold")
+    joined = joined.left_join(stock, ["business_date", *_SERIES], rname="{name}_stock")
+    joined = joined.left_join(
+        fed, [joined.business_date == fed.business_date, joined.store_id == fed.fed_store], rname="{name}_fed"
+    )
+    is_missing = joined.is_open & joined.fed_store.isnull()
+    filled = {
+        name: ibis.ifelse(is_missing, ibis.null("float64"), joined[name].fill_null(0.0))
+        for name in ("sold_units", "returned_units")
+    }
+    value = ibis.ifelse(is_missing, ibis.null("decimal(18, 4)"), joined.net_value.fill_null(0).cast("decimal(18, 4)"))
+    return joined.select(
+        "business_date",
+        *_SERIES,
+        "is_open",
+        "on_hand_units",
+        "stock_out_hours",
+        **filled,
+        net_value=value,
+        is_feed_missing=is_missing,
+    )
+
+
+def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
+    """The window's rows of gold.demand_daily, with censoring and unconstrained demand.
+
+    Args:
+        rows: dense rows of the window and LOOKBACK_DAYS before it, with terms and observations.
+        window: days to return.
+    """
+    grid = _Grid.of(rows, window.extended(days_before=LOOKBACK_DAYS))
+    traded = grid.spread(np.where(rows["is_open"], rows["sold_units"], np.nan))
+    stock = grid.spread(rows["on_hand_units"])
+    before = np.hstack([np.full((len(stock), 1), np.nan), stock[:, :-1]])
+    code, available = censoring.censoring_of(
+        stock, traded, previous_on_hand_units=before, stock_out_hours=grid.spread(rows["stock_out_hours"])
+    )
+    units, sd = censoring.unconstrain(traded, censoring=code, weekday=grid.weekdays(), available_rate=available)
+    complete = rows.assign(
+        censoring=np.array(censoring.NAMES)[grid.gather(code)],
+        available_rate=grid.gather(available),
+        unconstrained_units=np.where(rows["is_open"], grid.gather(units), rows["sold_units"]),
+        unconstrained_sd=np.where(rows["is_open"], grid.gather(sd), 0.0),
+    )
+    inside = complete["business_date"].between(pd.Timestamp(window.first), pd.Timestamp(window.last))
+    return complete.loc[inside, gold.DEMAND_DAILY.column_names]
+
+
+class _Grid:
+    """Rows of series × day as a dense array and back."""
+
+    def __init__(self, row: NDArray[np.intp], column: NDArray[np.intp], *, series_count: int, window: Window) -> None:
+        self._row, self._column = row, column
+        self._shape, self._window = (series_count, len(window)), window
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, window: Window) -> "_Grid":
+        codes = rows.groupby(_SERIES, sort=True, observed=True).ngroup().to_numpy()
+        columns = (rows["business_date"] - pd.Timestamp(window.first)).dt.days.to_numpy()
+        return cls(codes, columns, series_count=int(codes.max(initial=-1)) + 1, window=window)
+
+    def spread(self, values: NDArray | pd.Series) -> NDArray[np.float64]:
+        grid = np.full(self._shape, np.nan)
+        grid[self._row, self._column] = np.asarray(values, dtype=float)
+        return grid
+
+    def gather(self, grid: NDArray) -> NDArray:
+        return grid[self._row, self._column]
+
+    def weekdays(self) -> NDArray[np.int64]:
+        return np.array([day.isoweekday() for day in self._window.days()])

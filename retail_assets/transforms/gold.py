@@ -1,0 +1,191 @@
+"""Silver to gold: facts, type 2 dimensions, segments and reports. Demand has a module of its own."""
+
+from datetime import date
+
+import ibis
+
+from retail_assets.tables import gold
+from retail_assets.tables.contract import Table
+from retail_assets.tables.entities import Entity
+from retail_assets.transforms import as_of
+from retail_assets.transforms.days import day_table
+from retail_assets.windows import Window
+
+MONEY = "decimal(18, 4)"
+BEGINNING = date(1900, 1, 1)
+"""`valid_from` of dimension rows that were there at the first snapshot."""
+
+UNKNOWN = "unknown"
+_ABC_LIMITS = {"A": 0.8, "B": 0.95}
+_ADI_LIMIT, _CV2_LIMIT = 1.32, 0.49  # Syntetos, Boylan & Croston 2005
+_SEGMENT_MONTHS = 12
+
+
+def fact_sales(sales: ibis.Table) -> ibis.Table:
+    """Silver sales with their values in money, exact to four places."""
+    gross = (sales.quantity.cast("decimal(18, 3)") * sales.unit_price).cast(MONEY)
+    discount = sales.discount_value.fill_null(0).cast(MONEY)
+    valued = sales.mutate(
+        gross_value=gross,
+        discount_value=discount,
+        net_value=(gross - discount).cast(MONEY),
+        is_return=sales.quantity < 0,
+    )
+    return valued.select(gold.FACT_SALES.column_names)
+
+
+def fact_inventory(inventory: ibis.Table, products: ibis.Table) -> ibis.Table:
+    """Silver inventory with the stock's value at the cost of the day."""
+    cost = products.select("product_id", "unit_cost", "valid_from", "valid_to")
+    joined = inventory.left_join(
+        cost,
+        [
+            inventory.product_id == cost.product_id,
+            inventory.business_date >= cost.valid_from,
+            ibis.or_(cost.valid_to.isnull(), inventory.business_date <= cost.valid_to),
+        ],
+    )
+    value = (joined.on_hand_units * joined.unit_cost).cast(MONEY)
+    return joined.mutate(stock_value=value).select(gold.FACT_INVENTORY.column_names)
+
+
+def sales_summary(sales: ibis.Table, products: ibis.Table) -> ibis.Table:
+    """Sales by store, department and day."""
+    departments = products.filter(products.is_current).select("product_id", "department")
+    lines = sales.left_join(departments, "product_id").mutate(
+        department=departments.department.fill_null(UNKNOWN), units=sales.quantity.cast("float64")
+    )
+    grouped = lines.group_by("business_date", "store_id", "department").aggregate(
+        line_count=lines.count(),
+        basket_count=lines.sale_id.nunique(),
+        sold_units=lines.units.sum(where=~lines.is_return).fill_null(0),
+        returned_units=(-lines.units.sum(where=lines.is_return)).fill_null(0),
+        gross_value=lines.gross_value.sum().cast(MONEY),
+        discount_value=lines.discount_value.sum().cast(MONEY),
+        net_value=lines.net_value.sum().cast(MONEY),
+    )
+    return grouped.select(gold.SALES_SUMMARY.column_names)
+
+
+def dimension(versions: ibis.Table, entity: Entity, table: Table) -> ibis.Table:
+    """The type 2 dimension of an entity, from all its versions."""
+    rows = as_of.validity(versions, key=entity.key, since=BEGINNING)
+    if table is gold.DIM_PRODUCT:
+        rows = rows.mutate(
+            department=rows.department.fill_null(UNKNOWN),
+            category=rows.category.fill_null(rows.department).fill_null(UNKNOWN),
+            unit_step=rows.unit_step.fill_null(1.0),
+        )
+    return rows.select(table.column_names)
+
+
+def dim_date(*, first: date, last: date, holidays: dict[date, str], events: ibis.Table) -> ibis.Table:
+    """The calendar of first … last.
+
+    Args:
+        first: first day.
+        last: last day.
+        holidays: public holidays by day.
+        events: silver.events as known now.
+    """
+    days = day_table(Window(first, last), "date")
+    known = events.filter(events.event_type.fill_null("") != "snap").select("event_date", "event_name").distinct()
+    named = known.group_by("event_date").aggregate(
+        event_names=known.event_name.group_concat("; ", order_by=known.event_name)
+    )
+    listed = ibis.memtable(
+        {"holiday_date": list(holidays), "holiday_name": list(holidays.values())},
+        schema={"holiday_date": "date", "holiday_name": "string"},
+    )
+    joined = days.left_join(listed, days.date == listed.holiday_date)
+    joined = joined.left_join(named, joined.date == named.event_date)
+    weekday = (joined.date.day_of_week.index() + 1).cast("int32")
+    return joined.mutate(
+        year=joined.date.year(),
+        month=joined.date.month(),
+        week=joined.date.week_of_year(),
+        weekday=weekday,
+        day_of_year=joined.date.day_of_year(),
+        is_weekend=weekday >= 6,
+    ).select(gold.DIM_DATE.column_names)
+
+
+def product_segments(demand: ibis.Table) -> ibis.Table:
+    """Segments of each month from the twelve months before it.
+
+    Args:
+        demand: gold.demand_daily, any days.
+
+    Returns:
+        A row per month, store and product that was carried in the twelve months before the month.
+    """
+    months = _monthly(demand)
+    valid = months.select(valid_from=months.month_start + ibis.interval(months=1)).distinct()
+    window = valid.join(
+        months,
+        [
+            months.month_start < valid.valid_from,
+            months.month_start >= valid.valid_from - ibis.interval(months=_SEGMENT_MONTHS),
+        ],
+    )
+    totals = window.group_by("valid_from", "store_id", "product_id").aggregate(
+        days=window.days.sum(),
+        demand_days=window.demand_days.sum(),
+        units=window.units.sum(),
+        squares=window.squares.sum(),
+        net_value=window.net_value.sum().cast(MONEY),
+        monthly_mean=window.units.mean(),
+        monthly_sd=window.units.std(how="pop"),
+    )
+    return _classified(totals).select(gold.PRODUCT_SEGMENTS.column_names)
+
+
+def _monthly(demand: ibis.Table) -> ibis.Table:
+    month_start = demand.business_date.truncate("M").cast("date")
+    rows = demand.mutate(month_start=month_start, units_known=demand.unconstrained_units)
+    return rows.group_by("month_start", "store_id", "product_id").aggregate(
+        days=rows.units_known.count(),
+        demand_days=(rows.units_known > 0).sum().fill_null(0),
+        units=rows.units_known.sum().fill_null(0.0),
+        squares=(rows.units_known * rows.units_known).sum().fill_null(0.0),
+        net_value=rows.net_value.sum().fill_null(0).cast(MONEY),
+    )
+
+
+def _classified(totals: ibis.Table) -> ibis.Table:
+    size = totals.units / totals.demand_days.nullif(0)
+    cv2 = (totals.squares / totals.demand_days.nullif(0) - size * size) / (size * size)
+    interval = totals.days / totals.demand_days.nullif(0)
+    ranked = totals.mutate(
+        average_demand_interval_days=interval,
+        squared_variation=ibis.greatest(cv2, 0.0),
+        mean_daily_units=(totals.units / totals.days.nullif(0)).fill_null(0.0),
+        variation=totals.monthly_sd / totals.monthly_mean.nullif(0),
+        value_share=_share_before(totals),
+    )
+    smooth_times = ranked.average_demand_interval_days <= _ADI_LIMIT
+    smooth_sizes = ranked.squared_variation <= _CV2_LIMIT
+    return ranked.mutate(
+        abc_class=ibis.cases(
+            (ranked.value_share < _ABC_LIMITS["A"], "A"), (ranked.value_share < _ABC_LIMITS["B"], "B"), else_="C"
+        ),
+        xyz_class=ibis.cases((ranked.variation <= 0.5, "X"), (ranked.variation <= 1.0, "Y"), else_="Z"),
+        demand_class=ibis.cases(
+            (ranked.demand_days == 0, "none"),
+            (smooth_times & smooth_sizes, "smooth"),
+            (smooth_times, "erratic"),
+            (smooth_sizes, "intermittent"),
+            else_="lumpy",
+        ),
+    )
+
+
+def _share_before(totals: ibis.Table) -> ibis.Value:
+    """Share of the month's value that products of higher value make; the first product has 0."""
+    value = totals.net_value.cast("float64")
+    ranking = ibis.window(
+        group_by="valid_from", order_by=[ibis.desc(value), "store_id", "product_id"], preceding=None, following=0
+    )
+    whole = value.sum().over(ibis.window(group_by="valid_from"))
+    return ((value.sum().over(ranking) - value) / whole.nullif(0)).fill_null(1.0)
+

@@ -1,0 +1,42 @@
+"""The resources of the graph, built from the settings. Whatever holds a secret is a plain object.
+
+Nothing connects here: systems are reached when an asset first uses them.
+"""
+
+from typing import Any
+
+from retail_assets.calendar import Calendar
+from retail_assets.engines.duckdb import DuckDBEngine
+from retail_assets.engines.protocol import Engine
+from retail_assets.failures import PermanentFailure
+from retail_assets.io_managers.delta import DeltaTableIOManager
+from retail_assets.resources.app_database import AppDatabase
+from retail_assets.resources.lake import Lake, open_lake
+from retail_assets.resources.source import Source
+from retail_assets.settings import Settings
+from retail_assets.sources.mapping import Mapping
+
+
+def resources_of(settings: Settings, mapping: Mapping) -> dict[str, Any]:
+    """Resources by the names the assets ask for."""
+    lake = open_lake(settings)
+    engine = engine_of(settings, lake)
+    return {
+        "io_manager": DeltaTableIOManager(engine, lake),
+        "engine": engine,
+        "lake": lake,
+        "source": Source(settings.source_secret, mapping),
+        "app_database": AppDatabase(settings.app_database_secret),
+        "calendar": Calendar(settings.first_date, mapping.country),
+    }
+
+
+def engine_of(settings: Settings, lake: Lake) -> Engine:
+    """The engine RETAIL_ENGINE names.
+
+    Raises:
+        PermanentFailure: the engine is not there yet.
+    """
+    if settings.engine == "spark":
+        raise PermanentFailure("RETAIL_ENGINE=spark is not available in this version; use RETAIL_ENGINE=duckdb.")
+    return DuckDBEngine(lake, memory_limit=settings.memory_limit, temp_folder=settings.folder / "tmp")
