@@ -5,14 +5,16 @@ What the rows mean is not known here.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event, exc
 from sqlalchemy.engine import Connection, Dialect, Engine
 
-from retail_assets.demo.schema import metadata
+from retail_assets.demo.schema import demo_setting, metadata
 from retail_assets.failures import PermanentFailure, TransientFailure
 
 ROWS_A_CALL = 20_000
@@ -34,27 +36,43 @@ class Batch:
             self.updates.append((statement, parameters))
 
 
-def open_database(url: str) -> Engine:
-    """An engine on the database with the demo's tables in it.
+@contextmanager
+def demo_database(url: str) -> Iterator[Engine]:
+    """An engine on the database with the demo's tables in it, closed at the end.
 
     Raises:
-        PermanentFailure: the URL is none, or its driver is not installed.
-        TransientFailure: the database does not answer.
+        PermanentFailure: the URL is none, its driver is missing, or the database holds something else.
+        TransientFailure: the database does not answer or refuses to be written.
     """
     try:
         address = sa.make_url(url)
         engine = sa.create_engine(address, **_engine_options(address))
-    except (sa.exc.ArgumentError, ImportError) as error:
-        reason = "it is not an SQLAlchemy URL" if isinstance(error, sa.exc.ArgumentError) else str(error)
-        raise PermanentFailure(f"The demo's database cannot be opened: {reason}; check the source URL.") from None
-    try:
-        metadata.create_all(engine)
-    except sa.exc.OperationalError as error:
-        raise TransientFailure(
-            f"The demo's database {address.render_as_string(hide_password=True)} does not answer: "
-            f"{str(error.orig).splitlines()[0]}; check that it is there and may be written."
+    except (exc.ArgumentError, ImportError, OSError) as error:
+        raise PermanentFailure(
+            f"The demo's database cannot be opened: {_reason(error)}; give a URL such as sqlite:///demo.db."
         ) from None
-    return engine
+    if address.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _skip_disk_barriers)
+    try:
+        _create_tables(engine)
+        yield engine
+    except (exc.OperationalError, exc.InterfaceError) as error:
+        reason = str(error.orig).strip().splitlines()[0].rstrip(".")
+        raise TransientFailure(
+            f"The demo's database {address.render_as_string(hide_password=True)} cannot be written: {reason}; "
+            "check that it is running, may be written and is not locked by another program."
+        ) from None
+    finally:
+        engine.dispose()
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a URL, without repeating the URL and its password."""
+    if isinstance(error, ImportError):
+        return f"its driver is not installed ({error})"
+    if isinstance(error, OSError):
+        return f"its folder {error.filename} cannot be made ({error.strerror})"
+    return "its address is not an SQLAlchemy URL"
 
 
 def _engine_options(address: sa.URL) -> dict[str, Any]:
@@ -63,6 +81,23 @@ def _engine_options(address: sa.URL) -> dict[str, Any]:
     if address.get_backend_name() == "sqlite" and address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     return {}
+
+
+def _skip_disk_barriers(connection: Any, _record: Any) -> None:
+    """A killed process still leaves whole transactions; what a power cut spoils, the seed writes again."""
+    connection.execute("PRAGMA synchronous = OFF")
+
+
+def _create_tables(engine: Engine) -> None:
+    """Create what is missing; a database that holds anything but a demo is left alone."""
+    found = sa.inspect(engine).get_table_names()
+    if found and demo_setting.name not in found:
+        raise PermanentFailure(
+            f"The database {engine.url.render_as_string(hide_password=True)} already holds tables, such as {found[0]}, "
+            "that are not the demo's: give the URL of an empty database."
+        )
+    demo_setting.create(engine, checkfirst=True)  # first, so that an interrupted creation is known for the demo's
+    metadata.create_all(engine)
 
 
 def write_batch(connection: Connection, batch: Batch) -> None:

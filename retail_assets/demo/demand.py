@@ -102,7 +102,7 @@ class Demand:
         regions = self.plans.local_event_regions(day)
         if not regions:
             return np.ones(len(self.world.series))
-        return np.where(np.isin(self.world.of_stores("region"), list(regions)), LOCAL_EVENT_FACTOR, 1.0)
+        return np.where(np.isin(self.world.of_stores("region"), sorted(regions)), LOCAL_EVENT_FACTOR, 1.0)
 
 
 def _festivity(moment: date) -> float:

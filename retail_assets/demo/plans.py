@@ -95,8 +95,8 @@ class Plans:
                 rates[here] = promotion.discount_rate
         return rates
 
-    def local_event_regions(self, day: int) -> set[str | None]:
-        return {event.region for event in self.events if event.day == day and event.kind == "local"}
+    def local_event_regions(self, day: int) -> set[str]:
+        return {event.region for event in self.events if event.day == day and event.region is not None}
 
 
 def build_plans(world: World, until: int) -> Plans:

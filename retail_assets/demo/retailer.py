@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from retail_assets.demo import records, schema
-from retail_assets.demo.database import Batch, open_database, write_batch
+from retail_assets.demo.database import Batch, demo_database, write_batch
 from retail_assets.demo.plans import EVENT_AHEAD_DAYS, build_plans
 from retail_assets.demo.resume import last_day_written, restore
 from retail_assets.demo.simulation import Simulation
@@ -37,25 +37,23 @@ def write_days(
     the last day of each block once it is committed.
 
     Raises:
-        PermanentFailure: the database holds a demo of another seed or size, or `through` is before `start`.
-        TransientFailure: the database does not answer.
+        PermanentFailure: the database holds something else than this demo, or `through` is before `start`.
+        TransientFailure: the database does not answer or cannot be written.
     """
-    engine = open_database(url)
-    try:
+    with demo_database(url) as engine:
         with engine.connect() as connection:
             last = last_day_written(connection)
             first = _agreed_start(connection, start=start, seed=seed, size=size)
         if last is None and through < start:
             raise PermanentFailure(f"The demo cannot end on {through} before it starts on {start}: give a later end.")
         simulation = _simulation(engine, first, through=through, seed=seed, size=size, last=last)
-        days = range((last or date.fromordinal(first.toordinal() - 1)).toordinal() + 1, through.toordinal() + 1)
+        days = range(last.toordinal() + 1 if last else first.toordinal(), through.toordinal() + 1)
         for at in range(0, len(days), DAYS_A_BLOCK):
-            _write_block(engine, simulation, days=days[at : at + DAYS_A_BLOCK])
+            block = days[at : at + DAYS_A_BLOCK]
+            _write_block(engine, simulation, days=block)
             if progress is not None:
-                progress(date.fromordinal(days[at : at + DAYS_A_BLOCK][-1]))
+                progress(date.fromordinal(block[-1]))
         return len(days)
-    finally:
-        engine.dispose()
 
 
 def _settings(start: date, *, seed: int, size: DemoSize) -> dict[str, str]:

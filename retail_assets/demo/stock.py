@@ -4,7 +4,6 @@ A plain min/max policy on recent sales, on purpose imperfect; it shares nothing 
 conserved: opening + received - sold + returned = closing, for every series and day.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -23,6 +22,8 @@ FOUND_RATE = 0.012
 CANCELLED_RATE = 0.004
 SHORT_RATE = 0.025
 PROMOTION_ALLOWANCE = 0.7
+LAST_ORDER_DAYS = 7
+"""A product is not ordered any more when it would arrive this near to its last day."""
 KEY_FACTOR = 10**7
 """Numbers of one day: day number × factor + running number, so that a key never depends on other days."""
 
@@ -138,7 +139,7 @@ class Stockroom:
         return day + 1 if day in self.plans.closed_days else day
 
     def _receive(self, state: StockState, day: int) -> tuple[np.ndarray, list[OrderLine]]:
-        """Book what arrives; what a supplier or a delisting cancels, and the rest of a short delivery, is closed too."""
+        """Book what arrives; close as well what is cancelled and the rest of a short delivery."""
         received = np.zeros(len(self.world.series), dtype=int)
         closed, still_open = [], []
         for line in state.open_lines:
@@ -175,12 +176,10 @@ class Stockroom:
     def _order(self, state: StockState, day: int, *, opening: np.ndarray) -> tuple[list[OrderHeader], list[OrderLine]]:
         weekday = date.fromordinal(day).isoweekday()
         takes_orders = np.array([weekday in supplier.order_weekdays for supplier in SUPPLIERS])[self._supplier]
-        arrives = day + self._lead
-        is_carried = (arrives + self._review >= self.world.series.valid_from) & (
-            arrives + 7 < self.world.series.valid_to
-        )
         if day in self.plans.closed_days or not takes_orders.any():
             return [], []
+        arrives, series = day + self._lead, self.world.series
+        is_carried = (arrives + self._review >= series.valid_from) & (arrives + LAST_ORDER_DAYS < series.valid_to)
         position = opening.copy()
         for line in state.open_lines:
             position[line.series] += line.ordered_units

@@ -32,11 +32,17 @@ class DemoSize:
     opening_after_days: int = 150
 
     def __post_init__(self) -> None:
-        if self.stores < 1 or self.products < len(DEPARTMENTS) or self.customers < 1 or self.opening_after_days < 1:
-            raise PermanentFailure(
-                f"The demo cannot have {self.stores} stores, {self.products} products, {self.customers} customers and "
-                f"an opening after {self.opening_after_days} days: use at least 1, {len(DEPARTMENTS)}, 1 and 1."
-            )
+        allowed = {
+            "stores": (1, 900),
+            "products": (len(DEPARTMENTS), 9000),
+            "customers": (1, 90_000),
+            "opening_after_days": (1, 3650),
+        }
+        for name, (least, most) in allowed.items():
+            if not least <= getattr(self, name) <= most:
+                raise PermanentFailure(
+                    f"The demo's size is wrong: got {getattr(self, name)} {name}, give {least} to {most}."
+                )
 
 
 @dataclass(frozen=True)
