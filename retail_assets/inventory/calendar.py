@@ -5,8 +5,8 @@ here too; how late suppliers are belongs to delays.py.
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Literal
+from datetime import date
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -114,17 +114,22 @@ def horizons_in_use(
     Raises:
         PermanentFailure: a supplier's longest protection and delay exceed the forecast; it is named.
     """
-    wanted = {horizon for horizon in REPORTED_HORIZONS if horizon <= horizon_days}
-    for weekday in range(7):
-        # any week does: only the weekday of the closed day matters
-        closed = date(2024, 1, 1) + timedelta(days=weekday)
-        rows = _windows(closed, sourcing, order_days, receipt_delay_days=receipt_delay_days)
-        late = rows.merge(delays, on="supplier_id", how="left").fillna({"delay_days": 0})
-        _refuse_short_forecast(late, horizon_days)
-        wanted |= set(late["protection_days"] + late["delay_days"].astype(int))
-        if service_measure == "fill":
-            wanted |= set(late["before_delivery_days"] + late["delay_days"].astype(int))
-        wanted |= {days for days in rows["shelf_days"].dropna().astype(int) if days <= horizon_days}
+    # any week does: only the weekday of the closed day matters
+    rows = pd.concat(
+        [
+            _windows(date(2024, 1, day), sourcing, order_days, receipt_delay_days=receipt_delay_days)
+            for day in range(1, 8)
+        ]
+    ).drop_duplicates()
+    known = delays.loc[delays["probability"] > 0, ["supplier_id", "delay_days"]].astype({"delay_days": np.float64})
+    late = rows.merge(known, on="supplier_id", how="left")
+    days_late = late["delay_days"].fillna(0.0).to_numpy(dtype=np.int64)
+    protection, before = (late[name].to_numpy(dtype=np.int64) for name in ("protection_days", "before_delivery_days"))
+    _refuse_short_forecast(late["supplier_id"].to_numpy(), protection, days_late, horizon_days=horizon_days)
+    wanted = {*REPORTED_HORIZONS, *rows["shelf_days"].dropna().astype(np.int64)}
+    wanted = {days for days in wanted if days <= horizon_days} | set(protection + days_late)
+    if service_measure == "fill":
+        wanted |= set(before + days_late)
     return sorted(int(days) for days in wanted if days > 0)
 
 
@@ -151,15 +156,15 @@ def _windows(
     )
 
 
-def _refuse_short_forecast(late: pd.DataFrame, horizon_days: int) -> None:
-    reach = late["protection_days"] + late["delay_days"]
+def _refuse_short_forecast(suppliers: NDArray[Any], protection: Days, late: Days, *, horizon_days: int) -> None:
+    reach = protection + late
     if not (reach > horizon_days).any():
         return
-    worst = late.loc[reach.idxmax()]
+    worst = int(reach.argmax())
     raise PermanentFailure(
-        f"The forecast of {horizon_days} days is too short for supplier {worst['supplier_id']}: an order must cover "
-        f"{int(worst['protection_days'])} days and deliveries were up to {int(worst['delay_days'])} days late; "
-        f"set RETAIL_HORIZON_DAYS to at least {int(reach.max())}."
+        f"The forecast of {horizon_days} days is too short for supplier {suppliers[worst]}: an order must cover "
+        f"{protection[worst]} days and deliveries were up to {late[worst]} days late; "
+        f"set RETAIL_HORIZON_DAYS to at least {reach[worst]}."
     )
 
 
