@@ -1,0 +1,88 @@
+"""Rolling-origin backtests: what contenders would have forecast at past origins, beside what came.
+
+A contender is `panel -> mean (n, H)` and only ever gets a panel cut at the origin. Judging belongs in `training`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from retail_assets.demand.conformal import DAILY_BUCKETS, CalibrationSet, Errors, calibrate, dispersion, is_integer_like
+from retail_assets.demand.metrics import rmsse_scale
+from retail_assets.demand.panel import Panel
+from retail_assets.demand.segments import demand_class
+
+Contender = Callable[[Panel], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One origin: (n, H) arrays; NaN where nothing is known of the day, 0 where the store was closed."""
+
+    origin: int
+    actual: np.ndarray
+    scored: np.ndarray
+    segment: np.ndarray
+    dispersion: np.ndarray
+    is_whole: np.ndarray
+    step: np.ndarray
+    means: dict[str, np.ndarray]
+
+    def daily_errors(self, name: str, days: slice) -> Errors:
+        mean = self.means[name][:, days]
+        return self._errors(mean.ravel(), self.scored[:, days].ravel(), repeat=mean.shape[1])
+
+    def total_errors(self, name: str, days: int) -> Errors:
+        """Of the sum over the first `days` days; unknown when one of them is."""
+        return self._errors(self.means[name][:, :days].sum(axis=1), self.actual[:, :days].sum(axis=1), repeat=1)
+
+    def _errors(self, mean: np.ndarray, actual: np.ndarray, *, repeat: int) -> Errors:
+        context = (np.repeat(values, repeat) for values in (self.dispersion, self.is_whole, self.segment))
+        return Errors(mean, actual, *context)
+
+
+def joined(parts: Sequence[Errors]) -> Errors:
+    names = ("mean", "actual", "dispersion", "is_whole", "segment")
+    return Errors(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def fold_origins(day_count: int, *, window: int, step: int = 7) -> list[int]:
+    """Origins a step apart inside the last `window` days, each with at least a step of actuals, oldest first."""
+    oldest = max(day_count - window, step)
+    return sorted(range(day_count - step, oldest - 1, -step))
+
+
+def rolling_origin(panel: Panel, contenders: Mapping[str, Contender], *, origins: Sequence[int]) -> list[Fold]:
+    """Runs every contender at every origin (number of days known) inside the panel's history."""
+    return [_fold(panel, contenders, origin=origin) for origin in origins]
+
+
+def _fold(panel: Panel, contenders: Mapping[str, Contender], *, origin: int) -> Fold:
+    past = panel.through(panel.dates[origin - 1].astype(object))
+    horizon = min(panel.horizon, panel.day_count - origin)
+    actual = np.full((panel.series_count, panel.horizon), np.nan)
+    ahead = slice(origin, origin + horizon)
+    actual[:, :horizon] = np.where(panel.is_open[:, ahead], panel.demand[:, ahead], 0.0)
+    actual[np.isnan(past.demand).all(axis=1)] = np.nan
+    hidden = np.zeros(actual.shape, dtype=bool)
+    hidden[:, :horizon] = panel.is_censored[:, ahead] | ~panel.is_open[:, ahead]
+    return Fold(
+        origin=origin,
+        actual=actual,
+        scored=np.where(hidden, np.nan, actual),
+        segment=demand_class(past),
+        dispersion=dispersion(past),
+        is_whole=is_integer_like(past),
+        step=rmsse_scale(past.demand),
+        means={name: contender(past) for name, contender in contenders.items()},
+    )
+
+
+def calibration_set(folds: Sequence[Fold], name: str, *, horizon: int) -> CalibrationSet:
+    """Calibrates one contender's days by bucket of horizons, and its totals over 1 … `horizon` days."""
+    edges = [0, *(bucket for bucket in DAILY_BUCKETS if bucket < horizon), horizon]
+    days = [slice(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    daily = [joined([fold.daily_errors(name, part) for fold in folds]) for part in days]
+    totals = [joined([fold.total_errors(name, count) for fold in folds]) for count in range(1, horizon + 1)]
+    return CalibrationSet(tuple(map(calibrate, daily)), tuple(map(calibrate, totals)))

@@ -1,0 +1,139 @@
+"""Forecasts that need no training: the yardsticks of the tournament and what everything falls back to.
+
+Each takes a panel and returns the mean demand of its coming days, (n, H), finite and not negative, 0 on
+closed days. Anything that is fitted and stored belongs in `global_model` or `aggregate`.
+"""
+
+import numpy as np
+import pandas as pd
+
+from retail_assets.demand.panel import Panel
+
+WEEK = 7
+_TSB_SMOOTHING = 0.05
+_LEVEL_SMOOTHING = 0.03
+_WEEKDAY_WEEKS = 26
+_PRICE_BANDS = 3
+
+
+def seasonal_naive(panel: Panel) -> np.ndarray:
+    """The last observed value of the same weekday."""
+    history = panel.demand[:, -8 * WEEK :]
+    last = np.full((panel.series_count, WEEK), np.nan)
+    for back in range(history.shape[1], 0, -1):
+        slot = (-back) % WEEK
+        value = history[:, -back]
+        last[:, slot] = np.where(np.isnan(value), last[:, slot], value)
+    return _finished(panel, last[:, np.arange(panel.horizon) % WEEK])
+
+
+def moving_mean(panel: Panel, days: int = 28) -> np.ndarray:
+    """The mean of the last `days` observed days, flat."""
+    level = _mean(panel.demand[:, -days:])
+    return _finished(panel, np.repeat(level[:, None], panel.horizon, axis=1))
+
+
+def tsb(panel: Panel, smoothing: float = _TSB_SMOOTHING) -> np.ndarray:
+    """Teunter–Syntetos–Babai: smoothed probability of demand, which fades without sales, times smoothed size."""
+    demand = panel.demand
+    observed = ~np.isnan(demand)
+    rate, size = _mean((demand > 0) * np.where(observed, 1.0, np.nan)), _mean(np.where(demand > 0, demand, np.nan))
+    rate, size = np.nan_to_num(rate), np.nan_to_num(size)
+    for day in range(demand.shape[1]):
+        value, seen = demand[:, day], observed[:, day]
+        sold = seen & (value > 0)
+        rate = np.where(seen, rate + smoothing * (sold - rate), rate)
+        size = np.where(sold, size + smoothing * (value - size), size)
+    level = np.where(observed.any(axis=1), rate * size, np.nan)
+    return _finished(panel, np.repeat(level[:, None], panel.horizon, axis=1))
+
+
+def seasonal_smoothing(panel: Panel) -> np.ndarray:
+    """A smoothed level times a weekday profile that leans on the store and department where the series is thin."""
+    level = smoothed_level(panel)
+    profile = weekday_profile(panel)
+    weekday = (panel.day_count + np.arange(panel.horizon)) % WEEK
+    return _finished(panel, level[:, None] * profile[:, weekday])
+
+
+def smoothed_level(panel: Panel, smoothing: float = _LEVEL_SMOOTHING, days: int = 224) -> np.ndarray:
+    """Exponentially weighted mean of observed days, (n,); NaN without any."""
+    history = panel.demand[:, -days:]
+    weight = (1 - smoothing) ** np.arange(history.shape[1] - 1, -1, -1)
+    return _ratio(np.nan_to_num(history) @ weight, (~np.isnan(history)) @ weight)
+
+
+def weekday_profile(panel: Panel, prior_weeks: float = 8.0) -> np.ndarray:
+    """Demand of each weekday slot (day number modulo 7) over the mean, (n, 7), shrunk to store and department."""
+    days = min(_WEEKDAY_WEEKS * WEEK, panel.day_count)
+    history = panel.demand[:, -days:]
+    slot = (panel.day_count - days + np.arange(days)) % WEEK
+    hot = (slot[:, None] == np.arange(WEEK)).astype(float)
+    total, count = np.nan_to_num(history) @ hot, (~np.isnan(history)) @ hot
+    group = group_codes(panel.series, ["store_id", "department"])
+    pooled = _shares(_summed(total, group), _summed(count, group))[group]
+    level = _ratio(total.sum(axis=1), count.sum(axis=1))[:, None]
+    prior = prior_weeks
+    expected = np.nan_to_num(level)
+    shrunk = _ratio(total + prior * pooled * expected, (count + prior) * expected)
+    return np.where(np.isfinite(shrunk), shrunk, pooled)
+
+
+def _shares(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+    mean = _ratio(total, count)
+    shares = _ratio(mean, np.nan_to_num(_mean(mean))[:, None])
+    return np.where(np.isfinite(shares), shares, 1.0)
+
+
+def group_codes(series: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    """Number of each series' group, ascending by name, from 0."""
+    return series.groupby(columns, sort=True).ngroup().to_numpy()
+
+
+def _summed(values: np.ndarray, group: np.ndarray) -> np.ndarray:
+    out = np.zeros((group.max() + 1, values.shape[1]))
+    np.add.at(out, group, values)
+    return out
+
+
+def borrowed_level(panel: Panel) -> np.ndarray:
+    """Recent mean demand a day of series like each one, (n,)."""
+    return like_level(panel.demand[:, -28:], panel.price[:, panel.day_count - 1], panel.series["department"].to_numpy())
+
+
+def like_level(recent: np.ndarray, price: np.ndarray, department: np.ndarray) -> np.ndarray:
+    """Mean of recent demand over the same department and price band, else the department, else everything, (n,)."""
+    frame = pd.DataFrame({"department": department, "level": _mean(recent)})
+    rank = pd.Series(price).groupby(frame["department"]).rank(pct=True)
+    frame["band"] = np.ceil(rank.fillna(0.5) * _PRICE_BANDS)
+    like = frame.groupby(["department", "band"])["level"].transform("mean")
+    like = like.fillna(frame.groupby("department")["level"].transform("mean")).fillna(frame["level"].mean())
+    return like.fillna(0.0).to_numpy()
+
+
+def _finished(panel: Panel, mean: np.ndarray) -> np.ndarray:
+    """Fills what a series without history leaves empty from like series; closed days are 0."""
+    if np.isnan(mean).any():
+        weekday = (panel.day_count + np.arange(panel.horizon)) % WEEK
+        like = borrowed_level(panel)[:, None] * weekday_profile(panel)[:, weekday]
+        own = smoothed_level(panel)[:, None]
+        mean = np.where(np.isnan(mean), np.where(np.isnan(own), like, own), mean)
+    return np.where(panel.future_is_open, np.maximum(mean, 0.0), 0.0)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    seen = ~np.isnan(values)
+    return _ratio(np.where(seen, values, 0.0).sum(axis=1), seen.sum(axis=1))
+
+
+def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    bottom = np.broadcast_to(bottom, np.broadcast_shapes(np.shape(top), np.shape(bottom)))
+    return np.divide(top, bottom, out=np.full(bottom.shape, np.nan), where=bottom > 0)
+
+
+BASELINES = {
+    "seasonal_naive": seasonal_naive,
+    "moving_mean": moving_mean,
+    "tsb": tsb,
+    "seasonal_smoothing": seasonal_smoothing,
+}

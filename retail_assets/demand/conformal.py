@@ -1,0 +1,202 @@
+"""Quantiles of a day's and of several days' total demand, from how far past forecasts of the same kind were off.
+
+An error is measured in units of `scale(mean)` = √(dispersion · mean) and pooled by segment and size of the
+forecast; quantiles of a sum come from errors of sums, never from adding daily quantiles.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from retail_assets.demand.baselines import borrowed_level, group_codes
+from retail_assets.demand.panel import Panel
+from retail_assets.tables.forecast import QUANTILE_LEVELS
+
+CALIBRATION_FILE = "calibration.parquet"
+SIZE_EDGES = (0.3, 1.0, 3.0, 10.0, 30.0)
+DAILY_BUCKETS = (7, 14, 21)
+GRID = np.unique(np.round([*np.arange(0.01, 1.0, 0.02), *QUANTILE_LEVELS.values()], 3))
+_MIN_ERRORS = 200
+_OFFSETS = (1 / 6, 1 / 2, 5 / 6)
+_DISPERSION_DAYS = 112
+_PRIOR_DAYS = 28.0
+_LEAST_MEAN = 0.02
+
+
+def dispersion(panel: Panel) -> np.ndarray:
+    """Variance over mean of daily demand in the last 112 days, (n,), shrunk to the department's; always > 0."""
+    history = panel.demand[:, -_DISPERSION_DAYS:]
+    seen = ~np.isnan(history)
+    count = seen.sum(axis=1)
+    mean = np.nansum(history, axis=1) / np.maximum(count, 1)
+    squares = np.nansum(np.where(seen, history - mean[:, None], 0.0) ** 2, axis=1)
+    expected = np.maximum(np.where(count > 0, mean, borrowed_level(panel)), _LEAST_MEAN)
+    code = group_codes(panel.series, ["department"])
+    pooled = np.bincount(code, squares) / np.maximum(np.bincount(code, expected * count), _LEAST_MEAN)
+    pooled = np.where(pooled > 0, pooled, 1.0)[code]
+    return np.maximum((squares + _PRIOR_DAYS * pooled * expected) / ((count + _PRIOR_DAYS) * expected), 1e-3)
+
+
+def is_integer_like(panel: Panel) -> np.ndarray:
+    """Series whose observed, uncensored demand comes in whole units, (n,)."""
+    known = np.where(panel.is_censored, np.nan, panel.units)
+    return (np.isnan(known) | (known == np.round(known))).all(axis=1)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Past forecasts of one kind and what came: flat arrays of the same length."""
+
+    mean: np.ndarray
+    actual: np.ndarray
+    dispersion: np.ndarray
+    is_whole: np.ndarray
+    segment: np.ndarray
+
+    def where(self, kept: np.ndarray) -> "Errors":
+        return Errors(*(getattr(self, name)[kept] for name in ("mean", "actual", "dispersion", "is_whole", "segment")))
+
+    @property
+    def scaled(self) -> np.ndarray:
+        """Errors in units of scale, (m, 3): whole units are spread evenly below themselves.
+
+        Then the distribution function read at a whole unit is right, and rounding a quantile up to the next
+        whole unit gives the least quantity that holds the probability.
+        """
+        offset = np.where(self.is_whole[:, None], np.array(_OFFSETS)[None, :], 0.0)
+        return (self.actual[:, None] - offset - self.mean[:, None]) / scale(self.mean, self.dispersion)[:, None]
+
+
+def scale(mean: np.ndarray, dispersion: np.ndarray) -> np.ndarray:
+    return np.sqrt(dispersion * np.maximum(mean, _LEAST_MEAN))
+
+
+def size_bin(mean: np.ndarray) -> np.ndarray:
+    return np.searchsorted(SIZE_EDGES, mean)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Quantiles of scaled errors, (segments, size bins, len(GRID)), for one kind: a bucket of days or one sum."""
+
+    segments: tuple[str, ...]
+    table: np.ndarray
+
+    def errors_of(self, mean: np.ndarray, segment: np.ndarray) -> np.ndarray:
+        """Quantiles of the scaled error on GRID for each forecast, (..., len(GRID))."""
+        known = {name: number for number, name in enumerate(self.segments)}
+        number = np.array([known.get(name, len(self.segments)) for name in segment.ravel()]).reshape(segment.shape)
+        return self.table[number, size_bin(mean)]
+
+
+def calibrate(errors: Errors) -> Calibration:
+    """Pools by segment and size; thin cells take the size's errors of all segments, then everything's."""
+    kept = np.isfinite(errors.actual) & np.isfinite(errors.mean)
+    errors = errors.where(kept)
+    segments = tuple(sorted(set(errors.segment.tolist())))
+    scaled, size = errors.scaled, size_bin(errors.mean)
+    every = _quantiles(scaled, instead=norm.ppf(GRID))
+    table = np.empty((len(segments) + 1, len(SIZE_EDGES) + 1, len(GRID)))
+    for number in range(len(SIZE_EDGES) + 1):
+        of_size = _quantiles(scaled[size == number], instead=every)
+        table[-1, number] = of_size
+        for row, name in enumerate(segments):
+            table[row, number] = _quantiles(scaled[(size == number) & (errors.segment == name)], instead=of_size)
+    return Calibration(segments, table)
+
+
+def _quantiles(scaled: np.ndarray, *, instead: np.ndarray) -> np.ndarray:
+    return np.quantile(scaled, GRID) if len(scaled) >= _MIN_ERRORS else instead
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Quantiles at the asked levels, (..., levels), and the probability of no demand, (...)."""
+
+    quantiles: np.ndarray
+    p_zero: np.ndarray
+
+
+def distribution(
+    mean: np.ndarray,
+    dispersion: np.ndarray,
+    *,
+    segment: np.ndarray,
+    calibration: Calibration,
+    levels: Sequence[float] | np.ndarray,
+) -> Distribution:
+    """What may come around `mean`: monotone, never negative; a mean of 0 means certainly nothing."""
+    steps = calibration.errors_of(mean, segment)
+    width = scale(mean, dispersion)
+    nothing = mean <= 0
+    at = np.array([np.interp(level, GRID, np.arange(len(GRID))) for level in levels])
+    low, part = np.floor(at).astype(int), at - np.floor(at)
+    high = np.minimum(low + 1, len(GRID) - 1)
+    chosen = steps[..., low] * (1 - part) + steps[..., high] * part
+    quantiles = np.maximum(mean[..., None] + width[..., None] * chosen, 0.0)
+    quantiles = np.where(nothing[..., None], 0.0, np.maximum.accumulate(quantiles, axis=-1))
+    p_zero = np.where(nothing, 1.0, _probability_below(steps, -mean / width))
+    return Distribution(quantiles, p_zero)
+
+
+def _probability_below(steps: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """The distribution function of the scaled error at `point`, linear between GRID, 0 and 1 outside."""
+    below = (steps <= point[..., None]).sum(axis=-1)
+    low, high = np.clip(below - 1, 0, len(GRID) - 1), np.clip(below, 0, len(GRID) - 1)
+    left = np.take_along_axis(steps, low[..., None], axis=-1)[..., 0]
+    right = np.take_along_axis(steps, high[..., None], axis=-1)[..., 0]
+    part = np.divide(point - left, right - left, out=np.zeros_like(left), where=right > left)
+    return np.where(below == 0, 0.0, np.where(below == len(GRID), 1.0, GRID[low] + part * (GRID[high] - GRID[low])))
+
+
+def guessed(horizon: int) -> "CalibrationSet":
+    """Normal errors of the scale itself, for a history too short to have been wrong in."""
+    normal = np.broadcast_to(norm.ppf(GRID), (1, len(SIZE_EDGES) + 1, len(GRID)))
+    return CalibrationSet((Calibration((), normal),), (Calibration((), normal),) * horizon)
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Calibrations of a day by bucket of horizons, and of the total over each number of days."""
+
+    daily: tuple[Calibration, ...]
+    cumulative: tuple[Calibration, ...]
+
+    def of_day(self, horizon: int) -> Calibration:
+        return self.daily[min(int(np.searchsorted(DAILY_BUCKETS, horizon)), len(self.daily) - 1)]
+
+    def of_total(self, days: int) -> Calibration:
+        return self.cumulative[min(days, len(self.cumulative)) - 1]
+
+    def frame(self) -> pd.DataFrame:
+        parts = []
+        for kind, calibrations in (("daily", self.daily), ("cumulative", self.cumulative)):
+            for number, calibration in enumerate(calibrations):
+                parts.append(_calibration_rows(kind, number, calibration))
+        return pd.concat(parts, ignore_index=True)
+
+    def save(self, folder: Path) -> None:
+        self.frame().to_parquet(folder / CALIBRATION_FILE, index=False)
+
+
+def _calibration_rows(kind: str, number: int, calibration: Calibration) -> pd.DataFrame:
+    names = [*calibration.segments, "*"]
+    segment, size = np.divmod(np.arange(len(names) * (len(SIZE_EDGES) + 1)), len(SIZE_EDGES) + 1)
+    keys = {"kind": kind, "number": number, "segment": np.array(names, dtype=object)[segment], "size": size}
+    values = calibration.table.reshape(-1, len(GRID))
+    return pd.concat([pd.DataFrame(keys), pd.DataFrame(values, columns=[f"{p:.3f}" for p in GRID])], axis=1)
+
+
+def load_calibration(folder: Path) -> CalibrationSet:
+    """Reads what `CalibrationSet.save` wrote."""
+    frame = pd.read_parquet(folder / CALIBRATION_FILE)
+    kinds: dict[str, list[Calibration]] = {"daily": [], "cumulative": []}
+    for (kind, _), rows in frame.groupby(["kind", "number"], sort=True):
+        names = list(dict.fromkeys(rows["segment"]))
+        table = rows.iloc[:, 4:].to_numpy().reshape(len(names), len(SIZE_EDGES) + 1, len(GRID))
+        kinds[str(kind)].append(Calibration(tuple(names[:-1]), table))
+    return CalibrationSet(tuple(kinds["daily"]), tuple(kinds["cumulative"]))

@@ -1,0 +1,227 @@
+"""The forecast of one day: means by the chosen contenders, distributions around them, rows for the lake.
+
+What fails for a series falls back to the seasonal baseline and is counted. Nothing is searched or fitted here
+except, without a model, the spread of the baseline's own past errors.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+
+from retail_assets.demand.aggregate import nudge
+from retail_assets.demand.backtest import calibration_set, fold_origins, rolling_origin
+from retail_assets.demand.baselines import BASELINES, seasonal_naive
+from retail_assets.demand.conformal import (
+    DAILY_BUCKETS,
+    Calibration,
+    CalibrationSet,
+    Distribution,
+    dispersion,
+    distribution,
+    guessed,
+)
+from retail_assets.demand.global_model import GlobalModel, shards
+from retail_assets.demand.panel import Panel
+from retail_assets.demand.segments import demand_class
+from retail_assets.demand.training import GLOBAL, NAIVE, NUDGED, TrainedModel
+from retail_assets.failures import PermanentFailure
+from retail_assets.tables.forecast import QUANTILE_LEVELS
+
+_LEVELS = tuple(QUANTILE_LEVELS.values())
+_ERROR_DAYS = 63
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """Frames in the columns of forecast.demand_forecast and forecast.cumulative_forecast, without `origin`.
+
+    Quantiles of whole-unit products lie on the line between whole units: rounded up they are the least
+    quantity that holds the probability. `fallback_count` series were made by the seasonal baseline because
+    the model failed for them; `failures` says why.
+    """
+
+    daily: pd.DataFrame
+    cumulative: pd.DataFrame
+    fallback_count: int
+    failures: tuple[str, ...] = ()
+
+
+@dataclass
+class _Means:
+    """Means by contender, and the series whose contender failed."""
+
+    by_name: dict[str, np.ndarray]
+    has_failed: dict[str, np.ndarray]
+    failures: list[str] = field(default_factory=list)
+
+
+def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int]) -> Forecast:
+    """Demand of every coming day of every series, and of the totals over each of `horizons` days.
+
+    Without a model, or where it fails, the seasonal naive serves.
+    """
+    naive = seasonal_naive(panel)
+    segment = demand_class(panel)
+    if model is None:
+        mean, name = naive, np.full(panel.series_count, NAIVE, dtype=object)
+        return _result(panel, mean, name=name, calibration=naive_calibration(panel), version=NAIVE, horizons=horizons)
+    means = _model_means(panel, model, wanted=sorted({part for parts in model.parts.values() for part in parts}))
+    mean, name, failed = _chosen_means(means, model, segment=segment, naive=naive)
+    result = _result(panel, mean, name=name, calibration=model.calibration, version=model.version, horizons=horizons)
+    return Forecast(result.daily, result.cumulative, int(failed.sum()), tuple(means.failures))
+
+
+def _model_means(panel: Panel, model: TrainedModel, *, wanted: Sequence[str]) -> _Means:
+    means = _Means({}, {})
+    for name in wanted:
+        if name in BASELINES:
+            means.by_name[name] = BASELINES[name](panel)
+            means.has_failed[name] = np.zeros(panel.series_count, dtype=bool)
+    if GLOBAL in wanted or NUDGED in wanted:
+        _add_global(panel, model.global_model, means)
+    if NUDGED in wanted:
+        _add_nudged(panel, model, means)
+    return means
+
+
+def _add_global(panel: Panel, model: GlobalModel, means: _Means) -> None:
+    mean, failed = np.full((panel.series_count, panel.horizon), np.nan), np.zeros(panel.series_count, dtype=bool)
+    source = model.source(panel)
+    for rows in shards(panel.series_count):
+        try:
+            mean[rows] = model.predict_rows(source, rows)
+        except Exception as error:
+            _note(means, f"{GLOBAL} failed for {len(rows)} series: {error}")
+    failed = ~np.isfinite(mean).all(axis=1)
+    means.by_name[GLOBAL], means.has_failed[GLOBAL] = np.where(failed[:, None], seasonal_naive(panel), mean), failed
+
+
+def _add_nudged(panel: Panel, model: TrainedModel, means: _Means) -> None:
+    mean, failed = means.by_name[GLOBAL], means.has_failed[GLOBAL]
+    try:
+        nudged = nudge(mean, panel, model.aggregate) if model.aggregate is not None else np.full(mean.shape, np.nan)
+    except Exception as error:
+        _note(means, f"{NUDGED} failed: {error}")
+        nudged = np.full(mean.shape, np.nan)
+    means.by_name[NUDGED] = nudged
+    means.has_failed[NUDGED] = failed | ~np.isfinite(nudged).all(axis=1)
+
+
+def _note(means: _Means, failure: str) -> None:
+    _LOG.warning(failure)
+    means.failures.append(failure)
+
+
+def _chosen_means(
+    means: _Means, model: TrainedModel, *, segment: np.ndarray, naive: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and contender's name of each series, and which fell back."""
+    mean, name = naive.copy(), np.full(len(segment), NAIVE, dtype=object)
+    failed = np.zeros(len(segment), dtype=bool)
+    for kind, chosen in model.chosen.items():
+        rows = segment == kind
+        parts = model.parts[kind]
+        broken = rows & np.any([means.has_failed[part] for part in parts], axis=0)
+        sound = rows & ~broken
+        mean[sound] = np.mean([means.by_name[part][sound] for part in parts], axis=0)
+        name[sound], failed = chosen, failed | broken
+    return np.maximum(mean, 0.0), name, failed
+
+
+def naive_calibration(panel: Panel) -> CalibrationSet:
+    """Spread of the seasonal naive around what came, in the panel's last nine weeks."""
+    origins = fold_origins(panel.day_count, window=_ERROR_DAYS) if panel.day_count >= 14 else []
+    if not origins:
+        return guessed(panel.horizon)
+    folds = rolling_origin(panel, {NAIVE: seasonal_naive}, origins=origins)
+    return calibration_set(folds, NAIVE, horizon=panel.horizon)
+
+
+def _series_columns(panel: Panel, repeat: int) -> dict[str, object]:
+    ids = {name: np.repeat(panel.series[name].to_numpy(), repeat) for name in ("store_id", "product_id")}
+    return {"as_of_date": panel.as_of, **ids}
+
+
+def _distribution_columns(mean: np.ndarray, found: Distribution) -> dict[str, np.ndarray]:
+    quantiles = found.quantiles.reshape(-1, len(_LEVELS)).astype(np.float32)
+    columns = {name: quantiles[:, number] for number, name in enumerate(QUANTILE_LEVELS)}
+    return {"mean_units": mean.ravel(), "p_zero": found.p_zero.ravel().astype(np.float32), **columns}
+
+
+def _daily_frame(
+    panel: Panel,
+    mean: np.ndarray,
+    *,
+    name: np.ndarray,
+    spread: np.ndarray,
+    segment: np.ndarray,
+    calibration: CalibrationSet,
+) -> pd.DataFrame:
+    count, horizon = mean.shape
+    found = _daily_distribution(mean, spread=spread, segment=segment, calibration=calibration)
+    dates = np.array([panel.as_of + timedelta(days=day) for day in range(1, horizon + 1)], dtype=object)
+    return pd.DataFrame(
+        {
+            **_series_columns(panel, horizon),
+            "target_date": np.tile(dates, count),
+            "horizon_days": np.tile(np.arange(1, horizon + 1, dtype=np.int32), count),
+            "model_name": np.repeat(name, horizon),
+            **_distribution_columns(mean, found),
+        }
+    )
+
+
+def _daily_distribution(
+    mean: np.ndarray, *, spread: np.ndarray, segment: np.ndarray, calibration: CalibrationSet
+) -> Distribution:
+    parts: list[Distribution] = []
+    edges = [0, *(bucket for bucket in DAILY_BUCKETS if bucket < mean.shape[1]), mean.shape[1]]
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        part = mean[:, low:high]
+        kinds, spreads = (np.repeat(values[:, None], high - low, axis=1) for values in (segment, spread))
+        chosen = calibration.of_day(high)
+        parts.append(distribution(part, spreads, segment=kinds, calibration=chosen, levels=_LEVELS))
+    quantiles, p_zero = (
+        np.concatenate([getattr(part, name) for part in parts], axis=1) for name in ("quantiles", "p_zero")
+    )
+    return Distribution(quantiles, p_zero)
+
+
+def _total_frame(
+    panel: Panel, mean: np.ndarray, *, days: int, spread: np.ndarray, segment: np.ndarray, calibration: Calibration
+) -> pd.DataFrame:
+    if not 1 <= days <= panel.horizon:
+        raise PermanentFailure(
+            f"A total over {days} days was asked for, but the forecast reaches {panel.horizon} days ahead; "
+            "raise RETAIL_HORIZON_DAYS or shorten the protection period."
+        )
+    total = mean[:, :days].sum(axis=1)
+    found = distribution(total, spread, segment=segment, calibration=calibration, levels=_LEVELS)
+    columns = {**_series_columns(panel, 1), "horizon_days": np.full(len(total), days, dtype=np.int32)}
+    return pd.DataFrame({**columns, **_distribution_columns(total, found)})
+
+
+def _result(
+    panel: Panel,
+    mean: np.ndarray,
+    *,
+    name: np.ndarray,
+    calibration: CalibrationSet,
+    version: str,
+    horizons: Sequence[int],
+) -> Forecast:
+    spread, segment = dispersion(panel), demand_class(panel)
+    daily = _daily_frame(panel, mean, name=name, spread=spread, segment=segment, calibration=calibration)
+    parts = [
+        _total_frame(panel, mean, days=days, spread=spread, segment=segment, calibration=calibration.of_total(days))
+        for days in sorted(set(horizons))
+    ]
+    cumulative = pd.concat(parts, ignore_index=True)
+    for frame in (daily, cumulative):
+        frame["model_version"] = version
+    return Forecast(daily, cumulative, 0)

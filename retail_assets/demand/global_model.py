@@ -1,0 +1,143 @@
+"""One LightGBM for all series and all horizons: the horizon is a regressor, the rows come from many past origins.
+
+The tree ensemble learns the log ratio of demand to the series' level, so series of any size share it.
+Features belong in `features`, the choice between models in `training`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+
+from retail_assets.demand.features import CATEGORICAL, FeatureSource, Vocabulary, design, feature_names
+from retail_assets.demand.panel import Panel
+
+MODEL_FILE, VOCABULARY_FILE = "global_model.txt", "global_model.json"
+_WARM_UP_DAYS = 28
+_PREDICT_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Boosting:
+    """How the ensemble is fitted. `max_rows` bounds memory and time: rows beyond it are sampled away."""
+
+    trees: int = 250
+    leaves: int = 31
+    learning_rate: float = 0.05
+    max_origins: int = 52
+    origin_step_days: int = 7
+    max_rows: int = 400_000
+    seed: int = 20260
+    threads: int = 2
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        return {
+            "objective": "tweedie",
+            "tweedie_variance_power": 1.2,
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.leaves,
+            "min_data_in_leaf": 100,
+            "feature_fraction": 0.6,
+            "bagging_fraction": 0.8,
+            "bagging_freq": 1,
+            "lambda_l2": 5.0,
+            "max_bin": 127,
+            "seed": self.seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": self.threads,
+            "verbosity": -1,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalModel:
+    """A fitted ensemble and the numbers it gave to events."""
+
+    booster: lgb.Booster
+    vocabulary: Vocabulary
+    threads: int
+
+    def predict(self, panel: Panel) -> np.ndarray:
+        """Mean demand of the coming days, (n, H); 0 on closed days."""
+        source = self.source(panel)
+        return np.concatenate([self.predict_rows(source, rows) for rows in shards(panel.series_count)])
+
+    def source(self, panel: Panel) -> FeatureSource:
+        return FeatureSource(panel, self.vocabulary)
+
+    def predict_rows(self, source: FeatureSource, rows: np.ndarray) -> np.ndarray:
+        table, level = design(source, source.panel.day_count, rows=rows, horizon=source.panel.horizon)
+        flat = table.reshape(-1, table.shape[-1])
+        log_ratio = np.asarray(self.booster.predict(flat, raw_score=True, num_threads=self.threads))
+        mean = np.exp(log_ratio).reshape(table.shape[:2]) * level[:, None]
+        return np.where(source.panel.future_is_open[rows], mean, 0.0)
+
+    def save(self, folder: Path) -> None:
+        (folder / MODEL_FILE).write_text(self.booster.model_to_string(), encoding="utf-8")
+        described = {"threads": self.threads, "vocabulary": asdict(self.vocabulary)}
+        (folder / VOCABULARY_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
+
+
+def load_global(folder: Path) -> GlobalModel:
+    """Reads what `GlobalModel.save` wrote."""
+    described = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
+    vocabulary = Vocabulary(**{name: tuple(values) for name, values in described["vocabulary"].items()})
+    booster = lgb.Booster(model_str=(folder / MODEL_FILE).read_text(encoding="utf-8"))
+    return GlobalModel(booster, vocabulary, described["threads"])
+
+
+def fit_global(panel: Panel, boosting: Boosting) -> GlobalModel:
+    """Fits on the panel's history: every origin sees only what lay before it."""
+    vocabulary = Vocabulary.of(panel)
+    source = FeatureSource(panel, vocabulary)
+    table, demand, level = _training_rows(source, boosting)
+    rows = lgb.Dataset(
+        table,
+        label=demand,
+        init_score=np.log(level),
+        feature_name=feature_names(source),
+        categorical_feature=list(CATEGORICAL),
+    )
+    booster = lgb.train(boosting.parameters, rows, num_boost_round=boosting.trees)
+    return GlobalModel(lgb.Booster(model_str=booster.model_to_string()), vocabulary, boosting.threads)
+
+
+def shards(count: int) -> Sequence[np.ndarray]:
+    """Row numbers in parts small enough to hold their features."""
+    return np.array_split(np.arange(count), max(1, -(-count // _PREDICT_ROWS)))
+
+
+def _origins(panel: Panel, boosting: Boosting) -> list[int]:
+    """Newest first, a week of targets at least; weekdays of origins rotate when the step is no whole week."""
+    newest = panel.day_count - min(7, panel.day_count // 2)
+    oldest = min(_WARM_UP_DAYS, newest)
+    return list(range(newest, oldest - 1, -boosting.origin_step_days))[: boosting.max_origins]
+
+
+def _training_rows(source: FeatureSource, boosting: Boosting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    panel, origins = source.panel, _origins(source.panel, boosting)
+    rng = np.random.default_rng(boosting.seed)
+    cells = sum(min(panel.horizon, panel.day_count - origin) for origin in origins) * panel.series_count
+    share = min(1.0, boosting.max_rows / max(cells, 1))
+    parts = [_rows_of_origin(source, origin, share=share, rng=rng) for origin in origins]
+    table, demand, level = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return table, demand, level
+
+
+def _rows_of_origin(
+    source: FeatureSource, origin: int, *, share: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A share of one origin's cells: series are thinned first, for memory, then horizons."""
+    panel = source.panel
+    horizon = min(panel.horizon, panel.day_count - origin)
+    series_share = min(1.0, share * 4)
+    rows = np.flatnonzero(rng.random(panel.series_count) < series_share)
+    table, level = design(source, origin, rows=rows, horizon=horizon)
+    demand = panel.demand[rows, origin : origin + horizon]
+    kept = ~np.isnan(demand) & (rng.random(demand.shape) < share / series_share)
+    return table[kept], demand[kept], np.broadcast_to(level[:, None], demand.shape)[kept]
