@@ -1,0 +1,479 @@
+"""The replenishment plan on small retailers: every step, every exception, and what must hold for any input."""
+
+import re
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from retail_assets.failures import PermanentFailure
+from retail_assets.inventory.plan import PlanPolicy, proposal_id, replenishment_plan
+from retail_assets.tables.forecast import QUANTILE_LEVELS
+from retail_assets.tables.inventory import REPLENISHMENT_PLAN
+
+AS_OF = date(2024, 3, 6)  # a Wednesday
+DAY = timedelta(days=1)
+LEVELS = np.array(list(QUANTILE_LEVELS.values()))
+TERMS: dict[str, Any] = {
+    "supplier_id": "V1",
+    "pack_units": 1,
+    "min_order_units": None,
+    "max_stock_units": None,
+    "unit_cost": Decimal("2.0000"),
+    "shelf_life_days": None,
+    "lead_time_days": 2,
+    "min_order_value": None,
+}
+
+
+def forecast(means: dict[str, float], horizons: range | list[int] = range(1, 29)) -> pd.DataFrame:
+    """Poisson demand a day for each product of store S."""
+    rows = []
+    for product, mean in means.items():
+        for days in horizons:
+            truth = stats.poisson(mean * days)
+            quantiles = dict(zip(QUANTILE_LEVELS, truth.ppf(LEVELS) if mean else np.zeros(10), strict=True))
+            rows.append(("S", product, days, mean * days, float(np.exp(-mean * days)), *quantiles.values()))
+    columns = ["store_id", "product_id", "horizon_days", "mean_units", "p_zero", *QUANTILE_LEVELS]
+    return pd.DataFrame(rows, columns=columns).astype({name: "float32" for name in QUANTILE_LEVELS})
+
+
+def retailer(
+    *, stock: dict[str, float] | None = None, means: dict[str, float] | None = None, **terms: Any
+) -> dict[str, Any]:
+    """Arguments of the plan: products with 1.4 units a day unless told, ordered daily, two days of lead time."""
+    on_hand = {"P": 5.0} if stock is None else stock
+    demand = means or {product: 1.4 for product in on_hand}
+    products = list(demand)
+    return {
+        "as_of": AS_OF,
+        "cumulative": forecast(demand),
+        "on_hand": pd.DataFrame(
+            {"store_id": "S", "product_id": list(on_hand), "on_hand_units": list(on_hand.values())}
+        ),
+        "open_orders": pd.DataFrame(
+            columns=["store_id", "product_id", "supplier_id", "ordered_date", "promised_date", "open_units"]
+        ),
+        "decisions": pd.DataFrame(
+            columns=["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date"]
+        ),
+        "terms": pd.DataFrame([{"store_id": "S", "product_id": product, **TERMS, **terms} for product in products]),
+        "order_days": pd.DataFrame(columns=["supplier_id", "order_weekday"]),
+        "delays": pd.DataFrame(columns=["supplier_id", "delay_days", "probability"]),
+        "prices": pd.DataFrame(
+            {"store_id": "S", "product_id": products, "unit_price": Decimal("3.5000"), "unit_step": 1.0}
+        ),
+    }
+
+
+def open_lines(*lines: tuple[int, float]) -> pd.DataFrame:
+    """Open lines of product P: promised this many days after AS_OF, units."""
+    return pd.DataFrame(
+        [
+            {
+                "store_id": "S",
+                "product_id": "P",
+                "supplier_id": "V1",
+                "ordered_date": AS_OF - DAY * 30,
+                "promised_date": AS_OF + DAY * days,
+                "open_units": units,
+            }
+            for days, units in lines
+        ]
+    )
+
+
+def approved(days: int, units: float) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "proposal_id": "p",
+                "store_id": "S",
+                "product_id": "P",
+                "order_units": units,
+                "expected_delivery_date": AS_OF + DAY * days,
+            }
+        ]
+    )
+
+
+def only_row(plan: pd.DataFrame) -> dict[str, Any]:
+    assert len(plan) == 1
+    return plan.iloc[0].to_dict()
+
+
+def test_daily_ordering_covers_review_and_lead_time():
+    row = only_row(replenishment_plan(**retailer()))
+    assert row["order_date"] == AS_OF + DAY
+    assert row["expected_delivery_date"] == AS_OF + 3 * DAY
+    assert row["next_delivery_date"] == AS_OF + 4 * DAY
+    assert row["protection_days"] == 3
+    level = stats.poisson.ppf(0.95, 4.2)
+    assert row["reorder_point_units"] == level - 1
+    assert row["order_units"] == level - 5
+    assert row["order_up_to_units"] == level
+    assert row["demand_mean_units"] == pytest.approx(4.2)
+    assert row["safety_stock_units"] == pytest.approx(level - 4.2)
+    assert row["predicted_service_rate"] == pytest.approx(stats.poisson.cdf(level, 4.2), abs=0.02)
+    assert row["exception"] is None
+
+
+def test_packs_follow_the_reorder_point_that_knows_them():
+    case = retailer(means={"P": 10 / 3}, pack_units=12)
+    row = only_row(replenishment_plan(**case))
+    assert row["reorder_point_units"] == pytest.approx(11, abs=1)
+    assert row["qty_need_units"] == row["reorder_point_units"] + 1 - 5
+    assert row["order_units"] == 12
+
+
+def test_the_reason_adds_up():
+    case = retailer(means={"P": 10 / 3}, pack_units=12, min_order_units=20)
+    case["open_orders"] = open_lines((2, 2), (25, 6))
+    row = only_row(replenishment_plan(**case))
+    assert row["reason"] == (
+        f"Position 7 (on hand 5, on order 2, 6 more arriving later) is at or below the reorder point "
+        f"{row['reorder_point_units']:.0f} for 3 days of demand (expected 10): "
+        f"need {row['reorder_point_units'] - 6:.0f}, line minimum 20, 2 packs of 12 = 24; "
+        f"cycle service {row['predicted_service_rate']:.3f} of target 0.95; "
+        f"saves {row['lost_margin_avoided_value']:.2f} of margin."
+    )
+    assert row["on_order_units"] == 8 and row["on_order_counted_units"] == 2 and row["on_order_beyond_units"] == 6
+
+
+def test_money_is_exact_and_the_best_saving_comes_first():
+    case = retailer(stock={"A": 3.0, "B": 0.0, "C": 2.0}, unit_cost=Decimal("2.3300"))
+    plan = replenishment_plan(**case)
+    assert plan["product_id"].tolist() == ["B", "C", "A"]
+    assert plan["lost_margin_avoided_value"].is_monotonic_decreasing
+    for row in plan.to_dict("records"):
+        assert row["order_value"] == Decimal("2.33") * int(row["order_units"])
+
+
+def test_saved_margin_is_the_shortage_the_order_prevents():
+    row = only_row(replenishment_plan(**retailer()))
+    points = np.arange(60)
+    chance = stats.poisson.pmf(points, 4.2)
+    without, with_it = (np.sum(np.maximum(points - y, 0) * chance) for y in (5, row["order_up_to_units"]))
+    assert row["expected_shortage_units"] == pytest.approx(without, abs=0.05)
+    assert float(row["lost_margin_avoided_value"]) == pytest.approx(1.5 * (without - with_it), abs=0.08)
+
+
+def test_the_plan_keeps_its_contract():
+    case = retailer(stock={"A": 3.0, "B": -2.0, "D": 0.0}, means={p: 1.4 for p in "ABCD"})
+    case["terms"].loc[3, "unit_cost"] = None
+    plan = replenishment_plan(**case)
+    assert plan["exception"].notna().sum() == 3
+    table = pa.Table.from_pandas(plan, schema=REPLENISHMENT_PLAN.schema, preserve_index=False)
+    table.validate(full=True)
+    nulls = {column.name for column in REPLENISHMENT_PLAN.columns if table[column.name].null_count}
+    assert nulls <= {"unit_cost", "order_value", "exception"}
+    assert plan["as_of_date"].eq(AS_OF).all()
+
+
+def test_without_stock_data_the_plan_is_empty():
+    case = retailer()
+    case["on_hand"] = case["on_hand"].iloc[:0]
+    plan = replenishment_plan(**case)
+    assert plan.empty and plan.columns.tolist() == REPLENISHMENT_PLAN.column_names
+    pa.Table.from_pandas(plan, schema=REPLENISHMENT_PLAN.schema, preserve_index=False)
+
+
+def test_enough_stock_needs_no_row():
+    assert replenishment_plan(**retailer(stock={"P": 30.0})).empty
+
+
+def test_the_same_input_gives_the_same_proposals_and_other_cycles_others():
+    first, again = (replenishment_plan(**retailer(stock={"A": 1.0, "B": 2.0})) for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)
+    assert first["proposal_id"].is_unique
+    names = {proposal_id("S", "A", "V1", AS_OF + DAY * k) for k in range(3)} | {proposal_id("S", "A", "V2", AS_OF)}
+    assert len(names) == 4
+    assert proposal_id("S", "A", "V1", AS_OF + DAY) in first["proposal_id"].tolist()
+
+
+def test_order_days_widen_the_protection():
+    case = retailer()
+    case["order_days"] = pd.DataFrame({"supplier_id": ["V1", "V1"], "order_weekday": [1, 4]})
+    row = only_row(replenishment_plan(**case))
+    assert (row["order_date"], row["next_order_date"]) == (date(2024, 3, 7), date(2024, 3, 11))
+    assert row["review_period_days"] == 4 and row["protection_days"] == 6
+    assert row["reorder_point_units"] == stats.poisson.ppf(0.95, 8.4) - 1
+
+
+def test_delivery_delays_are_mixed_into_the_level():
+    case = retailer(means={"P": 4.0})
+    case["delays"] = pd.DataFrame({"supplier_id": "V1", "delay_days": [0, 3], "probability": [0.8, 0.2]})
+    row = only_row(replenishment_plan(**case))
+    assert row["reorder_point_units"] + 1 == pytest.approx(27, abs=1)
+    assert row["demand_mean_units"] == pytest.approx(14.4)
+
+
+def test_delays_without_variance_equal_a_longer_lead_time():
+    case = retailer()
+    case["delays"] = pd.DataFrame({"supplier_id": ["V1"], "delay_days": [4], "probability": [1.0]})
+    late = only_row(replenishment_plan(**case))
+    longer = only_row(replenishment_plan(**retailer(lead_time_days=6)))
+    for name in ("reorder_point_units", "order_units", "demand_mean_units", "predicted_service_rate"):
+        assert late[name] == longer[name]
+
+
+def test_an_approved_order_counts_once_and_is_not_proposed_again():
+    proposed = only_row(replenishment_plan(**retailer()))
+    case = retailer()
+    case["decisions"] = approved(3, proposed["order_units"])
+    assert replenishment_plan(**case).empty
+
+
+def test_an_approved_order_that_never_arrived_is_named():
+    case = retailer(stock={"P": 0.0})
+    case["decisions"] = approved(-1, 30)
+    row = only_row(replenishment_plan(**case))
+    assert row["order_units"] == 0
+    assert "approved order not in the purchase orders" in row["exception"]
+    assert row["reason"].startswith("Position 30 (on hand 0, on order 30) is above the reorder point")
+
+
+def test_overdue_orders_count_until_the_limit():
+    case = retailer(stock={"P": 2.0})
+    case["open_orders"] = open_lines((-5, 20))
+    late = only_row(replenishment_plan(**case))
+    assert late["exception"] == "overdue order"
+    assert (late["on_order_late_units"], late["on_order_counted_units"], late["order_units"]) == (20, 20, 0)
+    case["open_orders"] = open_lines((-15, 20))
+    gone = only_row(replenishment_plan(**case))
+    assert "overdue order no longer counted" in gone["exception"]
+    assert (gone["on_order_late_units"], gone["on_order_counted_units"], gone["on_order_units"]) == (20, 0, 20)
+    assert gone["order_units"] > 0
+    kept = replenishment_plan(**case, policy=PlanPolicy(overdue_days_max=15))
+    assert only_row(kept)["order_units"] == 0
+
+
+def test_an_overdue_order_is_expected_at_the_median_of_longer_delays():
+    case = retailer(stock={"P": 2.0})
+    case["open_orders"] = open_lines((-2, 20))
+    case["delays"] = pd.DataFrame({"supplier_id": "V1", "delay_days": [0, 9], "probability": [0.9, 0.1]})
+    row = only_row(replenishment_plan(**case))
+    assert row["on_order_counted_units"] == 0 and row["on_order_beyond_units"] == 20
+    assert row["exception"].endswith("overdue order")
+
+
+def test_negative_stock_counts_as_none_and_is_named():
+    row = only_row(replenishment_plan(**retailer(stock={"P": -4.0})))
+    none = only_row(replenishment_plan(**retailer(stock={"P": 0.0})))
+    assert row["order_units"] == none["order_units"]
+    assert row["on_hand_units"] == -4 and row["inventory_position_units"] == 0
+    assert "negative stock counted as 0" in row["exception"]
+    assert row["reason"].startswith("Position 0 (on hand -4 counted as 0, on order 0)")
+
+
+@pytest.mark.parametrize(
+    ("change", "exception"),
+    [
+        ({"pack_units": 0}, "missing pack size"),
+        ({"pack_units": None}, "missing pack size"),
+        ({"lead_time_days": None}, "missing lead time"),
+        ({"supplier_id": None}, "missing supplier"),
+    ],
+)
+def test_missing_terms_are_named_instead_of_a_silent_zero(change, exception):
+    row = only_row(replenishment_plan(**retailer(stock={"P": 0.0}, **change)))
+    assert row["order_units"] == 0
+    assert row["exception"].split("; ")[0] == exception
+    assert row["reason"] == f"No order could be computed: {exception}."
+
+
+def test_missing_stock_and_missing_forecast_are_named():
+    case = retailer(stock={"A": 0.0, "B": 0.0}, means={"A": 1.4, "B": 1.4, "C": 1.4})
+    case["cumulative"] = case["cumulative"].query("product_id != 'B'")
+    plan = replenishment_plan(**case).set_index("product_id")
+    assert plan.loc["A", "order_units"] > 0
+    assert plan.loc["B", "exception"] == "missing forecast" and plan.loc["B", "predicted_service_rate"] == 0
+    assert plan.loc["C", "exception"] == "missing stock"
+    assert (plan.loc[["B", "C"], "order_units"] == 0).all()
+
+
+def test_an_order_without_cost_or_price_is_proposed_and_named():
+    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, unit_cost=None)))
+    assert row["order_units"] > 0 and row["order_value"] is None and row["lost_margin_avoided_value"] == 0
+    assert row["exception"] == "missing cost"
+    assert row["reason"].endswith("the margin it saves is unknown.")
+    case = retailer(stock={"P": 3.0})
+    case["prices"] = case["prices"].iloc[:0]
+    assert only_row(replenishment_plan(**case))["exception"] == "missing price"
+
+
+def test_the_maximum_rounds_down_to_packs():
+    case = retailer(stock={"P": 5.0}, means={"P": 6.0}, pack_units=4, max_stock_units=16)
+    row = only_row(replenishment_plan(**case))
+    assert row["qty_after_pack_units"] > 8
+    assert row["qty_after_cap_units"] == row["order_units"] == 8
+    assert ", the maximum allows 8;" in row["reason"]
+
+
+def test_a_maximum_below_one_pack_is_named():
+    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, pack_units=24, max_stock_units=20)))
+    assert row["order_units"] == 0 and row["qty_after_pack_units"] == 24
+    assert row["exception"] == "maximum leaves no room for the order"
+
+
+def test_what_the_maximum_leaves_below_the_line_minimum_is_not_ordered():
+    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, min_order_units=10, max_stock_units=12)))
+    assert (row["qty_after_minimum_units"], row["qty_after_cap_units"]) == (10, 0)
+
+
+def test_shelf_life_caps_at_what_sells_before_it_expires():
+    case = retailer(stock={"P": 0.0}, pack_units=30, shelf_life_days=5)
+    row = only_row(replenishment_plan(**case))
+    assert row["order_units"] == 0 and "maximum leaves no room" in row["exception"]
+    long = only_row(replenishment_plan(**retailer(stock={"P": 0.0}, pack_units=30, shelf_life_days=60)))
+    assert long["order_units"] == 30
+    single = only_row(replenishment_plan(**retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=1)))
+    # arrives after two days, sells on the third: margin 1.5 against cost 2 is a ratio below the limit of 0.80
+    assert single["order_up_to_units"] == pytest.approx(stats.poisson.ppf(0.80, 18), abs=1)
+    assert single["order_up_to_units"] < single["reorder_point_units"] + 1
+
+
+def test_the_supplier_minimum_is_filled_where_it_saves_most():
+    case = retailer(stock={"A": 4.0, "B": 12.0, "C": 100.0}, means={"A": 1.4, "B": 1.4, "C": 0.5})
+    case["terms"]["min_order_value"] = Decimal("40.0000")
+    plan = replenishment_plan(**case).set_index("product_id")
+    assert Decimal("40") <= plan["order_value"].sum() < Decimal("42")
+    assert "C" not in plan.index
+    added = plan["qty_after_supplier_minimum_units"] - plan["qty_after_cap_units"]
+    assert added["A"] > added.get("B", 0)
+    units = int(added["A"])
+    assert f"the supplier minimum adds {units} = {int(plan.loc['A', 'order_units'])}" in plan.loc["A", "reason"]
+
+
+def test_a_supplier_minimum_out_of_reach_is_named():
+    case = retailer(stock={"P": 3.0}, max_stock_units=10, min_order_value=Decimal("500"))
+    row = only_row(replenishment_plan(**case))
+    assert row["order_up_to_units"] == 10
+    assert row["exception"] == "supplier minimum not reached"
+
+
+def test_a_supplier_minimum_alone_orders_nothing():
+    assert replenishment_plan(**retailer(stock={"P": 30.0}, min_order_value=Decimal("500"))).empty
+
+
+def test_a_gap_before_the_delivery_is_for_a_person():
+    row = only_row(replenishment_plan(**retailer(stock={"P": 1.0}, means={"P": 3.0})))
+    assert row["exception"].startswith("expedite")
+    covered = retailer(stock={"P": 1.0}, means={"P": 3.0})
+    covered["open_orders"] = open_lines((1, 12))
+    assert only_row(replenishment_plan(**covered))["exception"] is None
+
+
+def test_a_fill_target_uses_the_demand_between_two_deliveries():
+    case = retailer(means={"P": 2.0})
+    row = only_row(replenishment_plan(**case, policy=PlanPolicy(service_level=0.9255, service_measure="fill")))
+    assert row["service_measure"] == "fill"
+    assert row["order_up_to_units"] == pytest.approx(9, abs=1)
+    assert row["predicted_service_rate"] >= 0.9255 - 1e-9
+    assert "fill service" in row["reason"]
+
+
+def test_without_a_level_the_critical_ratio_is_clamped():
+    case = retailer(stock={"A": 0.0, "B": 0.0})
+    case["terms"]["shelf_life_days"] = [None, 2]
+    plan = replenishment_plan(**case, policy=PlanPolicy(service_level=None)).set_index("product_id")
+    held = 2 * 0.25 * 1 / 365
+    assert plan.loc["A", "service_level"] == pytest.approx(1.5 / (1.5 + held))
+    assert plan.loc["A", "target_service_rate"] == 0.99
+    assert plan.loc["B", "service_level"] == pytest.approx(1.5 / 3.5)
+    assert plan.loc["B", "target_service_rate"] == 0.80
+
+
+def test_a_forecast_without_the_horizon_names_the_supplier():
+    case = retailer(lead_time_days=11)
+    case["cumulative"] = forecast({"P": 1.4}, horizons=[7, 14, 28])
+    with pytest.raises(PermanentFailure) as failure:
+        replenishment_plan(**case)
+    assert str(failure.value) == (
+        "The cumulative forecast has no horizon of 12 days, which supplier V1 needs: "
+        "forecast again with the present supplier calendars and delays."
+    )
+
+
+def test_two_rows_of_terms_for_a_series_are_refused():
+    case = retailer()
+    case["terms"] = pd.concat([case["terms"], case["terms"]])
+    with pytest.raises(ValueError, match="more than one row for store S and product P"):
+        replenishment_plan(**case)
+
+
+def test_weighed_goods_are_ordered_in_their_packs():
+    case = retailer(means={"P": 6.0}, pack_units=2.5)
+    case["prices"]["unit_step"] = 0.05
+    row = only_row(replenishment_plan(**case))
+    assert row["order_units"] % 2.5 == 0
+    assert row["reorder_point_units"] * 20 == pytest.approx(round(row["reorder_point_units"] * 20))
+
+
+ORDERS = {
+    "mean": st.sampled_from([0.0, 0.05, 0.4, 1.4, 5.0, 20.0]),
+    "pack": st.integers(1, 24),
+    "minimum": st.none() | st.integers(1, 40),
+    "maximum": st.none() | st.integers(0, 80),
+}
+FORECASTS = {mean: forecast({"P": mean}, horizons=[2, 3, 4, 5, 6, 7]) for mean in (0.0, 0.05, 0.4, 1.4, 5.0, 20.0)}
+
+
+def planned(
+    stock: float, *, mean: float, pack: int, minimum: int | None, maximum: int | None, level: float = 0.95
+) -> dict[str, Any]:
+    """The order of one product as numbers; nothing ordered when there is no row."""
+    case = retailer(
+        stock={"P": stock}, pack_units=pack, min_order_units=minimum, max_stock_units=maximum, shelf_life_days=None
+    ) | {"cumulative": FORECASTS[mean]}
+    plan = replenishment_plan(**case, policy=PlanPolicy(service_level=level))
+    return plan.iloc[0].to_dict() if len(plan) else {"order_units": 0.0, "qty_need_units": 0.0, "reason": ""}
+
+
+@given(st.integers(-5, 60), st.fixed_dictionaries(ORDERS))
+@settings(max_examples=60, deadline=None)
+def test_orders_are_packs_within_minimum_and_maximum(stock, order):
+    units = planned(stock, **order)["order_units"]
+    assert units % order["pack"] == 0
+    assert units == 0 or units >= (order["minimum"] or 0)
+    assert units == 0 or order["maximum"] is None or max(stock, 0) + units <= order["maximum"]
+    assert units == 0 or order["mean"] > 0
+
+
+@given(st.integers(0, 40), st.integers(0, 20), st.fixed_dictionaries(ORDERS))
+@settings(max_examples=40, deadline=None)
+def test_need_never_rises_with_the_position_nor_does_an_uncapped_order(stock, more, order):
+    low, high = planned(stock, **order), planned(stock + more, **order)
+    assert high["qty_need_units"] <= low["qty_need_units"]
+    free = order | {"maximum": None}
+    assert planned(stock + more, **free)["order_units"] <= planned(stock, **free)["order_units"]
+
+
+@given(st.integers(0, 40), st.floats(0.5, 0.98), st.floats(0, 0.015), st.fixed_dictionaries(ORDERS))
+@settings(max_examples=40, deadline=None)
+def test_orders_never_fall_when_the_target_rises(stock, level, more, order):
+    free = order | {"maximum": None}
+    low, high = (planned(stock, **free, level=target) for target in (level, level + more))
+    assert low["order_units"] <= high["order_units"]
+
+
+@given(st.integers(-5, 40), st.fixed_dictionaries(ORDERS))
+@settings(max_examples=40, deadline=None)
+def test_the_numbers_of_every_reason_add_up(stock, order):
+    row = planned(stock, **order)
+    if row["qty_need_units"] <= 0:
+        return
+    text = row["reason"]
+    position, on_hand, on_order = (float(n) for n in re.findall(r"-?[\d.]+", text)[:3])
+    assert position == max(on_hand, 0) + on_order
+    level, need = (float(re.search(pattern, text)[1]) for pattern in (r"reorder point (-?\d+)", r"need (\d+)"))
+    assert need == level + 1 - position
+    packs, size, total = (float(n) for n in re.search(r"(\d+) packs? of (\d+) = (\d+)", text).groups())
+    assert packs * size == total == row["qty_after_pack_units"] >= need
