@@ -1,0 +1,216 @@
+"""The replay against textbook service, hand-made histories, and the promise that no policy looks ahead."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from retail_assets.inventory import replay
+from retail_assets.inventory.replay import policy_replay
+from retail_assets.inventory.replay_world import days_of, replay_world, rows_of
+from retail_assets.tables.inventory import POLICY_REPLAY
+from retail_assets_tests.unit.replay_frames import MONDAY, poisson_retailer
+
+
+def row_of(frame, policy, target=0.95, abc_class="all"):
+    found = frame[
+        (frame["policy"] == policy) & (frame["target_service_rate"] == target) & (frame["abc_class"] == abc_class)
+    ]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+@pytest.mark.parametrize(("unmet_demand", "cycle", "fill"), [("backorder", 0.9574, 0.9634), ("lost", 0.9688, 0.9751)])
+def test_forecast_policy_gives_the_textbook_service(unmet_demand, cycle, fill):
+    """Poisson 2 a day, daily orders, lead time 2: the level for 0.95 is 10."""
+    frames = poisson_retailer(1500, 120, mean=2.0, horizons=[3], order_weekdays=[])
+    found = row_of(policy_replay(**frames, targets=[0.95], unmet_demand=unmet_demand), "forecast")
+    assert found["achieved_cycle_rate"] == pytest.approx(cycle, abs=0.003)
+    assert found["achieved_fill_rate"] == pytest.approx(fill, abs=0.003)
+    assert found["predicted_service_rate"] == pytest.approx(0.9574, abs=0.008)
+
+
+def test_packs_keep_the_target_instead_of_overshooting():
+    """Weekly orders of packs of 12 against mean 10: (R, nQ) with s = 11 achieves 0.956, not 0.991."""
+    frames = poisson_retailer(1500, 112, mean=10 / 7, horizons=[7], order_weekdays=[1], lead=0, pack=12.0)
+    found = row_of(policy_replay(**frames, targets=[0.95], unmet_demand="backorder"), "forecast")
+    assert found["achieved_cycle_rate"] == pytest.approx(0.955763, abs=0.006)
+
+
+def test_late_deliveries_are_mixed_into_the_level():
+    """Predicted and achieved agree when a fifth of the lorries is three days late."""
+    frames = poisson_retailer(
+        1500, 112, mean=8.0, horizons=[9, 12], order_weekdays=[3], delays=((0, 0.8), (3, 0.2)), stores=1500
+    )
+    found = row_of(policy_replay(**frames, targets=[0.9], unmet_demand="backorder"), "forecast", 0.9)
+    assert found["predicted_service_rate"] >= 0.9
+    assert found["achieved_cycle_rate"] == pytest.approx(found["predicted_service_rate"], abs=0.01)
+
+
+def test_higher_target_costs_stock_and_saves_sales():
+    frames = poisson_retailer(200, 84, mean=2.0, horizons=[9, 14], order_weekdays=[2])
+    rows = [row_of(policy_replay(**frames), "forecast", target) for target in replay.TARGETS]
+    assert [row["mean_stock_units"] for row in rows] == sorted(row["mean_stock_units"] for row in rows)
+    assert [row["lost_units"] for row in rows] == sorted((row["lost_units"] for row in rows), reverse=True)
+    assert rows[0]["assumptions"] == "nothing on order at the start"
+
+
+def test_frame_keeps_the_contract_and_classes_add_up():
+    frames = poisson_retailer(60, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    found = policy_replay(**frames)
+    table = pa.Table.from_pandas(found, schema=POLICY_REPLAY.schema, preserve_index=False)
+    assert table.num_rows == 3 * 3 * 3
+    assert not found.duplicated(list(POLICY_REPLAY.key)).any()
+    classes = [row_of(found, "forecast", 0.95, name) for name in ("A", "B")]
+    whole = row_of(found, "forecast")
+    for name in ("series_count", "cycle_count", "mean_stock_units", "lost_units", "order_count", "holding_cost_value"):
+        assert float(whole[name]) == pytest.approx(sum(float(row[name]) for row in classes), abs=2e-4)
+    assert whole["total_cost_value"] == whole["holding_cost_value"] + whole["lost_margin_value"]
+
+
+def test_result_depends_on_the_seed_alone_not_on_chunks(monkeypatch):
+    frames = poisson_retailer(60, 56, mean=2.0, horizons=[9, 12], order_weekdays=[2], delays=((0, 0.5), (3, 0.5)))
+    whole = policy_replay(**frames, seed=1)
+    monkeypatch.setattr(replay, "_CHUNK_SERIES", 7)
+    pd.testing.assert_frame_equal(whole, policy_replay(**frames, seed=1))
+    assert not whole.equals(policy_replay(**frames, seed=2))
+
+
+def test_score_starts_after_first_arrival_and_protection():
+    """Orders on Tuesdays, lead 2: first arrival Thursday day 3, protection 9, so cycles from day 17 on."""
+    frames = poisson_retailer(10, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    found = row_of(policy_replay(**frames), "forecast")
+    assert found["from_date"] == MONDAY + timedelta(days=17)
+    assert found["to_date"] == MONDAY + timedelta(days=51)
+    assert found["cycle_count"] == 10 * 5
+
+
+def test_too_short_a_past_gives_no_rows():
+    frames = poisson_retailer(10, 18, mean=2.0, horizons=[9], order_weekdays=[2])
+    assert policy_replay(**frames).empty
+    assert policy_replay(**(frames | {"demand": frames["demand"].iloc[:0]})).empty
+    assert list(policy_replay(**(frames | {"cumulative": frames["cumulative"].iloc[:0]})).columns) == (
+        POLICY_REPLAY.column_names
+    )
+
+
+def history_lines(rows):
+    columns = ["store_id", "product_id", "ordered", "promised", "received", "ordered_units", "received_units"]
+    lines = pd.DataFrame(rows, columns=columns)
+    for name in ("ordered", "promised", "received"):
+        lines[f"{name}_date"] = [None if pd.isna(day) else MONDAY + timedelta(days=int(day)) for day in lines[name]]
+    return lines.assign(supplier_id="x", cancelled_date=None)
+
+
+def test_history_is_the_real_receipts():
+    frames = poisson_retailer(1, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    frames["demand"]["unconstrained_units"] = 2.0
+    frames["opening"]["on_hand_units"] = 40.0
+    frames["purchase_orders"] = history_lines(
+        [
+            ("s0", "p0", -3, 2, 5, 6.0, 6.0),
+            ("s0", "p0", 18, 20, 30, 50.0, 40.0),
+            ("s0", "p0", 53, 60, None, 9.0, np.nan),
+        ]
+    )
+    found = row_of(policy_replay(**frames, holding_rate=0.365), "history")
+    stock, unmet, closing = 40.0, [], []
+    for day in range(56):
+        stock += {5: 6.0, 30: 40.0}.get(day, 0.0)
+        sold = min(stock, 2.0)
+        stock -= sold
+        unmet.append(2.0 - sold)
+        closing.append(stock)
+    scored = slice(17, 52)
+    assert found["lost_units"] == sum(unmet[scored]) > 0
+    assert found["mean_stock_units"] == pytest.approx(np.mean(closing[scored]))
+    assert found["order_count"] == 1
+    assert found["holding_cost_value"] == pytest.approx(Decimal(str(round(sum(closing[scored]) * 2 * 0.001, 4))))
+    assert found["lost_margin_value"] == Decimal("1") * int(sum(unmet[scored]))
+    assert found["achieved_cycle_rate"] == pytest.approx(
+        1 - np.mean([any(unmet[start : start + 7]) for start in range(17, 52, 7)])
+    )
+
+
+def world_of(frames, seed=0):
+    return replay_world(seed=seed, **{name: value for name, value in frames.items() if name != "segments"})
+
+
+def test_open_orders_arrive_when_they_really_did_and_late_promises_do_not_count():
+    frames = poisson_retailer(1, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    frames["purchase_orders"] = history_lines(
+        [
+            ("s0", "p0", -3, 2, 4, 6.0, 6.0),
+            ("s0", "p0", -9, -4, -2, 5.0, 5.0),
+            ("s0", "p0", -2, 30, 31, 7.0, 7.0),
+            ("s0", "p0", -5, -1, None, 3.0, np.nan),
+        ]
+    )
+    world = world_of(frames)
+    assert world.supply.arriving[0, 4] == 6 and world.supply.arriving[0, 31] == 7 and world.supply.arriving.sum() == 13
+    assert world.supply.later_units[0] == 3
+    assert world.promised_after[0, 10] == 7 and world.promised_after[0, 31] == 0
+
+
+def test_nothing_known_still_replays_and_says_what_was_assumed():
+    frames = poisson_retailer(20, 84, mean=2.0, horizons=[7, 14, 28], order_weekdays=[2])
+    empty = {name: frames[name].iloc[:0] for name in ("opening", "terms", "order_days", "delays", "segments")}
+    found = policy_replay(**(frames | empty))
+    row = row_of(found, "forecast")
+    assert set(found["abc_class"]) == {"all"} and set(found["policy"]) == {"forecast", "days_of_cover", "min_max"}
+    assert row["total_cost_value"] == 0 and row["achieved_cycle_rate"] > 0.85
+    assert row["assumptions"] == (
+        "lead time 7 days and orders on Mondays for 20 of 20 series without a supplier; "
+        "opening stock of 21 days' demand for 20 of 20 series without stock data; nothing on order at the start; "
+        "no money for 20 of 20 series without cost or price"
+    )
+
+
+def test_scaled_horizons_and_missing_forecasts_are_said():
+    frames = poisson_retailer(20, 84, mean=2.0, horizons=[7, 14], order_weekdays=[2])
+    last = frames["cumulative"]["product_id"] == "p0"
+    frames["cumulative"] = frames["cumulative"][~last | (frames["cumulative"]["as_of_date"] < MONDAY)]
+    said = row_of(policy_replay(**frames), "forecast")["assumptions"]
+    assert "demand scaled from the nearest stored horizon" in said
+    assert "no forecast orders for series and days without a forecast" in said
+
+
+def test_no_policy_looks_ahead():
+    """What becomes known from day 40 on changes no order before it."""
+    frames = poisson_retailer(30, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    later = frames | {"demand": frames["demand"].copy(), "cumulative": frames["cumulative"].copy()}
+    cut = MONDAY + timedelta(days=40)
+    later["demand"].loc[later["demand"]["business_date"] >= cut, "unconstrained_units"] += 50
+    numbers = ["mean_units", *[name for name in later["cumulative"] if name.startswith("q")]]
+    later["cumulative"].loc[later["cumulative"]["as_of_date"] >= cut, numbers] *= 3
+    orders = [orders_until(one, 40) for one in (frames, later)]
+    for before, after in zip(*orders, strict=True):
+        np.testing.assert_array_equal(before, after)
+        assert before.sum() > 0
+
+
+def orders_until(frames, day):
+    world = world_of(frames)
+    book = replay._Forecasts.of(frames["cumulative"], world.series)
+    run = replay._Run.of(world, book, rows=np.arange(len(world)), unmet_demand="lost")
+    return [trace.ordered[:, :day] for _, _, trace in run._traces([0.9, 0.98])]
+
+
+def test_censored_demand_is_drawn_above_sales():
+    frames = poisson_retailer(400, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    frames["demand"] = frames["demand"].assign(sold_units=3.0, unconstrained_units=5.5, unconstrained_sd=1.5)
+    drawn = world_of(frames).demand
+    assert drawn.min() >= 3 and (drawn == np.round(drawn)).all()
+    assert drawn.mean() == pytest.approx(5.5, abs=0.03) and drawn.std() == pytest.approx(1.5, abs=0.12)
+    observed = frames["demand"].assign(unconstrained_units=3.0, unconstrained_sd=0.0)
+    assert (world_of(frames | {"demand": observed}).demand == 3).all()
+
+
+def test_lines_find_their_series():
+    series = pd.MultiIndex.from_tuples([("a", "x"), ("a", "y"), ("b", "x")], names=["store_id", "product_id"])
+    lines = pd.DataFrame({"store_id": ["b", "b", "a", "z"], "product_id": ["x", "y", "y", "x"]})
+    assert rows_of(lines, series).tolist() == [2, -1, 1, -1]
+    assert days_of(pd.Series([MONDAY, None, MONDAY])).tolist() == [20094, -1, 20094]
