@@ -170,9 +170,7 @@ def replenishment_plan(
         next_delivery=chance.next_delivery_date,
         overdue_days_max=rules.overdue_days_max,
     )
-    windows = Windows.from_forecast(
-        cumulative, lines.series, unit_step=lines.unit_step, supplier_ids=lines.supplier_ids
-    ).without(np.isnan(lines.lead_time_days))
+    windows = _windows(cumulative, lines)
     level = _level(lines, chance, position, windows=windows, delays=delays, rules=rules)
     order = _order(lines, position, level)
     return _table(as_of, lines, chance, position=position, level=level, order=order, rules=rules)
@@ -207,6 +205,14 @@ def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
         shelf_life_days=_numbers(terms["shelf_life_days"]),
         min_order_value=np.nan_to_num(_numbers(terms["min_order_value"])),
     )
+
+
+def _windows(cumulative: pd.DataFrame, lines: _Terms) -> Windows:
+    """The forecasts; a line without lead time has no window to read."""
+    windows = Windows.from_forecast(
+        cumulative, lines.series, unit_step=lines.unit_step, supplier_ids=lines.supplier_ids
+    )
+    return windows.without(np.isnan(lines.lead_time_days))
 
 
 def _level(
