@@ -12,11 +12,12 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.resources.warehouses.backend import Backend, Window, described_window
+from retail_assets.resources.warehouses.backend import Backend
 from retail_assets.resources.warehouses.duckdb import DuckDBFile
 from retail_assets.resources.warehouses.rows import CheckedRows
 from retail_assets.resources.warehouses.staging import LakeStaging
 from retail_assets.tables.contract import Table
+from retail_assets.windows import Window
 
 _EXAMPLE = "for example postgresql+psycopg://loader:…@server/warehouse or duckdb:////data/warehouse.duckdb"
 SERVERLESS_SUFFIX = "-ondemand.sql.azuresynapse.net"
@@ -55,7 +56,7 @@ class Warehouse:
     def __repr__(self) -> str:
         return f"Warehouse({self._backend.place})"
 
-    def load(self, table: Table, frame: pa.Table | pa.RecordBatchReader, *, window: Window) -> LoadResult:
+    def load(self, table: Table, frame: pa.Table | pa.RecordBatchReader, *, window: Window | None) -> LoadResult:
         """Replace the rows of the dates `window` (both included; None is the whole table) by `frame`.
 
         Delete, insert and count are one transaction, so that a crash leaves the old rows and a repetition
@@ -74,7 +75,7 @@ class Warehouse:
             _reconcile(table, window, sent=rows.count, held=transaction.count(table, window))
         return LoadResult(rows=rows.count, deleted_rows=deleted)
 
-    def row_count(self, table: Table, window: Window) -> int:
+    def row_count(self, table: Table, window: Window | None) -> int:
         """Rows held for the window; 0 for a table that was never loaded."""
         return self._backend.row_count(table, window)
 
@@ -136,9 +137,9 @@ def _file(url: URL) -> Path:
     return Path(url.database)
 
 
-def _reconcile(table: Table, window: Window, *, sent: int, held: int) -> None:
+def _reconcile(table: Table, window: Window | None, *, sent: int, held: int) -> None:
     if sent != held:
         raise PermanentFailure(
-            f"Warehouse table {table.name} holds {held} rows for {described_window(window)} after {sent} were loaded, "
+            f"Warehouse table {table.name} holds {held} rows for {window or 'all dates'} after {sent} were loaded, "
             "so the load was undone; look for a trigger, a rule or another writer on that table."
         )

@@ -15,10 +15,11 @@ from retail_assets.resources.warehouse import LoadResult, Warehouse
 from retail_assets.tables.contract import Table
 from retail_assets.tables.gold import DIM_STORE, FACT_SALES
 from retail_assets.tables.warehouse import PUBLISHED
+from retail_assets.windows import Window
 from retail_assets_tests.integration.postgresql import running_postgresql
 from retail_assets_tests.unit.warehouse_frames import FIRST, frame_of
 
-WINDOW = (FIRST, FIRST + timedelta(days=2))
+WINDOW = Window(FIRST, FIRST + timedelta(days=2))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,8 @@ def url(server: str) -> Iterator[str]:
 def query(url: str, statement: str) -> list[tuple[Any, ...]]:
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(plain, autocommit=True) as connection:
-        cursor = connection.execute("SET timezone = 'UTC'") and connection.execute(statement)
+        connection.execute("SET timezone = 'UTC'")
+        cursor = connection.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []
 
 
@@ -63,7 +65,7 @@ def normal(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def test_a_window_is_replaced_again_and_again(url: str) -> None:
     warehouse = Warehouse(url)
-    warehouse.load(FACT_SALES, frame_of(FACT_SALES, rows=10, days=5), window=(FIRST, FIRST + timedelta(days=4)))
+    warehouse.load(FACT_SALES, frame_of(FACT_SALES, rows=10, days=5), window=Window(FIRST, FIRST + timedelta(days=4)))
     for deleted in (6, 3):
         result = warehouse.load(FACT_SALES, frame_of(FACT_SALES, rows=3), window=WINDOW)
         assert result == LoadResult(rows=3, deleted_rows=deleted)

@@ -3,7 +3,7 @@
 import multiprocessing
 import re
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ProgrammingError
 
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.warehouse import LoadResult, Warehouse
@@ -28,10 +29,11 @@ from retail_assets.tables.forecast import FORECAST_ACCURACY
 from retail_assets.tables.gold import DIM_DATE, DIM_STORE, FACT_SALES, PRODUCT_SEGMENTS, SALES_SUMMARY
 from retail_assets.tables.inventory import POLICY_REPLAY, REPLENISHMENT_PLAN
 from retail_assets.tables.warehouse import PUBLISHED, load_contract
+from retail_assets.windows import Window
 from retail_assets_tests.unit.warehouse_frames import FIRST, frame_of
 
 DAY = timedelta(days=1)
-WINDOW = (FIRST, FIRST + 2 * DAY)
+WINDOW = Window(FIRST, FIRST + 2 * DAY)
 STAGING = LakeStaging(account="acme", container="lake", folder="retail")
 SECRET = "c4n4ry"
 
@@ -71,9 +73,9 @@ def test_the_warehouse_contract_of_a_table_loads_into_the_same_table(warehouse: 
 
 def test_a_window_is_replaced_and_its_neighbours_stay(warehouse: Warehouse, file: Path) -> None:
     frame = frame_of(FACT_SALES, rows=30, days=5)
-    warehouse.load(FACT_SALES, frame, window=(FIRST, FIRST + 4 * DAY))
+    warehouse.load(FACT_SALES, frame, window=Window(FIRST, FIRST + 4 * DAY))
     middle = frame_of(FACT_SALES, rows=4, first=FIRST + DAY, days=2)
-    result = warehouse.load(FACT_SALES, middle, window=(FIRST + DAY, FIRST + 2 * DAY))
+    result = warehouse.load(FACT_SALES, middle, window=Window(FIRST + DAY, FIRST + 2 * DAY))
     assert result == LoadResult(rows=4, deleted_rows=12)
     days = held(file, FACT_SALES)["business_date"].to_pylist()
     assert [days.count(FIRST + n * DAY) for n in range(5)] == [6, 2, 2, 6, 6]
@@ -90,7 +92,7 @@ def test_loading_again_changes_nothing(warehouse: Warehouse, file: Path) -> None
 def test_an_empty_frame_empties_its_window(warehouse: Warehouse) -> None:
     warehouse.load(FACT_SALES, frame_of(FACT_SALES, rows=6), window=WINDOW)
     empty = FACT_SALES.schema.empty_table()
-    assert warehouse.load(FACT_SALES, empty, window=(FIRST, FIRST)) == LoadResult(rows=0, deleted_rows=2)
+    assert warehouse.load(FACT_SALES, empty, window=Window(FIRST, FIRST)) == LoadResult(rows=0, deleted_rows=2)
     assert warehouse.row_count(FACT_SALES, None) == 4
 
 
@@ -117,7 +119,7 @@ def test_counts_are_asked_by_window_and_nothing_loaded_counts_zero(warehouse: Wa
     warehouse.load(DIM_STORE, frame_of(DIM_STORE, rows=1), window=None)
     assert warehouse.row_count(FACT_SALES, None) == 0
     warehouse.load(FACT_SALES, frame_of(FACT_SALES, rows=7), window=WINDOW)
-    assert warehouse.row_count(FACT_SALES, (FIRST, FIRST)) == 3
+    assert warehouse.row_count(FACT_SALES, Window(FIRST, FIRST)) == 3
     assert warehouse.row_count(FACT_SALES, None) == 7
 
 
@@ -127,7 +129,7 @@ def test_rows_outside_the_window_are_refused_and_the_old_ones_stay(warehouse: Wa
         warehouse.load(FACT_SALES, frame_of(FACT_SALES, rows=4, days=4), window=WINDOW)
     assert str(caught.value) == (
         "The warehouse cannot take the frame: fact_sales.business_date runs from 2025-03-01 to 2025-03-04, "
-        "outside the window 2025-03-01 to 2025-03-03."
+        "outside the window 2025-03-01 … 2025-03-03."
     )
     assert warehouse.row_count(FACT_SALES, None) == 6
 
@@ -173,7 +175,7 @@ def test_a_count_that_differs_undoes_the_load(warehouse: Warehouse, monkeypatch:
     with pytest.raises(PermanentFailure) as caught:
         warehouse.load(FACT_SALES, frame_of(FACT_SALES, rows=3), window=WINDOW)
     assert str(caught.value) == (
-        "Warehouse table fact_sales holds 2 rows for 2025-03-01 to 2025-03-03 after 3 were loaded, so the load was "
+        "Warehouse table fact_sales holds 2 rows for 2025-03-01 … 2025-03-03 after 3 were loaded, so the load was "
         "undone; look for a trigger, a rule or another writer on that table."
     )
     assert warehouse.row_count(FACT_SALES, WINDOW) == 6
@@ -288,7 +290,7 @@ def test_the_text_of_a_warehouse_names_the_host_and_no_password(address: str, pl
     ],
 )
 def test_host_or_query_decides_among_microsofts_databases(address: str, backend: type) -> None:
-    chosen = Warehouse(address, staging=STAGING)._backend
+    chosen: Any = Warehouse(address, staging=STAGING)._backend
     assert type(chosen) is backend
     assert "synapse" not in chosen._url.query  # it would end up in the ODBC connection string
 
@@ -322,8 +324,8 @@ def test_sql_server_ddl_has_indexable_keys_and_no_unbounded_text() -> None:
 
 @pytest.mark.parametrize("table", PUBLISHED, ids=lambda table: table.name)
 def test_no_sql_server_key_is_wider_than_an_index_takes(table: Table) -> None:
-    types = {column.name: column.type for column in sql_table(table).columns}
-    widths = [2 * getattr(types[name], "length", None) if hasattr(types[name], "length") else 17 for name in table.key]
+    types: dict[str, Any] = {column.name: column.type for column in sql_table(table).columns}
+    widths = [2 * types[name].length if hasattr(types[name], "length") else 17 for name in table.key]
     assert sum(widths) <= 900  # bytes of a clustered key
     (ddl,) = sql_server().create_statements(table)
     assert "max" not in ddl.lower().replace("max_", "") and "IDENTITY" not in ddl
@@ -409,7 +411,7 @@ class FakeSynapse:
     def exec_driver_sql(self, statement: str) -> None:
         self.log.append(re.sub(r"\s+", " ", statement))
         if self.fail_on in statement:
-            raise sa.exc.ProgrammingError(statement, None, Exception("COPY was refused"))
+            raise ProgrammingError(statement, None, Exception("COPY was refused"))
 
     def execute(self, statement: Any, parameters: Any = None) -> Any:
         self.log.append(str(statement).split()[0])
@@ -545,5 +547,5 @@ def test_staging_signs_in_with_the_default_azure_credential() -> None:
 
 
 def test_a_window_of_one_day_is_enough(warehouse: Warehouse) -> None:
-    one_day: tuple[date, date] = (FIRST, FIRST)
+    one_day = Window(FIRST, FIRST)
     assert warehouse.load(FACT_SALES, frame_of(FACT_SALES, rows=4, days=1), window=one_day).rows == 4

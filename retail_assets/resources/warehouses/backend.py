@@ -5,28 +5,25 @@ Every backend builds its tables from the contract under the schema `retail`.
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from datetime import date
 from typing import Protocol
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.warehouses.rows import CheckedRows
 from retail_assets.tables.contract import Table
+from retail_assets.windows import Window
 
 SCHEMA = "retail"
-Window = tuple[date, date] | None
-"""First and last date, both included; None is the whole table."""
-
 COLUMNS_QUERY = "SELECT COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}"
 
 
 class Transaction(Protocol):
     """One open transaction: committed when its `with` block ends, rolled back when that raises."""
 
-    def delete(self, table: Table, window: Window) -> int: ...
+    def delete(self, table: Table, window: Window | None) -> int: ...
 
     def insert(self, table: Table, rows: CheckedRows) -> None: ...
 
-    def count(self, table: Table, window: Window) -> int: ...
+    def count(self, table: Table, window: Window | None) -> int: ...
 
 
 class Backend(Protocol):
@@ -45,11 +42,7 @@ class Backend(Protocol):
 
     def transaction(self) -> AbstractContextManager[Transaction]: ...
 
-    def row_count(self, table: Table, window: Window) -> int: ...
-
-
-def described_window(window: Window) -> str:
-    return "all dates" if window is None else f"{window[0]} to {window[1]}"
+    def row_count(self, table: Table, window: Window | None) -> int: ...
 
 
 def check_columns(table: Table, held: Iterable[str]) -> None:

@@ -12,9 +12,10 @@ import duckdb
 import pyarrow as pa
 
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, Window, check_columns
+from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, check_columns
 from retail_assets.resources.warehouses.rows import CheckedRows
 from retail_assets.tables.contract import Table
+from retail_assets.windows import Window
 
 _TYPES: dict[pa.DataType, str] = {
     pa.string(): "VARCHAR",
@@ -57,7 +58,7 @@ class DuckDBFile:
             yield DuckDBTransaction(connection)
             connection.commit()
 
-    def row_count(self, table: Table, window: Window) -> int:
+    def row_count(self, table: Table, window: Window | None) -> int:
         if not self._path.exists():
             return 0
         with self._connection() as connection:
@@ -97,7 +98,7 @@ class DuckDBTransaction:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def delete(self, table: Table, window: Window) -> int:
+    def delete(self, table: Table, window: Window | None) -> int:
         return self._number(f"DELETE FROM {_name(table)}{_where(table, window)}", window)
 
     def insert(self, table: Table, rows: CheckedRows) -> None:
@@ -106,11 +107,11 @@ class DuckDBTransaction:
             self._connection.execute(f"INSERT INTO {_name(table)} BY NAME SELECT * FROM loaded_chunk")
             self._connection.unregister("loaded_chunk")
 
-    def count(self, table: Table, window: Window) -> int:
+    def count(self, table: Table, window: Window | None) -> int:
         return self._number(f"SELECT count(*) FROM {_name(table)}{_where(table, window)}", window)
 
-    def _number(self, statement: str, window: Window) -> int:
-        row = self._connection.execute(statement, list(window or ())).fetchone()
+    def _number(self, statement: str, window: Window | None) -> int:
+        row = self._connection.execute(statement, [window.first, window.last] if window else []).fetchone()
         assert row is not None  # both statements always answer one row
         return int(row[0])
 
@@ -131,7 +132,7 @@ def _name(table: Table) -> str:
     return f'{SCHEMA}."{table.name}"'
 
 
-def _where(table: Table, window: Window) -> str:
+def _where(table: Table, window: Window | None) -> str:
     return "" if window is None else f' WHERE "{table.partition_column}" BETWEEN ? AND ?'
 
 

@@ -14,9 +14,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.types import TypeEngine
 
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
-from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, Window, check_columns
+from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, check_columns
 from retail_assets.resources.warehouses.rows import CheckedRows
 from retail_assets.tables.contract import Column, Table
+from retail_assets.windows import Window
 
 KEY_LENGTH = 128
 TEXT_LENGTH = 256
@@ -50,14 +51,14 @@ class RelationalTransaction:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def delete(self, table: Table, window: Window) -> int:
+    def delete(self, table: Table, window: Window | None) -> int:
         target = sql_table(table)
         return self._connection.execute(sa.delete(target).where(_inside(target, table, window))).rowcount
 
     def insert(self, table: Table, rows: CheckedRows) -> None:
         raise NotImplementedError
 
-    def count(self, table: Table, window: Window) -> int:
+    def count(self, table: Table, window: Window | None) -> int:
         target = sql_table(table)
         query = sa.select(sa.func.count()).select_from(target).where(_inside(target, table, window))
         return int(self._connection.execute(query).scalar_one())
@@ -93,7 +94,7 @@ class RelationalBackend:
         with self._translated(), self._connect().begin() as connection:
             yield self.transaction_class(connection)
 
-    def row_count(self, table: Table, window: Window) -> int:
+    def row_count(self, table: Table, window: Window | None) -> int:
         with self._translated(), self._connect().connect() as connection:
             if not held_columns(connection, table):
                 return 0
@@ -190,7 +191,7 @@ def _type(table: Table, column: Column) -> TypeEngine:
     return _TYPES[column.type]
 
 
-def _inside(target: sa.Table, table: Table, window: Window) -> sa.ColumnElement[bool]:
+def _inside(target: sa.Table, table: Table, window: Window | None) -> sa.ColumnElement[bool]:
     if window is None or table.partition_column is None:
         return sa.true()
-    return target.c[table.partition_column].between(*window)
+    return target.c[table.partition_column].between(window.first, window.last)

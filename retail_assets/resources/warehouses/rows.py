@@ -4,7 +4,6 @@ Rows flow in pieces, so that the memory of a load does not grow with the table.
 """
 
 from collections.abc import Iterator
-from datetime import date
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.tables.validation import conform
+from retail_assets.windows import Window
 
 CHUNK_ROWS = 122_880
 """Row group of DuckDB; pieces are joined up to it, because every insert costs a fixed time."""
@@ -23,9 +23,7 @@ class CheckedRows:
     `count` grows while they are read; `staged_in` names the table of the database they wait in, if any.
     """
 
-    def __init__(
-        self, table: Table, frame: pa.Table | pa.RecordBatchReader, *, window: tuple[date, date] | None
-    ) -> None:
+    def __init__(self, table: Table, frame: pa.Table | pa.RecordBatchReader, *, window: Window | None) -> None:
         """
         Raises:
             PermanentFailure: columns or types break the contract.
@@ -63,10 +61,10 @@ class CheckedRows:
             return
         span = pc.call_function("min_max", [chunk[column]])
         first, last = span["min"].as_py(), span["max"].as_py()
-        if first is not None and (first < self._window[0] or last > self._window[1]):
+        if first is not None and not (first in self._window and last in self._window):
             raise PermanentFailure(
                 f"The warehouse cannot take the frame: {self._table.name}.{column} runs from {first} to {last}, "
-                f"outside the window {self._window[0]} to {self._window[1]}."
+                f"outside the window {self._window}."
             )
 
 

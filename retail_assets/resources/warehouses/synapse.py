@@ -15,7 +15,7 @@ import pyarrow.parquet
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 
-from retail_assets.resources.warehouses.backend import SCHEMA, Window
+from retail_assets.resources.warehouses.backend import SCHEMA
 from retail_assets.resources.warehouses.relational import (
     RelationalBackend,
     RelationalTransaction,
@@ -27,6 +27,7 @@ from retail_assets.resources.warehouses.sqlserver import check_lengths, host_of,
 from retail_assets.resources.warehouses.staging import FOLDER, LakeStaging
 from retail_assets.tables.contract import Table
 from retail_assets.tables.warehouse import PUBLISHED
+from retail_assets.windows import Window
 
 
 class DedicatedTransaction(RelationalTransaction):
@@ -39,7 +40,7 @@ class DedicatedTransaction(RelationalTransaction):
 class ServerlessTransaction(RelationalTransaction):
     """The view shows what the lake holds, so nothing moves; the count still proves that it shows these rows."""
 
-    def delete(self, table: Table, window: Window) -> int:
+    def delete(self, table: Table, window: Window | None) -> int:
         return 0
 
     def insert(self, table: Table, rows: CheckedRows) -> None:
