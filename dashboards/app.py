@@ -1,0 +1,40 @@
+"""The planner's application: its pages and nothing else.
+
+Start it with `streamlit run dashboards/app.py`, or with `launch` from the command line. The pages are in views/:
+a folder called pages beside this file would make Streamlit serve its files by itself and lose linked pages.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+from dashboards import access
+from dashboards.views import demand, replenishment
+
+TITLE = "Retail planning"
+
+
+def main() -> None:
+    st.set_page_config(page_title=TITLE, page_icon=":material/inventory_2:", layout="wide")
+    # The first page is the one at /
+    first = st.Page(replenishment.page, title="Replenishment", icon=":material/local_shipping:", default=True)
+    others = [st.Page(demand.page, title="Demand", icon=":material/show_chart:", url_path="demand")]
+    navigation = st.navigation([first, *others])
+    access.ask_name()
+    navigation.run()
+
+
+def launch(*, port: int, address: str = "localhost") -> int:
+    """Serve the application in a child process until it ends, and return its exit code.
+
+    Streamlit must own the process it runs in, so it is started as its own command.
+    """
+    command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).resolve())]
+    options = [f"--server.port={port}", f"--server.address={address}", "--server.headless=true"]
+    return subprocess.run([*command, *options], check=False).returncode
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""A lake and an application database for each test, reached through the settings like in production."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+
+from dashboards import session
+from retail_assets.resources.app_database import AppDatabase
+from retail_assets_tests.dashboards.lake_data import write_lake
+
+
+@pytest.fixture(scope="session")
+def lake_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lake")
+    write_lake(folder)
+    return folder
+
+
+@pytest.fixture
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Settings that point to an empty lake and a fresh application database, and no cached answer."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RETAIL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RETAIL_LAKE_URI", str(tmp_path / "empty_lake"))
+    monkeypatch.setenv("RETAIL_SOURCE_MAPPING", "demo")
+    _forget()
+    yield monkeypatch
+    _forget()
+
+
+@pytest.fixture
+def planning(application: pytest.MonkeyPatch, lake_folder: Path) -> AppDatabase:
+    """The same with a filled lake; the application database to look into."""
+    application.setenv("RETAIL_LAKE_URI", str(lake_folder))
+    return session.database()
+
+
+def _forget() -> None:
+    st.cache_data.clear()
+    st.cache_resource.clear()

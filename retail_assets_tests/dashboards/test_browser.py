@@ -1,0 +1,134 @@
+"""The application in a real browser: it starts as documented, draws its charts and keeps a decision."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from retail_assets.resources.app_database import AppDatabase
+from retail_assets.tables import entities
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 60
+WAIT_MILLISECONDS = 60_000
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def address(lake_folder: Path, home: Path) -> Iterator[str]:
+    """Address of the running application, started from the repository root like in the README."""
+    port = _free_port()
+    own = {"RETAIL_HOME": str(home), "RETAIL_LAKE_URI": str(lake_folder), "RETAIL_SOURCE_MAPPING": "demo"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RETAIL_")} | own
+    command = [sys.executable, "-m", "streamlit", "run", "dashboards/app.py", f"--server.port={port}"]
+    options = ["--server.address=127.0.0.1", "--server.headless=true"]
+    with (home / "streamlit.log").open("w") as log:
+        process = subprocess.Popen([*command, *options], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            _wait_until_healthy(process, port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path / "profile",
+            executable_path=chromium,
+            headless=True,
+            args=ARGUMENTS,
+            viewport={"width": 1500, "height": 1400},
+        )
+        context.set_default_timeout(WAIT_MILLISECONDS)
+        expect.set_options(timeout=WAIT_MILLISECONDS)
+        yield context.new_page()
+        context.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_until_healthy(process: subprocess.Popen, port: int) -> None:
+    for _ in range(START_SECONDS * 4):
+        if process.poll() is not None:
+            raise RuntimeError(f"streamlit ended with {process.returncode} before it answered")
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=2).close()
+            return
+        except (URLError, OSError):
+            time.sleep(0.25)
+    raise RuntimeError(f"streamlit did not answer on port {port} within {START_SECONDS} s")
+
+
+def _no_failure(page: Page) -> None:
+    text = page.inner_text("body")
+    assert "Traceback" not in text
+    assert "Error" not in text
+    assert "Page not found" not in text
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def _picture(page: Page, path: Path) -> None:
+    """A screenshot that shows more than an empty page."""
+    image = page.screenshot(path=path)
+    assert len(image) > 30_000
+
+
+def test_a_link_to_demand_draws_the_fan_chart(page: Page, address: str, tmp_path: Path):
+    page.goto(f"{address}/demand")
+    chart = page.get_by_test_id("stPlotlyChart").first
+    expect(chart.locator(".scatterlayer .trace").first).to_be_visible()
+    names = chart.locator(".legendtext").all_text_contents()
+    assert {"8 of 10 days", "5 of 10 days", "Median", "Expected demand", "Sold"} <= set(names)
+    expect(page.get_by_text("Was the forecast right?")).to_be_visible()
+    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(2)
+    _no_failure(page)
+    _picture(page, tmp_path / "demand.png")
+
+
+def test_the_worklist_explains_a_line_and_keeps_its_approval(page: Page, address: str, home: Path, tmp_path: Path):
+    page.goto(address)
+    expect(page.get_by_test_id("stDataFrame").first.locator("canvas").first).to_be_visible()
+    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(2)
+    expect(page.locator(".waterfalllayer .point").first).to_be_visible()
+    _no_failure(page)
+    _picture(page, tmp_path / "replenishment.png")
+    name = page.get_by_role("textbox", name="Your name")
+    name.fill("Ana")
+    name.press("Enter")
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.get_by_text("Approved:", exact=False)).to_be_visible()
+    _no_failure(page)
+    database = AppDatabase(f"sqlite:///{home / 'demo' / 'application.db'}")
+    (row,) = database.read(entities.ORDER_DECISIONS).to_pylist()
+    assert (row["decision"], row["decided_by"]) == ("approved", "Ana")
