@@ -3,7 +3,7 @@
 Frames as of a day in, rows of inventory/inventory_health out. What to do about it is the plan's and the transfers'.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 
 import numpy as np
@@ -63,13 +63,13 @@ def inventory_health(
     held = on_hand.loc[on_hand["on_hand_units"].notna()]
     if held.empty:
         return INVENTORY_HEALTH.schema.empty_table().to_pandas()
-    state = _State.of(as_of, held, open_orders, cumulative=cumulative, products=products)
+    state = StockState.of(as_of, held, open_orders, cumulative=cumulative, products=products)
     probability, lost = state.shortage()
     return _table(as_of, state, probability=probability, lost=lost)
 
 
 @dataclass(frozen=True)
-class _State:
+class StockState:
     """n series: stock, what comes when, and their demand."""
 
     series: pd.MultiIndex
@@ -92,7 +92,7 @@ class _State:
         *,
         cumulative: pd.DataFrame,
         products: pd.DataFrame,
-    ) -> "_State":
+    ) -> "StockState":
         series = series_index(held)
         names = ["next_delivery_days", "unit_cost", "unit_price", "unit_step", "last_sale_date", "in_stock_days"]
         known = products.drop_duplicates(["store_id", "product_id"])
@@ -117,19 +117,38 @@ class _State:
             in_stock_days=own["in_stock_days"].to_numpy(dtype=np.float64, na_value=np.nan),
         )
 
-    def shortage(self) -> tuple[Array, Array]:
+    def take(self, rows: Days) -> "StockState":
+        """These series only."""
+        taken = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("arrivals", "windows")}
+        return StockState(
+            arrivals=[(days[rows], units[rows]) for days, units in self.arrivals],
+            windows=self.windows.take(rows),
+            **{name: value[rows] for name, value in taken.items()},
+        )
+
+    @property
+    def arriving(self) -> Array:
+        """Units that come before the next possible delivery."""
+        return sum((units for _, units in self.arrivals), np.zeros(len(self.series)))
+
+    def shortage(self, extra: Array | float = 0.0) -> tuple[Array, Array]:
         """Probability to run out before the next possible delivery and the units lost, the worst over the arrivals.
 
-        Before each arrival the stock of then must last; taking the worst of these moments is a little too low.
+        Before each arrival the stock of then, and `extra` on top, must last; taking the worst of these moments is a
+        little too low.
         """
-        stock = np.maximum(self.stock, 0.0)
+        stock = np.maximum(self.stock, 0.0) + extra
         probability, lost = np.zeros(len(stock)), np.zeros(len(stock))
         for days, units in [*self.arrivals, (self.delivery_days, np.zeros(len(stock)))]:
             demand = self.windows.nearest(np.maximum(np.minimum(days, self.delivery_days) - 1, 0))
             probability = np.maximum(probability, 1 - demand.cdf(stock))
             lost = np.maximum(lost, demand.expected_shortage(stock))
             stock = stock + units
-        return np.where(self.stock <= 0, 1.0, probability), lost
+        return np.where(self.stock + extra <= 0, 1.0, probability), lost
+
+    def delivery_demand(self) -> Demand:
+        """Demand before the next possible delivery."""
+        return self.windows.nearest(np.maximum(self.delivery_days - 1, 0))
 
     def cover_demand(self) -> Demand:
         return self.windows.nearest(np.full(len(self.series), COVER_DAYS))
@@ -157,10 +176,15 @@ def _arrivals(
     return on_order.astype(np.float64), arrivals
 
 
-def _table(as_of: date, state: _State, *, probability: Array, lost: Array) -> pd.DataFrame:
+def excess_units(state: StockState, cover_demand: Demand) -> Array:
+    """Stock above the 0.99 quantile of 28 days' demand."""
+    return np.maximum(state.stock - cover_demand.quantile(EXCESS_LEVEL), 0.0)
+
+
+def _table(as_of: date, state: StockState, *, probability: Array, lost: Array) -> pd.DataFrame:
     demand = state.cover_demand()
     daily = demand.mean / COVER_DAYS
-    excess = np.maximum(state.stock - demand.quantile(EXCESS_LEVEL), 0.0)
+    excess = excess_units(state, demand)
     frame = pd.DataFrame(
         {
             "as_of_date": as_of,
@@ -185,7 +209,7 @@ def _table(as_of: date, state: _State, *, probability: Array, lost: Array) -> pd
     return frame.sort_values(["store_id", "product_id"], ignore_index=True)
 
 
-def _status(state: _State, demand: Demand, *, probability: Array, excess: Array) -> NDArray[np.object_]:
+def _status(state: StockState, demand: Demand, *, probability: Array, excess: Array) -> NDArray[np.object_]:
     quiet = np.fmin(state.days_since_sale, state.in_stock_days)
     silence = demand.cdf(0.0) ** (np.nan_to_num(quiet) / COVER_DAYS)
     is_phantom = (quiet >= PHANTOM_DAYS_MIN) & (silence < PHANTOM_PROBABILITY)
