@@ -45,11 +45,12 @@ def fan_chart(
         _line(figure, forecast["target_date"], forecast["q500"], name="Median", colour=EXPECTED, dash="dot", width=1.5)
     _line(figure, forecast["target_date"], forecast["mean_units"], name="Expected demand", colour=EXPECTED, width=2.5)
     _sales(figure, history)
-    _shade_promotions(figure, pd.concat([promoted_periods(history), promotions], ignore_index=True))
+    if (history["series_count"] == 1).all():
+        _shade_promotions(figure, pd.concat([promoted_periods(history), promotions], ignore_index=True))
     for override in overrides.itertuples():
         _override(figure, override)
     _mark_day(figure, as_of_date)
-    return _styled(figure, y_title="units a day", height=430)
+    return _styled(figure, y_title="units a day", height=430).update_yaxes(rangemode="tozero")
 
 
 def promoted_periods(history: pd.DataFrame) -> pd.DataFrame:

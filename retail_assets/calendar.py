@@ -1,17 +1,23 @@
 """The retailer's calendar: where its history starts and which days are public holidays."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import holidays
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """`country` is an ISO 3166 code that the `holidays` package knows."""
+    """`country` is an ISO 3166 code that the `holidays` package knows; business dates are days of `zone`."""
 
     first: date
     country: str
+    zone: ZoneInfo
+
+    def newest_closed_day(self) -> date:
+        """Yesterday, where the stores are."""
+        return datetime.now(self.zone).date() - timedelta(days=1)
 
     def holidays(self, first: date, last: date) -> dict[date, str]:
         """Public holidays first … last with their names."""

@@ -6,7 +6,6 @@ from retail_assets.checks import forecast as forecast_checks
 from retail_assets.checks import gold as gold_checks
 from retail_assets.checks import inventory as inventory_checks
 from retail_assets.checks import silver as silver_checks
-from retail_assets.checks import warehouse as warehouse_checks
 
 ASSETS = [
     bronze.sales,
@@ -37,5 +36,4 @@ CHECKS = [
     *gold_checks.CHECKS,
     *forecast_checks.CHECKS,
     *inventory_checks.CHECKS,
-    *warehouse_checks.CHECKS,
 ]

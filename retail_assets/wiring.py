@@ -9,10 +9,16 @@ from retail_assets.calendar import Calendar
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
+from retail_assets.inventory.plan import PlanPolicy
 from retail_assets.io_managers.delta import DeltaTableIOManager
+from retail_assets.plan_settings import PlanSettings
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.resources.lake import Lake, open_lake
+from retail_assets.resources.mlflow import ModelRegistry
+from retail_assets.resources.notifier import Notifier
 from retail_assets.resources.source import Source
+from retail_assets.resources.warehouse import Warehouse
+from retail_assets.resources.warehouses.staging import lake_staging
 from retail_assets.settings import Settings
 from retail_assets.sources.mapping import Mapping
 
@@ -27,7 +33,15 @@ def resources_of(settings: Settings, mapping: Mapping) -> dict[str, Any]:
         "lake": lake,
         "source": Source(settings.source_secret, mapping),
         "app_database": AppDatabase(settings.app_database_secret),
-        "calendar": Calendar(settings.first_date, mapping.country),
+        "calendar": Calendar(settings.first_date, mapping.country, settings.zone(mapping.timezone)),
+        "plan_settings": PlanSettings(
+            horizon_days=settings.horizon_days,
+            train_days=settings.train_days,
+            policy=PlanPolicy(service_level=settings.service_level),
+        ),
+        "mlflow": ModelRegistry(settings.mlflow_secret, settings.folder / "models"),
+        "notifier": Notifier(settings.alert_webhook_secret),
+        "warehouse": Warehouse(settings.warehouse_secret, staging=lake_staging(settings.lake)),
     }
 
 

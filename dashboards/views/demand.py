@@ -139,7 +139,7 @@ def _title(slice_: Slice, products: Names) -> str:
     stores = _names(session.answer(queries.stores), "store_id", "store_name")
     where = stores.get(slice_.store_id, slice_.store_id) if slice_.store_id else EVERY_STORE.lower()
     what = products.get(slice_.product_id, slice_.product_id) if slice_.product_id else slice_.department
-    return f"{what} in {where}" if what else where.capitalize()
+    return f"{what} in {where}" if what else where[0].upper() + where[1:]
 
 
 def _overrides(slice_: Slice) -> pd.DataFrame:
@@ -292,7 +292,12 @@ def _override_form(view: View, forecast: pd.DataFrame, *, scope: str) -> None:
         to_date = right.date_input("To", week_end, key=f"override_to_{scope}", **days)
         usual = round(float(forecast["mean_units"].head(WEEK_DAYS).mean()), 1)
         mean_units = st.number_input(
-            "Units a day", min_value=0.0, value=usual, step=1.0, format="%.1f", key=f"override_units_{scope}"
+            _units_label(view.slice_),
+            min_value=0.0,
+            value=usual,
+            step=1.0,
+            format="%.1f",
+            key=f"override_units_{scope}",
         )
         reason = st.text_input("Reason", key=f"override_reason_{scope}", placeholder="local fair, competitor closed …")
         is_sent = st.form_submit_button("Save override", type="primary", key="override_save")
@@ -301,15 +306,21 @@ def _override_form(view: View, forecast: pd.DataFrame, *, scope: str) -> None:
         _save(override, view.title)
 
 
+def _units_label(slice_: Slice) -> str:
+    """What the planner's number counts: overrides of many series are their total, split by the pipeline."""
+    if slice_.is_one_series:
+        return "Units a day"
+    return "Units a day, all stores together" if slice_.product_id else "Units a day, all products together"
+
+
 def _save(override: Override, title: str) -> None:
     try:
         decisions.save_override(session.database(), override, who=access.planner())
     except RetailError as refusal:
         st.error(str(refusal))
         return
-    session.tell(
-        f"Override saved for {title}: {override.mean_units:g} units a day, {override.from_date} – {override.to_date}."
-    )
+    days = f"{override.from_date:%d %b} – {override.to_date:%d %b}"
+    session.tell(f"Override saved for {title}: {override.mean_units:g} units a day, {days}.")
     st.rerun()
 
 

@@ -224,7 +224,7 @@ def _approve_many(proposals: list[Proposal]) -> None:
     refusals = [sentence for proposal in proposals if (sentence := _approved(proposal, proposal.order_units, ""))]
     done = len(proposals) - len(refusals)
     if done:
-        session.tell(f"{done} {'line' if done == 1 else 'lines'} approved.")
+        session.tell(f"{_counted(done)} approved.")
     for sentence in refusals:
         session.warn(sentence)
 
@@ -374,7 +374,7 @@ def _export() -> None:
     waiting = decisions.waiting_for_export(session.database())
     st.caption("Approved lines leave once, as a CSV file for the purchasing system.")
     st.button(
-        f"Export {len(waiting):,} approved lines" if len(waiting) else "Nothing to export",
+        f"Export {_counted(len(waiting))}" if len(waiting) else "Nothing to export",
         type="primary",
         disabled=waiting.empty,
         key="plan_export",
@@ -386,10 +386,12 @@ def _export() -> None:
     names = {
         row[
             "export_id"
-        ]: f"{row['exported_at']:%d %b %Y %H:%M} UTC · {row['line_count']:,} lines · {row['exported_by']}"
+        ]: f"{row['exported_at']:%d %b %Y %H:%M} UTC · {_counted(row['line_count'])} · {row['exported_by']}"
         for row in past.to_dict("records")
     }
-    export_id = str(st.selectbox("Export", list(names), format_func=lambda key: names[key], key="plan_export_id"))
+    export_id = str(
+        st.selectbox("Exports so far", list(names), format_func=lambda key: names[key], key="plan_export_id")
+    )
     st.download_button(
         "Download CSV",
         decisions.export_csv(session.database(), export_id),
@@ -409,6 +411,10 @@ def _export_now() -> None:
         return
     st.session_state["plan_export_id"] = export_id
     session.tell("The approved lines are marked as exported: download the file below.")
+
+
+def _counted(lines: int) -> str:
+    return "1 line" if lines == 1 else f"{lines:,} lines"
 
 
 def _money(value: float) -> str:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retail_assets.demand.conformal import DAILY_BUCKETS, CalibrationSet, Errors, calibrate, dispersion, is_integer_like
+from retail_assets.demand.conformal import DAILY_BUCKETS, CalibrationSet, Errors, Nature, calibrate
 from retail_assets.demand.metrics import rmsse_scale
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.segments import demand_class
 
 Contender = Callable[[Panel], np.ndarray]
 
@@ -23,28 +22,28 @@ class Fold:
     origin: int
     actual: np.ndarray
     scored: np.ndarray
-    segment: np.ndarray
-    dispersion: np.ndarray
-    is_whole: np.ndarray
+    nature: Nature
     step: np.ndarray
     means: dict[str, np.ndarray]
 
     def daily_errors(self, name: str, days: slice) -> Errors:
         mean = self.means[name][:, days]
-        return self._errors(mean.ravel(), self.scored[:, days].ravel(), repeat=mean.shape[1])
+        return Errors(mean.ravel(), self.scored[:, days].ravel(), self.nature.for_days(mean.shape[1]))
 
     def total_errors(self, name: str, days: int) -> Errors:
         """Of the sum over the first `days` days; unknown when one of them is."""
-        return self._errors(self.means[name][:, :days].sum(axis=1), self.actual[:, :days].sum(axis=1), repeat=1)
-
-    def _errors(self, mean: np.ndarray, actual: np.ndarray, *, repeat: int) -> Errors:
-        context = (np.repeat(values, repeat) for values in (self.dispersion, self.is_whole, self.segment))
-        return Errors(mean, actual, *context)
+        return Errors(self.means[name][:, :days].sum(axis=1), self.actual[:, :days].sum(axis=1), self.nature)
 
 
 def joined(parts: Sequence[Errors]) -> Errors:
-    names = ("mean", "actual", "dispersion", "is_whole", "segment")
-    return Errors(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    natures = [part.nature for part in parts]
+    nature = Nature(
+        segment=np.concatenate([nature.segment for nature in natures]),
+        dispersion=np.concatenate([nature.dispersion for nature in natures]),
+        is_whole=np.concatenate([nature.is_whole for nature in natures]),
+    )
+    mean = np.concatenate([part.mean for part in parts])
+    return Errors(mean, np.concatenate([part.actual for part in parts]), nature)
 
 
 def fold_origins(day_count: int, *, window: int, step: int = 7) -> list[int]:
@@ -71,9 +70,7 @@ def _fold(panel: Panel, contenders: Mapping[str, Contender], *, origin: int) -> 
         origin=origin,
         actual=actual,
         scored=np.where(hidden, np.nan, actual),
-        segment=demand_class(past),
-        dispersion=dispersion(past),
-        is_whole=is_integer_like(past),
+        nature=Nature.of(past),
         step=rmsse_scale(past.demand),
         means={name: contender(past) for name, contender in contenders.items()},
     )

@@ -101,13 +101,11 @@ def unconstrain(
         censoring: codes of `Censoring`; `unknown` is taken as observed.
         weekday: ISO weekday 1 … 7 of each day.
         available_rate: share of the day with stock, NaN when not known.
-        window_days: length of the trailing window.
         dispersion: fixed dispersion, 0 for Poisson; estimated when None.
         first_day: first column wanted; those before are history only, and cost nothing.
 
     Returns:
-        Demand (sales where observed, E[D | D ≥ sales] where not, never below sales, NaN where the whole window
-        holds no information) and its standard deviation (0 where observed).
+        Demand (sales where observed, else E[D | D ≥ sales]; NaN where the window holds no information) and its sd.
 
     >>> sold = np.array([[4.0, 2.0, 5.0, 3.0, 5.0, 5.0, 1.0]])
     >>> full = np.where(sold == 5, 2, 0).astype(np.int8)

@@ -14,6 +14,7 @@ from scipy.stats import norm
 
 from retail_assets.demand.baselines import borrowed_level, group_codes
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.segments import demand_class
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
 CALIBRATION_FILE = "calibration.parquet"
@@ -47,28 +48,47 @@ def is_integer_like(panel: Panel) -> np.ndarray:
     return (np.isnan(known) | (known == np.round(known))).all(axis=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Nature:
+    """What decides how wide a series' errors are pooled and drawn, (n,) each, as of one day."""
+
+    segment: np.ndarray
+    dispersion: np.ndarray
+    is_whole: np.ndarray
+
+    @classmethod
+    def of(cls, panel: Panel) -> "Nature":
+        return cls(demand_class(panel), dispersion(panel), is_integer_like(panel))
+
+    def take(self, rows: np.ndarray) -> "Nature":
+        return Nature(self.segment[rows], self.dispersion[rows], self.is_whole[rows])
+
+    def for_days(self, days: int) -> "Nature":
+        """Each series `days` times: the order of a raveled (n, days) array."""
+        return self.take(np.repeat(np.arange(len(self.segment)), days))
+
+
+@dataclass(frozen=True, eq=False)
 class Errors:
     """Past forecasts of one kind and what came: flat arrays of the same length."""
 
     mean: np.ndarray
     actual: np.ndarray
-    dispersion: np.ndarray
-    is_whole: np.ndarray
-    segment: np.ndarray
+    nature: Nature
 
     def where(self, kept: np.ndarray) -> "Errors":
-        return Errors(*(getattr(self, name)[kept] for name in ("mean", "actual", "dispersion", "is_whole", "segment")))
+        return Errors(self.mean[kept], self.actual[kept], self.nature.take(kept))
 
     @property
     def scaled(self) -> np.ndarray:
         """Errors in units of scale, (m, 3): whole units are spread evenly below themselves.
 
-        Then the distribution function read at a whole unit is right, and rounding a quantile up to the next
-        whole unit gives the least quantity that holds the probability.
+        Then the distribution function read at a whole unit is right, and a quantile rounded up to the next
+        whole unit is exact; errors of the bare values rounded up would hold too much.
         """
-        offset = np.where(self.is_whole[:, None], np.array(_OFFSETS)[None, :], 0.0)
-        return (self.actual[:, None] - offset - self.mean[:, None]) / scale(self.mean, self.dispersion)[:, None]
+        offset = np.where(self.nature.is_whole[:, None], np.array(_OFFSETS)[None, :], 0.0)
+        width = scale(self.mean, self.nature.dispersion)[:, None]
+        return (self.actual[:, None] - offset - self.mean[:, None]) / width
 
 
 def scale(mean: np.ndarray, dispersion: np.ndarray) -> np.ndarray:
@@ -88,8 +108,9 @@ class Calibration:
 
     def errors_of(self, mean: np.ndarray, segment: np.ndarray) -> np.ndarray:
         """Quantiles of the scaled error on GRID for each forecast, (..., len(GRID))."""
-        known = {name: number for number, name in enumerate(self.segments)}
-        number = np.array([known.get(name, len(self.segments)) for name in segment.ravel()]).reshape(segment.shape)
+        number = np.full(segment.shape, len(self.segments))
+        for known, name in enumerate(self.segments):
+            number[segment == name] = known
         return self.table[number, size_bin(mean)]
 
 
@@ -97,7 +118,7 @@ def calibrate(errors: Errors) -> Calibration:
     """Pools by segment and size; thin cells take the size's errors of all segments, then everything's."""
     kept = np.isfinite(errors.actual) & np.isfinite(errors.mean)
     errors = errors.where(kept)
-    segments = tuple(sorted(set(errors.segment.tolist())))
+    segments = tuple(sorted(set(errors.nature.segment.tolist())))
     scaled, size = errors.scaled, size_bin(errors.mean)
     every = _quantiles(scaled, instead=norm.ppf(GRID))
     table = np.empty((len(segments) + 1, len(SIZE_EDGES) + 1, len(GRID)))
@@ -105,7 +126,7 @@ def calibrate(errors: Errors) -> Calibration:
         of_size = _quantiles(scaled[size == number], instead=every)
         table[-1, number] = of_size
         for row, name in enumerate(segments):
-            table[row, number] = _quantiles(scaled[(size == number) & (errors.segment == name)], instead=of_size)
+            table[row, number] = _quantiles(scaled[(size == number) & (errors.nature.segment == name)], instead=of_size)
     return Calibration(segments, table)
 
 
@@ -122,23 +143,22 @@ class Distribution:
 
 
 def distribution(
-    mean: np.ndarray,
-    dispersion: np.ndarray,
-    *,
-    segment: np.ndarray,
-    calibration: Calibration,
-    levels: Sequence[float] | np.ndarray,
+    mean: np.ndarray, nature: Nature, *, calibration: Calibration, levels: Sequence[float] | np.ndarray
 ) -> Distribution:
-    """What may come around `mean`: monotone, never negative; a mean of 0 means certainly nothing."""
-    steps = calibration.errors_of(mean, segment)
-    width = scale(mean, dispersion)
+    """What may come around `mean` (m,): monotone, never negative; a mean of 0 means certainly nothing.
+
+    Where demand comes in whole units a quantile is the least whole quantity that holds the probability.
+    """
+    steps = calibration.errors_of(mean, nature.segment)
+    width = scale(mean, nature.dispersion)
     nothing = mean <= 0
-    at = np.array([np.interp(level, GRID, np.arange(len(GRID))) for level in levels])
+    at = np.interp(np.asarray(levels), GRID, np.arange(len(GRID)))
     low, part = np.floor(at).astype(int), at - np.floor(at)
     high = np.minimum(low + 1, len(GRID) - 1)
     chosen = steps[..., low] * (1 - part) + steps[..., high] * part
     quantiles = np.maximum(mean[..., None] + width[..., None] * chosen, 0.0)
     quantiles = np.where(nothing[..., None], 0.0, np.maximum.accumulate(quantiles, axis=-1))
+    quantiles = np.where(nature.is_whole[..., None], np.ceil(quantiles), quantiles)
     p_zero = np.where(nothing, 1.0, _probability_below(steps, -mean / width))
     return Distribution(quantiles, p_zero)
 

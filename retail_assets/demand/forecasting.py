@@ -6,7 +6,7 @@ except, without a model, the spread of the baseline's own past errors.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import numpy as np
@@ -20,13 +20,12 @@ from retail_assets.demand.conformal import (
     Calibration,
     CalibrationSet,
     Distribution,
-    dispersion,
+    Nature,
     distribution,
     guessed,
 )
 from retail_assets.demand.global_model import GlobalModel, shards
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.segments import demand_class
 from retail_assets.demand.training import GLOBAL, NAIVE, NUDGED, TrainedModel
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import QUANTILE_LEVELS
@@ -40,8 +39,7 @@ _LOG = logging.getLogger(__name__)
 class Forecast:
     """Frames in the columns of forecast.demand_forecast and forecast.cumulative_forecast, without `origin`.
 
-    Quantiles of whole-unit products lie on the line between whole units: rounded up they are the least
-    quantity that holds the probability. `fallback_count` series were made by the seasonal baseline because
+    `fallback_count` series were made by the seasonal baseline because
     the model failed for them; `failures` says why.
     """
 
@@ -65,15 +63,23 @@ def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int
 
     Without a model, or where it fails, the seasonal naive serves.
     """
-    naive = seasonal_naive(panel)
-    segment = demand_class(panel)
+    naive, nature = seasonal_naive(panel), Nature.of(panel)
     if model is None:
-        mean, name = naive, np.full(panel.series_count, NAIVE, dtype=object)
-        return _result(panel, mean, name=name, calibration=naive_calibration(panel), version=NAIVE, horizons=horizons)
-    means = _model_means(panel, model, wanted=sorted({part for parts in model.parts.values() for part in parts}))
-    mean, name, failed = _chosen_means(means, model, segment=segment, naive=naive)
-    result = _result(panel, mean, name=name, calibration=model.calibration, version=model.version, horizons=horizons)
-    return Forecast(result.daily, result.cumulative, int(failed.sum()), tuple(means.failures))
+        name, found = np.full(panel.series_count, NAIVE, dtype=object), naive_calibration(panel)
+        return _result(panel, naive, name=name, nature=nature, calibration=found, version=NAIVE, horizons=horizons)
+    wanted = sorted({part for parts in model.parts.values() for part in parts})
+    means = _model_means(panel, model, wanted=wanted)
+    mean, name, failed = _chosen_means(means, model, segment=nature.segment, naive=naive)
+    result = _result(
+        panel,
+        mean,
+        name=name,
+        nature=nature,
+        calibration=model.calibration,
+        version=model.version,
+        horizons=horizons,
+    )
+    return replace(result, fallback_count=int(failed.sum()), failures=tuple(means.failures))
 
 
 def _model_means(panel: Panel, model: TrainedModel, *, wanted: Sequence[str]) -> _Means:
@@ -148,22 +154,16 @@ def _series_columns(panel: Panel, repeat: int) -> dict[str, object]:
 
 
 def _distribution_columns(mean: np.ndarray, found: Distribution) -> dict[str, np.ndarray]:
-    quantiles = found.quantiles.reshape(-1, len(_LEVELS)).astype(np.float32)
+    quantiles = found.quantiles.astype(np.float32)
     columns = {name: quantiles[:, number] for number, name in enumerate(QUANTILE_LEVELS)}
-    return {"mean_units": mean.ravel(), "p_zero": found.p_zero.ravel().astype(np.float32), **columns}
+    return {"mean_units": mean, "p_zero": found.p_zero.astype(np.float32), **columns}
 
 
 def _daily_frame(
-    panel: Panel,
-    mean: np.ndarray,
-    *,
-    name: np.ndarray,
-    spread: np.ndarray,
-    segment: np.ndarray,
-    calibration: CalibrationSet,
+    panel: Panel, mean: np.ndarray, *, name: np.ndarray, nature: Nature, calibration: CalibrationSet
 ) -> pd.DataFrame:
     count, horizon = mean.shape
-    found = _daily_distribution(mean, spread=spread, segment=segment, calibration=calibration)
+    found = _daily_distribution(mean, nature, calibration)
     dates = np.array([panel.as_of + timedelta(days=day) for day in range(1, horizon + 1)], dtype=object)
     return pd.DataFrame(
         {
@@ -171,29 +171,25 @@ def _daily_frame(
             "target_date": np.tile(dates, count),
             "horizon_days": np.tile(np.arange(1, horizon + 1, dtype=np.int32), count),
             "model_name": np.repeat(name, horizon),
-            **_distribution_columns(mean, found),
+            **_distribution_columns(mean.ravel(), found),
         }
     )
 
 
-def _daily_distribution(
-    mean: np.ndarray, *, spread: np.ndarray, segment: np.ndarray, calibration: CalibrationSet
-) -> Distribution:
-    parts: list[Distribution] = []
-    edges = [0, *(bucket for bucket in DAILY_BUCKETS if bucket < mean.shape[1]), mean.shape[1]]
+def _daily_distribution(mean: np.ndarray, nature: Nature, calibration: CalibrationSet) -> Distribution:
+    count, horizon = mean.shape
+    edges = [0, *(bucket for bucket in DAILY_BUCKETS if bucket < horizon), horizon]
+    quantiles, p_zero = np.empty((count, horizon, len(_LEVELS))), np.empty((count, horizon))
     for low, high in zip(edges[:-1], edges[1:], strict=True):
-        part = mean[:, low:high]
-        kinds, spreads = (np.repeat(values[:, None], high - low, axis=1) for values in (segment, spread))
-        chosen = calibration.of_day(high)
-        parts.append(distribution(part, spreads, segment=kinds, calibration=chosen, levels=_LEVELS))
-    quantiles, p_zero = (
-        np.concatenate([getattr(part, name) for part in parts], axis=1) for name in ("quantiles", "p_zero")
-    )
-    return Distribution(quantiles, p_zero)
+        part, spread = mean[:, low:high].ravel(), nature.for_days(high - low)
+        found = distribution(part, spread, calibration=calibration.of_day(high), levels=_LEVELS)
+        quantiles[:, low:high] = found.quantiles.reshape(count, high - low, -1)
+        p_zero[:, low:high] = found.p_zero.reshape(count, -1)
+    return Distribution(quantiles.reshape(count * horizon, -1), p_zero.ravel())
 
 
 def _total_frame(
-    panel: Panel, mean: np.ndarray, *, days: int, spread: np.ndarray, segment: np.ndarray, calibration: Calibration
+    panel: Panel, mean: np.ndarray, *, days: int, nature: Nature, calibration: Calibration
 ) -> pd.DataFrame:
     if not 1 <= days <= panel.horizon:
         raise PermanentFailure(
@@ -201,7 +197,7 @@ def _total_frame(
             "raise RETAIL_HORIZON_DAYS or shorten the protection period."
         )
     total = mean[:, :days].sum(axis=1)
-    found = distribution(total, spread, segment=segment, calibration=calibration, levels=_LEVELS)
+    found = distribution(total, nature, calibration=calibration, levels=_LEVELS)
     columns = {**_series_columns(panel, 1), "horizon_days": np.full(len(total), days, dtype=np.int32)}
     return pd.DataFrame({**columns, **_distribution_columns(total, found)})
 
@@ -211,14 +207,14 @@ def _result(
     mean: np.ndarray,
     *,
     name: np.ndarray,
+    nature: Nature,
     calibration: CalibrationSet,
     version: str,
     horizons: Sequence[int],
 ) -> Forecast:
-    spread, segment = dispersion(panel), demand_class(panel)
-    daily = _daily_frame(panel, mean, name=name, spread=spread, segment=segment, calibration=calibration)
+    daily = _daily_frame(panel, mean, name=name, nature=nature, calibration=calibration)
     parts = [
-        _total_frame(panel, mean, days=days, spread=spread, segment=segment, calibration=calibration.of_total(days))
+        _total_frame(panel, mean, days=days, nature=nature, calibration=calibration.of_total(days))
         for days in sorted(set(horizons))
     ]
     cumulative = pd.concat(parts, ignore_index=True)

@@ -246,7 +246,10 @@ def _tournament(folds: Sequence[Fold], config: TrainingConfig) -> tuple[pd.DataF
 def _segment_scores(
     folds: Sequence[Fold], name: str, *, config: TrainingConfig, segment: str | None
 ) -> dict[str, float]:
-    kept = [np.ones(len(fold.segment), dtype=bool) if segment is None else fold.segment == segment for fold in folds]
+    kept = [
+        np.ones(len(fold.nature.segment), dtype=bool) if segment is None else fold.nature.segment == segment
+        for fold in folds
+    ]
     scored = np.concatenate([fold.scored[rows] for fold, rows in zip(folds, kept, strict=True)])
     known = np.concatenate([fold.actual[rows] for fold, rows in zip(folds, kept, strict=True)])
     mean = np.concatenate([fold.means[name][rows] for fold, rows in zip(folds, kept, strict=True)])
@@ -271,16 +274,13 @@ def _total_pinball(folds: Sequence[Fold], name: str, *, config: TrainingConfig, 
     for days in config.protection_horizons:
         errors = [fold.total_errors(name, days) for fold in folds]
         for number, here in enumerate(errors):
-            kept = np.isfinite(here.actual) & (True if segment is None else here.segment == segment)
-            others = joined([part for other, part in enumerate(errors) if other != number] or [here])
-            here = here.where(kept)
-            if not len(here.actual):
-                continue
-            what = distribution(
-                here.mean, here.dispersion, segment=here.segment, calibration=calibrate(others), levels=_LEVELS
-            )
-            losses.append(metrics.pinball(here.actual, what.quantiles, levels=_LEVELS) * len(here.actual))
-            weights.append(here.actual.sum())
+            kept = np.isfinite(here.actual) & (True if segment is None else here.nature.segment == segment)
+            if kept.any():
+                others = joined([part for other, part in enumerate(errors) if other != number] or [here])
+                here = here.where(kept)
+                found = distribution(here.mean, here.nature, calibration=calibrate(others), levels=_LEVELS)
+                losses.append(metrics.pinball(here.actual, found.quantiles, levels=_LEVELS) * len(here.actual))
+                weights.append(here.actual.sum())
     return float(sum(losses) / sum(weights)) if sum(weights) > 0 else float("nan")
 
 
@@ -300,7 +300,7 @@ def _choice(scores: pd.DataFrame) -> dict[str, str]:
 def _assembled(fold: Fold, parts: dict[str, tuple[str, ...]]) -> np.ndarray:
     mean = np.zeros(fold.actual.shape)
     for segment, names in parts.items():
-        rows = fold.segment == segment
+        rows = fold.nature.segment == segment
         mean[rows] = np.mean([fold.means[name][rows] for name in names], axis=0)
     return mean
 

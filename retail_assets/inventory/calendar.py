@@ -64,6 +64,19 @@ def order_opportunities(
     )
 
 
+def next_delivery_days(as_of: date, terms: pd.DataFrame, order_days: pd.DataFrame) -> pd.Series:
+    """Days from `as_of` to the arrival of what is ordered at the next chance, for each row of `terms`.
+
+    Args:
+        as_of: closed day.
+        terms: supplier_id, lead_time_days (missing counts as 0).
+        order_days: supplier_id, order_weekday.
+    """
+    lead = terms["lead_time_days"].fillna(0).astype(np.int64)
+    chance = order_opportunities(as_of, order_weekdays(order_days, terms["supplier_id"]), lead_time_days=lead)
+    return pd.Series(chance.before_delivery_days + 1, index=terms.index)
+
+
 def order_weekdays(order_days: pd.DataFrame, supplier_ids: ArrayLike) -> Weekdays:
     """(n, 7) Monday first, whether the supplier of each row takes orders; suppliers without rows do every day.
 

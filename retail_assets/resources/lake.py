@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
@@ -125,18 +124,3 @@ class Lake:
 
 def open_lake(settings: Settings) -> Lake:
     return Lake(settings.lake, settings.lake_credentials_secret)
-
-
-def staging(settings: Settings) -> Any:
-    """dagster-azure's ADLS2Resource for files that are not tables, or None for a local lake.
-
-    Returns:
-        The resource for the storage account of an `abfss://container@account…` lake, with the default
-        Azure credential chain.
-    """
-    if not settings.lake.startswith("abfss://"):
-        return None
-    from dagster_azure.adls2 import ADLS2DefaultAzureCredential, ADLS2Resource  # loads Azure's libraries
-
-    account = settings.lake.split("@", 1)[1].split(".", 1)[0]
-    return ADLS2Resource(storage_account=account, credential=ADLS2DefaultAzureCredential(kwargs={}))

@@ -103,5 +103,32 @@ OPEN_ORDERS = Table(
 SALES = _daily(entities.SALES)
 INVENTORY = _daily(entities.INVENTORY)
 DAILY = (SALES, INVENTORY, REJECTED_ROWS)
-SNAPSHOTS = tuple(_snapshot(entity) for entity in (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES))
+STORES = _snapshot(entities.STORES)
+PRODUCTS = _snapshot(entities.PRODUCTS)
+SUPPLIERS = _snapshot(entities.SUPPLIERS)
+SUPPLIER_CALENDAR = _snapshot(entities.SUPPLIER_CALENDAR)
+SOURCING = _snapshot(entities.SOURCING)
+ASSORTMENT = _snapshot(entities.ASSORTMENT)
+CUSTOMERS = _snapshot(entities.CUSTOMERS)
+PURCHASE_ORDERS = _snapshot(entities.PURCHASE_ORDERS)
+PRICES = _snapshot(entities.PRICES)
+PROMOTIONS = _snapshot(entities.PROMOTIONS)
+EVENTS = _snapshot(entities.EVENTS)
+FORECAST_OVERRIDES = _snapshot(entities.FORECAST_OVERRIDES)
+ORDER_DECISIONS = _snapshot(entities.ORDER_DECISIONS)
+SNAPSHOTS = (
+    STORES,
+    PRODUCTS,
+    SUPPLIERS,
+    SUPPLIER_CALENDAR,
+    SOURCING,
+    ASSORTMENT,
+    CUSTOMERS,
+    PURCHASE_ORDERS,
+    PRICES,
+    PROMOTIONS,
+    EVENTS,
+    FORECAST_OVERRIDES,
+    ORDER_DECISIONS,
+)
 TABLES = (*DAILY, *SNAPSHOTS, REJECTED_SNAPSHOT_ROWS, OPEN_ORDERS)

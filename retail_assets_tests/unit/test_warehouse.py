@@ -14,7 +14,7 @@ import pyarrow.parquet
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.warehouse import LoadResult, Warehouse
@@ -302,6 +302,45 @@ def test_an_unreachable_server_is_a_transient_failure_that_names_it() -> None:
     message = str(caught.value)
     assert message.startswith("The postgresql warehouse at 127.0.0.1:1/warehouse cannot be used now: ")
     assert SECRET not in message and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("state", "text", "expected"),
+    [
+        (
+            "HYT00",
+            "[HYT00] [Microsoft][ODBC Driver 18 for SQL Server]Login timeout expired (0) (SQLDriverConnect)",
+            TransientFailure("The mssql warehouse at h/d cannot be used now: Login timeout expired."),
+        ),
+        (
+            "28000",
+            "[28000] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]Login failed for user 'u'. (18456) (SQLDriverConnect)",
+            PermanentFailure("The mssql warehouse at h/d refused: Login failed for user 'u'."),
+        ),
+        (
+            "01000",
+            "[01000] [unixODBC][Driver Manager]Can't open lib 'D' : file not found (0) (SQLDriverConnect)",
+            PermanentFailure("The mssql warehouse at h/d refused: Can't open lib 'D' : file not found."),
+        ),
+        (
+            "40001",
+            "[40001] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]Transaction was deadlocked. (1205) (SQLExecDirectW)",
+            TransientFailure("The mssql warehouse at h/d cannot be used now: Transaction was deadlocked."),
+        ),
+    ],
+)
+def test_what_the_odbc_driver_says_becomes_one_sentence(
+    state: str, text: str, expected: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = Warehouse("mssql+pyodbc://u:c4n4ry@h/d?driver=D")
+
+    def refuse() -> None:
+        raise OperationalError("SELECT 1", None, Exception(state, text))
+
+    monkeypatch.setattr(warehouse._backend, "_connect", refuse)
+    with pytest.raises(type(expected)) as caught:
+        warehouse.load(DIM_STORE, frame_of(DIM_STORE, rows=1), window=None)
+    assert str(caught.value) == str(expected)
 
 
 def sql_server() -> SQLServer:

@@ -3,6 +3,7 @@
 How one database takes many rows at once belongs in its own module.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -43,6 +44,7 @@ _PERMANENT_MARKS = (
     "can't open lib",
     "file not found",
 )
+_ODBC_WRAPPING = re.compile(r"^(\[[^]]*]\s*)+|\s*\(\d+\) \(SQL\w+\)$")
 
 
 class RelationalTransaction:
@@ -134,13 +136,19 @@ class RelationalBackend:
             raise PermanentFailure(f"The {self.place} needs a driver that cannot be loaded: {error}.") from None
 
     def _failure(self, error: DBAPIError) -> RetailError:
-        lines = str(error.orig).splitlines() or ["no reason given"]
-        reason = lines[0].rstrip(".")
+        reason = reason_of(error.orig)
         if self._url.password:
             reason = reason.replace(str(self._url.password), "…")
         if is_passing(error):
             return TransientFailure(f"The {self.place} cannot be used now: {reason}.")
         return PermanentFailure(f"The {self.place} refused: {reason}.")
+
+
+def reason_of(error: BaseException | None) -> str:
+    """First line of what the driver says; pyodbc wraps it in a state, its own name and a function's name."""
+    texts = [part for part in getattr(error, "args", ()) if isinstance(part, str)]
+    lines = (texts[-1] if texts else str(error)).splitlines() or ["no reason given"]
+    return _ODBC_WRAPPING.sub("", lines[0]).rstrip(".")
 
 
 def is_passing(error: DBAPIError) -> bool:

@@ -1,0 +1,197 @@
+"""Forecast assets: the weekly training, the daily distributions, and how good they were."""
+
+import tempfile
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import lru_cache
+from pathlib import Path
+
+import dagster as dg
+import ibis
+import pandas as pd
+
+from retail_assets.assets.declare import Days, follows, outputs, table_asset
+from retail_assets.calendar import Calendar
+from retail_assets.demand.accuracy import HISTORY_DAYS, score_forecasts
+from retail_assets.demand.forecasting import forecast
+from retail_assets.demand.promotion import model_versions as versions_of
+from retail_assets.demand.promotion import version_in_force
+from retail_assets.demand.training import TrainedModel, TrainingConfig, load_model, train
+from retail_assets.engines.protocol import Engine, Frame
+from retail_assets.failures import PermanentFailure
+from retail_assets.forecasting import History
+from retail_assets.inventory.calendar import horizons_in_use
+from retail_assets.inventory.delays import delivery_delays
+from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day
+from retail_assets.plan_settings import PlanSettings
+from retail_assets.resources.mlflow import ModelRegistry, fail_training_run
+from retail_assets.tables import forecast as tables
+from retail_assets.tables import gold
+from retail_assets.transforms.days import within
+from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
+from retail_assets.windows import ONE_DAY, Window
+
+RESTATE_TAG = "retail/restate"
+_HORIZON_DAYS = 28
+
+
+@dg.asset(
+    key=tables.DEMAND_MODEL.asset_key,
+    deps=[
+        dg.AssetDep(
+            gold.DEMAND_DAILY.asset_key,
+            # weeks before the trained one; the default mapping would hand a week its own days
+            partition_mapping=dg.TimeWindowPartitionMapping(
+                start_offset=-105, end_offset=-1, allow_nonexistent_upstream_partitions=True
+            ),
+        ),
+        *follows(*SNAPSHOTS.values()),
+    ],
+    hooks={fail_training_run},
+)
+def demand_model(
+    context: dg.AssetExecutionContext,
+    engine: dg.ResourceParam[Engine],
+    calendar: dg.ResourceParam[Calendar],
+    plan_settings: dg.ResourceParam[PlanSettings],
+    mlflow: dg.ResourceParam[ModelRegistry],
+) -> Chunks:
+    def week(window: Window) -> pd.DataFrame:
+        trained = _trained(window.first, engine, calendar=calendar, plan_settings=plan_settings)
+        scores = trained.scores.assign(week_start_date=window.first, model_version=trained.version)
+        promoted = bool(versions_of(scores)["promoted_on"].notna().any())
+        with mlflow.training_run(context, name=f"train {window.first}"):
+            _register(mlflow, trained, promoted=promoted)
+        return scores[tables.DEMAND_MODEL.column_names]
+
+    mondays = [date.fromisoformat(key) for key in context.partition_keys]
+    return Chunks([Window(monday, monday) for monday in mondays], week)
+
+
+def _trained(monday: date, engine: Engine, *, calendar: Calendar, plan_settings: PlanSettings) -> TrainedModel:
+    through = monday - ONE_DAY
+    history = _history(engine, Window(through, through), calendar=calendar, plan_settings=plan_settings)
+    panel, _ = history.panel(through)
+    return train(panel, TrainingConfig(horizon=plan_settings.horizon_days))
+
+
+def _register(mlflow: ModelRegistry, trained: TrainedModel, *, promoted: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="retail-model-") as folder:
+        saved = Path(folder) / trained.version
+        trained.save(saved)
+        mlflow.log_training(
+            saved,
+            version=trained.version,
+            trained_through=trained.trained_through,
+            scores=trained.scores,
+            metrics={
+                "scaled_pinball": trained.scaled_pinball,
+                "bias": trained.bias,
+                "naive_scaled_pinball": trained.naive_scaled_pinball,
+            },
+            params={"trained_through": trained.trained_through.isoformat()},
+            promoted=promoted,
+        )
+
+
+@table_asset(tables.MODEL_VERSIONS, trainings=tables.DEMAND_MODEL)
+def model_versions(trainings: pd.DataFrame) -> pd.DataFrame:
+    return versions_of(trainings)
+
+
+@dg.multi_asset(
+    name="forecasts",
+    outs=outputs(tables.DEMAND_FORECAST, tables.CUMULATIVE_FORECAST),
+    deps=follows(Days(gold.DEMAND_DAILY, before=730), tables.MODEL_VERSIONS, *SNAPSHOTS.values()),
+)
+def forecasts(
+    context: dg.AssetExecutionContext,
+    engine: dg.ResourceParam[Engine],
+    calendar: dg.ResourceParam[Calendar],
+    plan_settings: dg.ResourceParam[PlanSettings],
+    mlflow: dg.ResourceParam[ModelRegistry],
+):
+    windows = [day for window in asked_windows(context) for day in window.by_day()]
+    span = Window(windows[0].first, windows[-1].first)
+    newest_closed = calendar.newest_closed_day()
+    _refuse_restating(engine, span, newest_closed=newest_closed, tags=context.run.tags)
+    history = _history(engine, span, calendar=calendar, plan_settings=plan_settings)
+    versions = engine.scan_or_empty(tables.MODEL_VERSIONS).to_pandas()
+    model_of = _models(mlflow)
+
+    def day(window: Window) -> dict[str, Frame]:
+        panel, knowledge = history.panel(window.first)
+        version = version_in_force(versions, window.first)
+        made = forecast(
+            panel, model_of(version) if version else None, horizons=_horizons(knowledge, plan_settings)
+        )
+        if made.fallback_count:
+            context.log.warning(f"{made.fallback_count} series fell back to the seasonal naive: {made.failures[:3]}")
+        origin = "live" if window.first >= newest_closed else "backfill"
+        return {
+            tables.DEMAND_FORECAST.name: made.daily.assign(origin=origin),
+            tables.CUMULATIVE_FORECAST.name: made.cumulative.assign(origin=origin),
+        }
+
+    siblings = Siblings(day)
+    return tuple(
+        siblings.chunks(windows, table.name) for table in (tables.DEMAND_FORECAST, tables.CUMULATIVE_FORECAST)
+    )
+
+
+@table_asset(
+    tables.FORECAST_ACCURACY,
+    forecast_rows=Days(tables.DEMAND_FORECAST, before=_HORIZON_DAYS, after=-1),
+    demand_rows=Days(gold.DEMAND_DAILY, before=HISTORY_DAYS),
+    segments=gold.PRODUCT_SEGMENTS,
+)
+def forecast_accuracy(
+    context: dg.AssetExecutionContext, forecast_rows: ibis.Table, demand_rows: ibis.Table, segments: pd.DataFrame
+) -> Chunks:
+    def day(window: Window) -> pd.DataFrame:
+        made = forecast_rows.filter(forecast_rows.target_date == window.first).to_pandas()
+        actual = within(demand_rows, window.extended(days_before=HISTORY_DAYS)).to_pandas()
+        return score_forecasts(made, actual, segments=segments)
+
+    return by_day(context, day)
+
+
+def _history(engine: Engine, as_of: Window, *, calendar: Calendar, plan_settings: PlanSettings) -> History:
+    return History.of(
+        engine.scan(gold.DEMAND_DAILY, [as_of.extended(days_before=plan_settings.train_days)]),
+        as_of,
+        snapshots={name: engine.scan(table) for name, table in SNAPSHOTS.items()},
+        calendar=calendar,
+        horizon_days=plan_settings.horizon_days,
+        history_days=plan_settings.train_days,
+    )
+
+
+def _models(mlflow: ModelRegistry) -> Callable[[str], TrainedModel]:
+    return lru_cache(maxsize=2)(lambda version: load_model(mlflow.fetch(version)))
+
+
+def _horizons(knowledge: Knowledge, plan_settings: PlanSettings) -> list[int]:
+    terms = knowledge.supply_terms()
+    delays = delivery_delays(knowledge.purchase_orders(), knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
+    return horizons_in_use(
+        terms, delays, horizon_days=plan_settings.horizon_days, order_days=knowledge.order_days()
+    )
+
+
+def _refuse_restating(engine: Engine, span: Window, *, newest_closed: date, tags: dict[str, str]) -> None:
+    """A published forecast stays as it was, unless the run says that it restates.
+
+    Raises:
+        PermanentFailure: a live forecast of an earlier day would be overwritten.
+    """
+    published = Window(span.first, min(span.last, newest_closed - timedelta(days=1))) if span.first < newest_closed else None
+    if published is None or RESTATE_TAG in tags:
+        return
+    rows = engine.scan_or_empty(tables.DEMAND_FORECAST)
+    live = within(rows, published, "as_of_date").filter(lambda t: t.origin == "live")
+    day = live.as_of_date.min().to_pyarrow().as_py()
+    if day is not None:
+        raise PermanentFailure(
+            f"The forecast of {day} was published live; a run that shall overwrite it carries the tag {RESTATE_TAG}=true."
+        )

@@ -1,0 +1,83 @@
+"""How checks are declared: a name, a sentence, and a function from the run's rows to a finding.
+
+All checks of a layer run as one step, because a step costs more than a check. They query only the
+partitions of the run.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+import ibis
+
+from retail_assets.engines.protocol import Engine
+from retail_assets.io_managers.chunks import asked_windows
+from retail_assets.tables.contract import Partitioning, Table
+from retail_assets.windows import Window
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found; `is_serious` decides between error, which stops downstream, and warning."""
+
+    passed: bool
+    sentence: str
+    is_serious: bool = True
+    figures: dict[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of the run, of any table."""
+
+    engine: Engine
+    windows: Sequence[Window] | None
+
+    def of(self, table: Table) -> ibis.Table:
+        return self.engine.scan(table, None if table.partitioning is Partitioning.NONE else self.windows)
+
+
+@dataclass(frozen=True)
+class TableCheck:
+    table: Table
+    name: str
+    meaning: str
+    find: Callable[[Rows], Finding]
+
+    @property
+    def spec(self) -> dg.AssetCheckSpec:
+        return dg.AssetCheckSpec(self.name, asset=self.table.asset_key, description=self.meaning, blocking=True)
+
+
+def layer_checks(name: str, checks: Sequence[TableCheck]) -> dg.AssetChecksDefinition:
+    """One step that makes all the checks of a layer that the run asks for."""
+
+    @dg.multi_asset_check(name=name, specs=[check.spec for check in checks], can_subset=True)
+    def evaluate(
+        context: dg.AssetCheckExecutionContext, engine: dg.ResourceParam[Engine]
+    ) -> Iterator[dg.AssetCheckResult]:
+        rows = Rows(engine, _windows(context))
+        for check in checks:
+            if check.spec.key in context.selected_asset_check_keys:
+                yield _result(check, check.find(rows))
+
+    return evaluate
+
+
+def _windows(context: dg.AssetCheckExecutionContext) -> list[Window] | None:
+    """The run's partitions; None for a run without any."""
+    step = context.op_execution_context
+    if not (step.has_partition_key or step.has_partition_key_range):
+        return None
+    return asked_windows(context)
+
+
+def _result(check: TableCheck, finding: Finding) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=check.table.asset_key,
+        check_name=check.name,
+        passed=finding.passed,
+        severity=dg.AssetCheckSeverity.ERROR if finding.is_serious else dg.AssetCheckSeverity.WARN,
+        description=finding.sentence,
+        metadata=dict(finding.figures),
+    )

@@ -1,0 +1,70 @@
+"""Forecast: every series has every day, quantiles are ordered, and models beat doing nothing."""
+
+import ibis
+
+from retail_assets.checks.contract import unique_keys
+from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
+from retail_assets.tables import forecast
+from retail_assets.tables.contract import Table
+
+
+def quantiles_are_ordered(table: Table) -> TableCheck:
+    """No quantile is negative or above the next one."""
+
+    def find(rows: Rows) -> Finding:
+        made = rows.of(table)
+        names = list(forecast.QUANTILE_LEVELS)
+        crossing = [made[low] > made[high] for low, high in zip(names[:-1], names[1:], strict=True)]
+        wrong = made.filter(ibis.or_(*crossing, made[names[0]] < 0, made.mean_units < 0)).count().to_pyarrow().as_py()
+        return Finding(passed=wrong == 0, sentence=f"{wrong} rows cross or are negative.", figures={"wrong_rows": wrong})
+
+    return TableCheck(table, "quantiles_are_ordered", "Quantiles rise and are not negative.", find)
+
+
+def every_day_is_forecast(rows: Rows) -> Finding:
+    """Each series of an as-of date has the same, consecutive target dates."""
+    made = rows.of(forecast.DEMAND_FORECAST)
+    series = made.group_by("as_of_date", "store_id", "product_id").aggregate(
+        days=made.target_date.nunique(), last=made.horizon_days.max()
+    )
+    found = series.aggregate(
+        series=series.count(), longest=series["last"].max(), short=(series.days < series["last"].max()).sum()
+    ).to_pyarrow().to_pylist()[0]
+    return Finding(
+        passed=bool(found["series"]) and not found["short"],
+        sentence=f"{found['series']} series forecast {found['longest']} days ahead, {found['short'] or 0} of them not fully.",
+        figures={"series": found["series"], "incomplete_series": found["short"] or 0},
+    )
+
+
+def better_than_naive(rows: Rows) -> Finding:
+    """The absolute error of all segments is below the seasonal naive's: a warning when it is not."""
+    scored = rows.of(forecast.FORECAST_ACCURACY)
+    every = scored.filter(scored.segment == "all")
+    sums = every.aggregate(
+        ours=every.absolute_error_units.sum(), naive=every.naive_absolute_error_units.sum()
+    ).to_pyarrow().to_pylist()[0]
+    ours, naive = sums["ours"] or 0.0, sums["naive"] or 0.0
+    return Finding(
+        passed=ours <= naive,
+        sentence=f"Absolute error {ours:.0f} units, seasonal naive {naive:.0f}.",
+        is_serious=False,
+        figures={"absolute_error_units": ours, "naive_absolute_error_units": naive},
+    )
+
+
+CHECKS = [
+    layer_checks(
+        "forecast_checks",
+        [
+            *unique_keys(*forecast.TABLES),
+            *(quantiles_are_ordered(table) for table in (forecast.DEMAND_FORECAST, forecast.CUMULATIVE_FORECAST)),
+            TableCheck(
+                forecast.DEMAND_FORECAST, "every_day_is_forecast", "No series misses a day.", every_day_is_forecast
+            ),
+            TableCheck(
+                forecast.FORECAST_ACCURACY, "better_than_naive", "The forecast beats the naive.", better_than_naive
+            ),
+        ],
+    )
+]

@@ -1,0 +1,37 @@
+"""Inventory: orders are whole packs, steps add up, nothing is ordered without a reason."""
+
+import ibis
+
+from retail_assets.checks.contract import unique_keys
+from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
+from retail_assets.tables import inventory
+
+
+def orders_are_packs(rows: Rows) -> Finding:
+    plan = rows.of(inventory.REPLENISHMENT_PLAN)
+    packs = plan.order_units / plan.pack_units
+    wrong = plan.filter((packs - packs.round()).abs() > 1e-6).count().to_pyarrow().as_py()
+    return Finding(passed=wrong == 0, sentence=f"{wrong} orders are not whole packs.", figures={"wrong_rows": wrong})
+
+
+def every_line_says_why(rows: Rows) -> Finding:
+    plan = rows.of(inventory.REPLENISHMENT_PLAN)
+    silent = ibis.and_(plan.order_units == 0, plan.exception.isnull())
+    wrong = plan.filter(ibis.or_(plan.reason == "", silent)).count().to_pyarrow().as_py()
+    return Finding(
+        passed=wrong == 0, sentence=f"{wrong} lines have neither order nor exception.", figures={"wrong_rows": wrong}
+    )
+
+
+CHECKS = [
+    layer_checks(
+        "inventory_checks",
+        [
+            *unique_keys(*inventory.TABLES),
+            TableCheck(inventory.REPLENISHMENT_PLAN, "orders_are_packs", "Orders are whole packs.", orders_are_packs),
+            TableCheck(
+                inventory.REPLENISHMENT_PLAN, "every_line_says_why", "No silent zero order.", every_line_says_why
+            ),
+        ],
+    )
+]

@@ -1,0 +1,47 @@
+"""The three jobs of a night: ingest, train, publish.
+
+One job cannot hold assets of different partitions, nor can one range run; assets without partitions may
+join any. A warehouse load belongs to the job of its table.
+"""
+
+import dagster as dg
+
+from retail_assets.tables import bronze, forecast, gold, inventory, silver
+from retail_assets.tables.contract import Table
+from retail_assets.tables.warehouse import PUBLISHED, load_contract
+
+_TRAINED = (forecast.DEMAND_MODEL, forecast.MODEL_VERSIONS)
+_INGESTED = (*bronze.TABLES, *silver.TABLES, *gold.TABLES)
+_PUBLISHED = (forecast.DEMAND_FORECAST, forecast.CUMULATIVE_FORECAST, forecast.FORECAST_ACCURACY, *inventory.TABLES)
+
+INGEST, TRAIN, PUBLISH = "ingest", "train", "publish"
+
+
+def _with_loads(tables: tuple[Table, ...]) -> tuple[Table, ...]:
+    return (*tables, *(load_contract(table) for table in PUBLISHED if table in tables))
+
+
+TABLES_OF_JOB: dict[str, tuple[Table, ...]] = {
+    INGEST: _with_loads(_INGESTED),
+    TRAIN: _with_loads(_TRAINED),
+    PUBLISH: _with_loads(_PUBLISHED),
+}
+_DESCRIPTIONS = {
+    INGEST: "Source to bronze, silver, gold and the warehouse's facts, for a range of business dates.",
+    TRAIN: "The weekly training and the list of versions that may forecast.",
+    PUBLISH: "Forecast, plan, health, transfers and replay of an as-of date, loaded into the warehouse.",
+}
+
+
+def _job(name: str):
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.assets(*(table.asset_key for table in TABLES_OF_JOB[name])),
+        description=_DESCRIPTIONS[name],
+        executor_def=dg.in_process_executor,
+        tags={"retail/job": name},
+    )
+
+
+JOBS_BY_NAME = {name: _job(name) for name in TABLES_OF_JOB}
+JOBS = list(JOBS_BY_NAME.values())

@@ -1,0 +1,62 @@
+"""What follows from what happened: publishing after the nightly ingest, and an alert after a failure."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from retail_assets import jobs
+from retail_assets.resources.notifier import Notifier
+from retail_assets.schedules import range_tags
+from retail_assets.tables.forecast import FORECAST_ACCURACY
+from retail_assets.windows import Window
+
+_SCHEDULE_TAG = "dagster/schedule_name"
+_START_TAG, _END_TAG = range_tags(Window(date.min, date.min))
+
+
+def publish_requests(run: dg.DagsterRun) -> Iterator[dg.RunRequest]:
+    """Publish for the newest day of a nightly ingest, and score the re-read days once more."""
+    first, last = run.tags[_START_TAG], run.tags[_END_TAG]
+    yield dg.RunRequest(run_key=f"publish {last}", partition_key=last)
+    if first != last:
+        window = Window(date.fromisoformat(first), date.fromisoformat(last))
+        yield dg.RunRequest(
+            run_key=f"score {first} {last}",
+            tags=range_tags(window),
+            asset_selection=[dg.AssetKey(FORECAST_ACCURACY.asset_key)],
+        )
+
+
+@dg.run_status_sensor(
+    name="publish_after_ingest",
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[dg.JobSelector(location_name="retail_assets", job_name=jobs.INGEST)],
+    request_job=jobs.JOBS_BY_NAME[jobs.PUBLISH],
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def publish_after_ingest(context: dg.RunStatusSensorContext):
+    """Backfills of past days and runs from the command line do not publish: only the scheduled night does."""
+    if _SCHEDULE_TAG not in context.dagster_run.tags:
+        return dg.SkipReason("The ingest was not started by the nightly schedule.")
+    return list(publish_requests(context.dagster_run))
+
+
+@dg.run_failure_sensor(name="alert_on_failure", default_status=dg.DefaultSensorStatus.RUNNING)
+def alert_on_failure(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:
+    """What failed, where, since when and what to do, to the webhook of RETAIL_ALERT_WEBHOOK_URL."""
+    run = context.dagster_run
+    notifier.send(
+        f"{run.job_name} failed",
+        context.failure_event.message or "The run failed.",
+        facts={
+            "job": run.job_name,
+            "run": run.run_id,
+            "partitions": run.tags.get("dagster/partition") or f"{run.tags.get(_START_TAG)} … {run.tags.get(_END_TAG)}",
+            "noticed": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            "what to do": "Open the run in the Dagster UI, mend the cause, and re-execute from failure.",
+        },
+    )
+
+
+SENSORS = [publish_after_ingest, alert_on_failure]

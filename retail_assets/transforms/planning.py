@@ -1,0 +1,146 @@
+"""What forecasting and ordering know on a day: series carried, plans of days to come, terms, open orders.
+
+Everything is read as it was known when the as-of day had closed; nothing that happened later shows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import ibis
+import pandas as pd
+
+from retail_assets.tables import entities, silver
+from retail_assets.transforms import as_of as versions
+from retail_assets.transforms.demand import carried, with_terms
+from retail_assets.windows import Window
+
+SNAPSHOTS = {
+    table.name: table
+    for table in (
+        silver.STORES,
+        silver.PRODUCTS,
+        silver.SUPPLIERS,
+        silver.SUPPLIER_CALENDAR,
+        silver.SOURCING,
+        silver.ASSORTMENT,
+        silver.PURCHASE_ORDERS,
+        silver.PRICES,
+        silver.PROMOTIONS,
+        silver.EVENTS,
+        silver.ORDER_DECISIONS,
+    )
+}
+_KEYS = {entity.name: entity.key for entity in (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES)}
+_SERIES = ["store_id", "product_id"]
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """The snapshots as known when `as_of` had closed, without version columns."""
+
+    as_of: date
+    tables: Mapping[str, ibis.Table]
+
+    @classmethod
+    def on(cls, as_of: date, snapshots: Mapping[str, ibis.Table]) -> "Knowledge":
+        """From all versions of the snapshots, by entity name."""
+        known = {name: versions.known_on(rows, key=_KEYS[name], as_of=as_of) for name, rows in snapshots.items()}
+        return cls(as_of, known)
+
+    def series(self) -> pd.DataFrame:
+        """store_id, product_id, region, department, category of what is carried on `as_of`."""
+        rows = self._carried(Window(self.as_of, self.as_of))
+        stores = self.tables["stores"].select("store_id", "region")
+        products = self.tables["products"].select("product_id", "department", "category")
+        named = rows.left_join(stores, "store_id").left_join(products, "product_id")
+        return named.select(*_SERIES, "region", "department", "category").order_by(*_SERIES).to_pandas()
+
+    def plan(self, horizon_days: int) -> pd.DataFrame:
+        """business_date, store_id, product_id, is_open, unit_price, discount_rate, is_promoted of the days to come."""
+        days = Window(self.as_of + timedelta(days=1), self.as_of + timedelta(days=horizon_days))
+        terms = {name: self.tables[name] for name in ("prices", "promotions", "products")}
+        return with_terms(self._carried(days), days, **terms).to_pandas()
+
+    def events(self, holidays: Mapping[date, str]) -> pd.DataFrame:
+        """event_date, event_name, event_type, region: the source's events and the public holidays."""
+        own = self.tables["events"].select("event_date", "event_name", "event_type", "region").to_pandas()
+        public = pd.DataFrame({"event_date": list(holidays), "event_name": list(holidays.values())})
+        return pd.concat([own, public.assign(event_type="holiday", region=silver.EVERY)], ignore_index=True)
+
+    def supply_terms(self) -> pd.DataFrame:
+        """One row a series that can be ordered: supplier, pack, minimum, maximum, cost, shelf life, lead time.
+
+        Terms of the store itself stand before terms for every store.
+        """
+        sourcing, suppliers = self.tables["sourcing"], self.tables["suppliers"]
+        cost = self.tables["products"].select("product_id", product_cost="unit_cost")
+        series = self._carried(Window(self.as_of, self.as_of)).select(*_SERIES)
+        joined = series.join(
+            sourcing.rename(sourced_product="product_id"),
+            [
+                series.product_id == ibis._.sourced_product,
+                ibis.or_(ibis._.location_id == series.store_id, ibis._.location_id == silver.EVERY),
+            ],
+        )
+        own_first = ibis.window(group_by=_SERIES, order_by=[joined.location_id == silver.EVERY, joined.supplier_id])
+        best = joined.mutate(rank=ibis.row_number().over(own_first)).filter(ibis._["rank"] == 0)
+        full = best.left_join(suppliers, "supplier_id").left_join(cost, "product_id")
+        return (
+            full.select(
+                *_SERIES,
+                "supplier_id",
+                "pack_units",
+                "min_order_units",
+                "max_stock_units",
+                "shelf_life_days",
+                "lead_time_days",
+                "min_order_value",
+                unit_cost=ibis.coalesce(full.unit_cost, full.product_cost),
+            )
+            .order_by(*_SERIES)
+            .to_pandas()
+        )
+
+    def prices(self) -> pd.DataFrame:
+        """store_id, product_id, unit_price, unit_step of the next day for every series carried."""
+        tomorrow = Window(self.as_of + timedelta(days=1), self.as_of + timedelta(days=1))
+        today = self._carried(Window(self.as_of, self.as_of)).mutate(business_date=ibis.literal(tomorrow.first))
+        terms = {name: self.tables[name] for name in ("prices", "promotions", "products")}
+        priced = with_terms(today, tomorrow, **terms)
+        steps = self.tables["products"].select("product_id", "unit_step")
+        joined = priced.left_join(steps, "product_id")
+        return joined.select(*_SERIES, "unit_price", unit_step=joined.unit_step.fill_null(1.0)).to_pandas()
+
+    def order_days(self) -> pd.DataFrame:
+        """supplier_id, order_weekday."""
+        return self.tables["supplier_calendar"].select("supplier_id", "order_weekday").to_pandas()
+
+    def purchase_orders(self) -> pd.DataFrame:
+        """Lines ordered on or before `as_of`, with what happened to them later taken away."""
+        lines = self.tables["purchase_orders"]
+        known = lines.filter(lines.ordered_date <= self.as_of)
+        return known.mutate(
+            received_units=ibis.ifelse(known.received_date <= self.as_of, known.received_units, 0),
+            received_date=ibis.ifelse(known.received_date <= self.as_of, known.received_date, ibis.null("date")),
+            cancelled_date=ibis.ifelse(known.cancelled_date <= self.as_of, known.cancelled_date, ibis.null("date")),
+        ).to_pandas()
+
+    def decisions(self) -> pd.DataFrame:
+        """Approved proposals, decided by the end of `as_of`, that no purchase order carries yet."""
+        decided, orders = self.tables["order_decisions"], self.tables["purchase_orders"]
+        matched = orders.filter(orders.proposal_id.notnull(), orders.ordered_date <= self.as_of)
+        open_ones = decided.filter(decided.decision == "approved").anti_join(matched, "proposal_id")
+        return open_ones.to_pandas()
+
+    def _carried(self, days: Window) -> ibis.Table:
+        names = ("assortment", "stores", "products", "events")
+        return carried(days, **{name: self.tables[name] for name in names})
+
+
+def open_orders(purchase_orders: pd.DataFrame) -> pd.DataFrame:
+    """store_id, product_id, supplier_id, ordered_date, promised_date, open_units of lines still expected."""
+    waiting = purchase_orders[purchase_orders["received_date"].isna() & purchase_orders["cancelled_date"].isna()]
+    left = waiting["ordered_units"].astype(float) - waiting["received_units"].fillna(0).astype(float)
+    columns = [*_SERIES, "supplier_id", "ordered_date", "promised_date"]
+    return waiting[columns].assign(open_units=left).loc[left > 0]
