@@ -19,23 +19,25 @@ AS_OF = date(2025, 3, 10)
 NO_ORDERS = pd.DataFrame({"store_id": [], "product_id": [], "promised_date": [], "open_units": []})
 
 
-def shops(stocks, *, mean=4.0, delivery=8, price=5.0, cost=2.0, orders=NO_ORDERS, costs=None):
-    """Proposals for stores a, b, c … that hold `stocks` of one product and sell Poisson `mean` a day."""
-    keys = pd.DataFrame({"store_id": [chr(97 + i) for i in range(len(stocks))], "product_id": "p"})
+def retailer(stocks, *, mean=4.0, delivery=8, price=5.0, cost=2.0, orders=NO_ORDERS, product="p"):
+    """Stores a, b, c … that hold `stocks` of one product and sell Poisson `mean` a day."""
+    keys = pd.DataFrame({"store_id": [chr(97 + i) for i in range(len(stocks))], "product_id": product})
     rows = []
     for horizon in (7, 28):
         total = stats.poisson(mean * horizon)
         numbers = {"horizon_days": horizon, "mean_units": mean * horizon, "p_zero": total.pmf(0)}
         rows.append(keys.assign(**numbers, **{name: total.ppf(level) for name, level in QUANTILE_LEVELS.items()}))
     products = keys.assign(next_delivery_days=delivery, unit_cost=cost, unit_price=price, unit_step=1.0)
-    frame = transfer_proposals(
-        AS_OF,
-        on_hand=keys.assign(on_hand_units=stocks),
-        open_orders=orders,
-        cumulative=pd.concat(rows),
-        products=products.assign(last_sale_date=AS_OF),
-        costs=costs,
-    )
+    return {
+        "on_hand": keys.assign(on_hand_units=stocks),
+        "open_orders": orders,
+        "cumulative": pd.concat(rows),
+        "products": products.assign(last_sale_date=AS_OF),
+    }
+
+
+def shops(stocks, *, costs=None, **terms):
+    frame = transfer_proposals(AS_OF, **retailer(stocks, **terms), costs=costs)
     assert pa.Table.from_pandas(frame, schema=TRANSFER_PROPOSALS.schema, preserve_index=False).num_rows == len(frame)
     return frame
 
@@ -97,6 +99,21 @@ def test_two_givers_serve_one_store_and_one_giver_two_stores():
 )
 def test_no_move(case):
     assert shops(**case).empty
+
+
+def test_products_do_not_mix():
+    """Two products with their own demand, in one call as in two."""
+    slow = {"stocks": [90.0, 0.0], "mean": 2.0, "product": "slow"}
+    fast = {"stocks": [10.0, 300.0, 0.0], "product": "fast"}
+    apart = pd.concat([shops(**fast), shops(**slow)])
+    frames = [retailer(**fast), retailer(**slow)]
+    mixed = {name: pd.concat([one[name] for one in frames]).sample(frac=1, random_state=1) for name in frames[0]}
+    together = transfer_proposals(AS_OF, **(mixed | {"open_orders": NO_ORDERS}))
+    assert len(together) == 3
+    key = ["product_id", "to_store_id"]
+    pd.testing.assert_frame_equal(
+        together.sort_values(key, ignore_index=True), apart.sort_values(key, ignore_index=True)
+    )
 
 
 def test_orders_on_their_way_count():
