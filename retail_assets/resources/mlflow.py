@@ -49,6 +49,7 @@ REQUEST_COLUMNS = {
 _OPTIONAL = {"sold_units", "unconstrained_units", "unit_price", "region"}
 _SCORES = ("scaled_pinball", "bias", "wape", "rmsse", "series_count")
 _FIRST_START_SECONDS = 300
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _UNREACHABLE = re.compile(r"Max retries|Connection|timed out|too many 50|error code 50|OperationalError", re.IGNORECASE)
 
 
@@ -327,7 +328,8 @@ class ModelRegistry:
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
             return found.experiment_id
-        location = (self._folder / "artifacts").absolute().as_uri() if self._sqlite_file else None
+        is_database = urlsplit(self._uri).scheme.split("+")[0] in _DATABASES  # a server decides for itself
+        location = (self._folder / "artifacts").absolute().as_uri() if is_database else None
         return client.create_experiment(EXPERIMENT, artifact_location=location)
 
     @contextmanager

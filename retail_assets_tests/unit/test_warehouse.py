@@ -314,7 +314,7 @@ def test_an_unreachable_server_is_a_transient_failure_that_names_it() -> None:
         ),
         (
             "28000",
-            "[28000] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]Login failed for user 'u'. (18456) (SQLDriverConnect)",
+            "[28000] [Microsoft][ODBC Driver 18][SQL Server]Login failed for user 'u'. (18456) (SQLDriverConnect)",
             PermanentFailure("The mssql warehouse at h/d refused: Login failed for user 'u'."),
         ),
         (
@@ -324,7 +324,7 @@ def test_an_unreachable_server_is_a_transient_failure_that_names_it() -> None:
         ),
         (
             "40001",
-            "[40001] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]Transaction was deadlocked. (1205) (SQLExecDirectW)",
+            "[40001] [Microsoft][ODBC Driver 18][SQL Server]Transaction was deadlocked. (1205) (SQLExecDirectW)",
             TransientFailure("The mssql warehouse at h/d cannot be used now: Transaction was deadlocked."),
         ),
     ],
