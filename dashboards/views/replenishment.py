@@ -383,12 +383,7 @@ def _export() -> None:
     past = decisions.exports(session.database())
     if past.empty:
         return
-    names = {
-        row[
-            "export_id"
-        ]: f"{row['exported_at']:%d %b %Y %H:%M} UTC · {_counted(row['line_count'])} · {row['exported_by']}"
-        for row in past.to_dict("records")
-    }
+    names = {row["export_id"]: _export_name(row) for row in past.to_dict("records")}
     export_id = str(
         st.selectbox("Exports so far", list(names), format_func=lambda key: names[key], key="plan_export_id")
     )
@@ -401,6 +396,10 @@ def _export() -> None:
         key="plan_download",
         on_click="ignore",
     )
+
+
+def _export_name(row: dict[Any, Any]) -> str:
+    return f"{row['exported_at']:%d %b %Y %H:%M} UTC · {_counted(row['line_count'])} · {row['exported_by']}"
 
 
 def _export_now() -> None:

@@ -115,8 +115,8 @@ class AppDatabase:
         for attempt in range(1, _CREATE_ATTEMPTS + 1):
             try:
                 return self._create_all()
-            except TransientFailure:
-                # Another process may have created a table between our look and our CREATE
+            except (TransientFailure, IntegrityError):
+                # Another process created a table between our look and our CREATE; PostgreSQL calls that a duplicate key
                 if attempt == _CREATE_ATTEMPTS:
                     raise
                 time.sleep(0.2 * attempt)
@@ -159,7 +159,8 @@ class AppDatabase:
     def _engine(self) -> sa.Engine:
         arguments: dict[str, Any] = {"timeout": _LOCK_WAIT_SECONDS} if self._file is not None else {}
         try:
-            return sa.create_engine(self._url, connect_args=arguments, pool_pre_ping=True)
+            # A connection a transaction: planners are few, and nothing is left open or goes stale over night
+            return sa.create_engine(self._url, connect_args=arguments, poolclass=sa.NullPool)
         except (NoSuchModuleError, ModuleNotFoundError):
             driver = self._url.drivername
             raise PermanentFailure(

@@ -1,6 +1,7 @@
 """Charts: what a frame must show, and what it must not."""
 
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -32,12 +33,20 @@ def _fan(history: pd.DataFrame, forecast: pd.DataFrame, **more: pd.DataFrame) ->
     return charts.fan_chart(history, forecast, as_of_date=AS_OF, **frames)
 
 
-def _trace(figure: go.Figure, name: str):
-    return next(trace for trace in figure.data if trace.name == name)
+def _traces(figure: go.Figure) -> list[Any]:
+    return list(figure.select_traces())
+
+
+def _trace(figure: go.Figure, name: str) -> Any:
+    return next(trace for trace in _traces(figure) if trace.name == name)
 
 
 def _names(figure: go.Figure) -> set[str]:
-    return {trace.name for trace in figure.data if trace.name}
+    return {trace.name for trace in _traces(figure) if trace.name}
+
+
+def _layout(figure: go.Figure) -> Any:
+    return figure.layout
 
 
 def test_bands_lie_between_the_quantiles_they_are_named_after():
@@ -50,7 +59,7 @@ def test_bands_lie_between_the_quantiles_they_are_named_after():
 def test_a_sum_of_series_has_no_band_no_stock_out_day_and_no_promotion():
     figure = _fan(_history(series_count=3), _forecast(median=None))
     assert _names(figure) == {"Expected demand", "Estimated demand", "Sold"}
-    assert not [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert not [shape for shape in _layout(figure).shapes if shape.type == "rect"]
 
 
 def test_days_that_ran_out_are_marked_at_what_was_sold():
@@ -75,7 +84,7 @@ def test_promoted_days_become_runs():
 def test_past_and_planned_promotions_are_shaded():
     planned = pd.DataFrame({"start_date": [AS_OF + timedelta(days=2)], "end_date": [AS_OF + timedelta(days=3)]})
     figure = _fan(_history(), _forecast(median=4.0), promotions=planned)
-    assert len([shape for shape in figure.layout.shapes if shape.type == "rect"]) == 3
+    assert len([shape for shape in _layout(figure).shapes if shape.type == "rect"]) == 3
 
 
 def test_an_override_is_drawn_with_its_author_even_for_one_day():
@@ -90,7 +99,7 @@ def test_the_steps_of_a_quantity_add_up_in_the_waterfall():
     units = [7.0, 12.0, 12.0, 10.0, 16.0, 16.0]
     frame = pd.DataFrame({"label": list("abcdef"), "units": units})
     frame["change"] = frame["units"].diff().fillna(frame["units"])
-    waterfall = charts.quantity_chart(frame).data[0]
+    (waterfall,) = _traces(charts.quantity_chart(frame))
     assert list(waterfall.y[:1]) + list(waterfall.y[1:-1]) == [7.0, 5.0, 0.0, -2.0, 6.0]
     assert sum(waterfall.y[:-1]) == waterfall.y[-1] == 16.0
     assert list(waterfall.text) == ["7", "+5", "no change", "-2", "+6", "16"]
@@ -100,8 +109,8 @@ def test_the_steps_of_a_quantity_add_up_in_the_waterfall():
 def test_the_stock_bar_shows_position_order_and_both_levels():
     line = {"on_hand_units": 3.0, "on_order_counted_units": 0.0, "final_units": 12.0}
     figure = charts.stock_chart({**line, "demand_mean_units": 8.0, "reorder_point_units": 11.0})
-    assert [bar.x[0] for bar in figure.data] == [3.0, 0.0, 12.0]
-    assert [note.text for note in figure.layout.annotations] == ["expected demand 8", "order at or below 11"]
+    assert [bar.x[0] for bar in _traces(figure)] == [3.0, 0.0, 12.0]
+    assert [note.text for note in _layout(figure).annotations] == ["expected demand 8", "order at or below 11"]
 
 
 def test_the_naive_forecast_is_named_in_plain_words():
