@@ -238,6 +238,18 @@ def test_every_approved_line_is_exported_exactly_once(database: AppDatabase):
     assert decisions.exports(database)["line_count"].sum() == 8
 
 
+def test_a_later_export_has_only_later_lines_and_leaves_the_earlier_file_as_it_was(database: AppDatabase):
+    decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who="Ana")
+    first = decisions.export_approved(database, who="Ana")
+    content = decisions.export_csv(database, first)
+    with pytest.raises(PermanentFailure, match="Nothing is waiting for export"):
+        decisions.export_approved(database, who="Ben")
+    decisions.approve(database, replace(PROPOSAL, proposal_id="proposal-2"), order_units=24.0, reason="", who="Ana")
+    (line,) = _csv(decisions.export_csv(database, decisions.export_approved(database, who="Ben")))
+    assert line["proposal_id"] == "proposal-2"
+    assert decisions.export_csv(database, first) == content
+
+
 def test_the_exported_file_has_what_a_purchase_order_needs(database: AppDatabase):
     decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who="Ana")
     (row,) = _csv(decisions.export_csv(database, decisions.export_approved(database, who="Ben")))
