@@ -236,19 +236,27 @@ def _observed_sums(
 
 
 def _fit(window: _Window, dispersion: float | None) -> tuple[Floats, Floats]:
-    """Conditional mean and variance of the cells at the maximum of the likelihood, by safeguarded Newton steps."""
+    """Conditional mean and variance of the cells at the maximum of the likelihood, by safeguarded Newton steps.
+
+    Each day stops by itself when its cells have settled, so that no day's values depend on which others are asked.
+    """
     level, prior = _start(window)
     pattern = _Pattern(window.size)
     spread = np.full(window.size, dispersion or 0.0)
+    group = np.unique(window.day, return_inverse=True)[1]
+    moves = np.ones(window.size, dtype=bool)
     for _ in range(_ITERATIONS):
         expected = level[:, None] * pattern.factors
         moments = _conditional(window, expected, spread)
         step = _level_step(window, expected, spread=spread, moments=moments, anchors=(level, prior))
         if dispersion is None:
-            spread = _dispersion(window, expected, moments=moments, old=spread)
-        pattern.update(window, level=level, spread=spread, moments=moments)
-        level = level * np.exp(step)
-        if np.abs(step).max() < _TOLERANCE:
+            spread = np.where(moves, _dispersion(window, expected, moments=moments, old=spread), spread)
+        pattern.update(window, level=level, spread=spread, moments=moments, moves=moves)
+        level = np.where(moves, level * np.exp(step), level)
+        furthest = np.zeros(group.max() + 1)
+        np.maximum.at(furthest, group, np.abs(step))
+        moves = moves & (furthest >= _TOLERANCE)[group]
+        if not moves.any():
             break
     mean, variance = _conditional(window, level[:, None] * pattern.factors, spread)
     is_blind = prior <= 0
@@ -362,7 +370,15 @@ class _Pattern:
         self.factors = np.ones((size, 7))
         self._panel = np.ones((1, 7))
 
-    def update(self, window: _Window, *, level: Floats, spread: Floats, moments: tuple[Floats, Floats]) -> None:
+    def update(
+        self,
+        window: _Window,
+        *,
+        level: Floats,
+        spread: Floats,
+        moments: tuple[Floats, Floats],
+        moves: NDArray[np.bool_],
+    ) -> None:
         weight = (1 / (1 + spread * level))[:, None]
         mean, variance = moments
         demand = (window.total + window.by_weekday(mean)) * weight
@@ -370,7 +386,8 @@ class _Pattern:
         guessed = window.by_weekday(variance) * weight**2
         self._panel, group = self._pooled(window.day, demand, seen, guessed)
         target = (demand + _WEEKDAY_PRIOR_UNITS * self._panel[group]) / (seen + _WEEKDAY_PRIOR_UNITS)
-        self.factors = _relaxed(self.factors, target, guessed=guessed, full=seen + _WEEKDAY_PRIOR_UNITS)
+        factors = _relaxed(self.factors, target, guessed=guessed, full=seen + _WEEKDAY_PRIOR_UNITS)
+        self.factors = np.where(moves[:, None], factors, self.factors)
 
     def _pooled(self, day: NDArray[np.int64], *sums: Floats) -> tuple[Floats, NDArray[np.int64]]:
         days, group = np.unique(day, return_inverse=True)

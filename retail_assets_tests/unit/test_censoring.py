@@ -110,8 +110,8 @@ def test_no_value_depends_on_later_days():
     part, part_sd = unconstrain(
         sold[:, :70], censoring=code[:, :70], weekday=weekday[:70], available_rate=available[:, :70]
     )
-    np.testing.assert_allclose(part, whole[:, :70], rtol=2e-3)
-    np.testing.assert_allclose(part_sd, whole_sd[:, :70], rtol=2e-2, atol=1e-3)
+    np.testing.assert_allclose(part, whole[:, :70], rtol=1e-12)
+    np.testing.assert_allclose(part_sd, whole_sd[:, :70], rtol=1e-9)
 
 
 def test_history_columns_are_not_returned_and_change_nothing():
@@ -119,7 +119,7 @@ def test_history_columns_are_not_returned_and_change_nothing():
     code, available = censoring_of(closing, sold)
     whole, _ = unconstrain(sold, censoring=code, weekday=weekday, available_rate=available)
     part, _ = unconstrain(sold, censoring=code, weekday=weekday, available_rate=available, first_day=80)
-    np.testing.assert_allclose(part, whole[:, 80:], rtol=2e-3)
+    np.testing.assert_allclose(part, whole[:, 80:], rtol=1e-12)
 
 
 def test_nothing_before_the_window_counts():
@@ -129,7 +129,7 @@ def test_nothing_before_the_window_counts():
     other[:, : 98 - 56] *= 3
     before, _ = unconstrain(sold, censoring=code, weekday=weekday)
     after, _ = unconstrain(other, censoring=code, weekday=weekday)
-    np.testing.assert_allclose(before[:, -1], after[:, -1], rtol=2e-3)
+    np.testing.assert_allclose(before[:, -1], after[:, -1], rtol=1e-12)
 
 
 def test_window_without_information_is_unknown_and_missing_stays_missing():
