@@ -4,9 +4,10 @@ Start it with `streamlit run dashboards/app.py`, or with `launch` from the comma
 a folder called pages beside this file would make Streamlit serve its files by itself and lose linked pages.
 """
 
-import subprocess
+import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import streamlit as st
 
@@ -26,14 +27,11 @@ def main() -> None:
     navigation.run()
 
 
-def launch(*, port: int, address: str = "localhost") -> int:
-    """Serve the application in a child process until it ends, and return its exit code.
-
-    Streamlit must own the process it runs in, so it is started as its own command.
-    """
+def launch(*, port: int, address: str = "localhost") -> NoReturn:
+    """Become `streamlit run` on this file: the same process, so that signals and exit codes are Streamlit's own."""
     command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).resolve())]
     options = [f"--server.port={port}", f"--server.address={address}", "--server.headless=true"]
-    return subprocess.run([*command, *options], check=False).returncode
+    os.execv(sys.executable, [*command, *options])
 
 
 if __name__ == "__main__":

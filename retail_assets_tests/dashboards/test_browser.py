@@ -37,14 +37,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(lake_folder: Path, home: Path) -> Iterator[str]:
-    """Address of the running application, started from the repository root like in the README."""
+    """Address of the running application, started by the function the command line calls."""
     port = _free_port()
     own = {"RETAIL_HOME": str(home), "RETAIL_LAKE_URI": str(lake_folder), "RETAIL_SOURCE_MAPPING": "demo"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RETAIL_")} | own
-    command = [sys.executable, "-m", "streamlit", "run", "dashboards/app.py", f"--server.port={port}"]
-    options = ["--server.address=127.0.0.1", "--server.headless=true"]
+    start = f"from dashboards.app import launch; launch(port={port}, address='127.0.0.1')"
     with (home / "streamlit.log").open("w") as log:
-        process = subprocess.Popen([*command, *options], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, "-c", start], cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
             _wait_until_healthy(process, port)
             yield f"http://127.0.0.1:{port}"
