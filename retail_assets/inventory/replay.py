@@ -99,7 +99,8 @@ def policy_replay(
         purchase_orders: silver/purchase_orders, the newest version of each line.
         terms: store_id, product_id, supplier_id, pack_units, min_order_units, lead_time_days, unit_cost, unit_price;
             optionally unit_step and shelf_life_days.
-        order_days, delays: as in the plan; segments: store_id, product_id, abc_class; as of the first as-of date.
+        order_days, delays: as in the plan; segments: store_id, product_id, abc_class and perhaps valid_from, of
+            which the newest counts; all as of the first as-of date.
         seed: of drawn demand and delays.
         holding_rate: cost of holding stock for a year over its value.
 
@@ -408,6 +409,7 @@ def _between(values: Array, first: Days, last: Days) -> Array:
 
 def _classes(segments: pd.DataFrame, series: pd.MultiIndex) -> NDArray[np.object_]:
     known = segments.loc[segments["abc_class"].notna()] if len(segments) else segments
+    known = known.sort_values("valid_from", kind="stable") if "valid_from" in known else known
     row = rows_of(known, series)
     classes = np.full(len(series), None, dtype=object)
     classes[row[row >= 0]] = known["abc_class"].to_numpy(dtype=object)[row >= 0]

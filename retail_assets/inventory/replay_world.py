@@ -4,6 +4,7 @@ Frames in, one `World` out, the same for every policy. Deciding and scoring belo
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,9 +94,9 @@ def replay_world(
     rng = np.random.default_rng(seed)
     history, wanted, missing = _demand(demand, series, first=first, last=last, rng=rng)
     held = _terms(terms, series)
-    has_supplier = held["lead_time_days"].notna().to_numpy()
+    has_supplier = held["lead_time_days"].notna().to_numpy(dtype=bool)
     suppliers = held["supplier_id"].to_numpy(dtype=object)
-    lead = held["lead_time_days"].fillna(ASSUMED_LEAD_TIME_DAYS).to_numpy(dtype=np.int64)
+    lead = np.where(has_supplier, _floats(held["lead_time_days"]), ASSUMED_LEAD_TIME_DAYS).astype(np.int64)
     can_order, next_order = _order_days(
         order_days, suppliers, has_supplier=has_supplier, first=first, days=wanted.shape[1]
     )
@@ -174,11 +175,11 @@ def _drawn(demand: pd.DataFrame, rng: np.random.Generator) -> Array:
 
     The mean alone would make demand too regular just where it was too high for the stock.
     """
-    units = demand["unconstrained_units"].to_numpy(dtype=np.float64, na_value=np.nan)
+    units = _floats(demand["unconstrained_units"])
     if not {"sold_units", "unconstrained_sd"} <= set(demand.columns):
         return units
-    sold = demand["sold_units"].to_numpy(dtype=np.float64, na_value=np.nan)
-    deviation = demand["unconstrained_sd"].to_numpy(dtype=np.float64, na_value=np.nan)
+    sold = _floats(demand["sold_units"])
+    deviation = _floats(demand["unconstrained_sd"])
     excess = np.maximum(units - sold, 0.0)
     at = np.flatnonzero((deviation > 0) & (excess > 0))
     shape = (excess[at] / deviation[at]) ** 2
@@ -199,9 +200,15 @@ def _terms(terms: pd.DataFrame, series: pd.MultiIndex) -> pd.DataFrame:
 
 
 def _numbers(held: pd.DataFrame) -> dict[str, Array]:
-    filled = held.fillna({"pack_units": 1.0, "min_order_units": 0.0, "unit_step": 1.0})
+    defaults = {"pack_units": 1.0, "min_order_units": 0.0, "unit_step": 1.0}
     names = ("pack_units", "min_order_units", "unit_cost", "unit_price", "unit_step", "shelf_life_days")
-    return {name: filled[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names}
+    numbers = {name: _floats(held[name]) for name in names}
+    return {name: np.where(np.isnan(found), defaults.get(name, np.nan), found) for name, found in numbers.items()}
+
+
+def _floats(column: Any) -> Array:
+    """Numbers of any kind, exact decimals included, as floats; NaN where missing."""
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _order_days(
@@ -242,8 +249,8 @@ def _lines(purchase_orders: pd.DataFrame, series: pd.MultiIndex) -> pd.DataFrame
     """Purchase order lines of the series, dates as days since 1970 and -1 for none."""
     row = rows_of(purchase_orders, series)
     kept = purchase_orders.loc[row >= 0]
-    ordered = kept["ordered_units"].to_numpy(dtype=np.float64, na_value=np.nan)
-    received = kept["received_units"].to_numpy(dtype=np.float64, na_value=np.nan)
+    ordered = _floats(kept["ordered_units"])
+    received = _floats(kept["received_units"])
     dates = {f"{name}_day": days_of(kept[f"{name}_date"]) for name in ("ordered", "promised", "received", "cancelled")}
     units = {"ordered_units": ordered, "received_units": np.where(np.isnan(received), ordered, received)}
     return pd.DataFrame({"row": row[row >= 0], **dates, **units})
@@ -291,7 +298,7 @@ def _opening(opening: pd.DataFrame, series: pd.MultiIndex, *, mean: Array, wante
     """Stock at the start, never negative; three weeks of demand where it is not known."""
     row = rows_of(opening, series)
     stock = np.full(len(series), np.nan)
-    stock[row[row >= 0]] = opening["on_hand_units"].to_numpy(dtype=np.float64, na_value=np.nan)[row >= 0]
+    stock[row[row >= 0]] = _floats(opening["on_hand_units"])[row >= 0]
     has_stock = ~np.isnan(stock)
     daily = np.where(mean[:, 0] > 0, mean[:, 0], wanted[:, :7].mean(axis=1))
     return np.maximum(np.where(has_stock, stock, np.ceil(_ASSUMED_COVER_DAYS * daily)), 0.0), has_stock
