@@ -113,8 +113,8 @@ def _bridged(values: np.ndarray) -> np.ndarray:
 
 def _regressors(panel: Panel, members: np.ndarray, *, event_types: tuple[str, ...], is_yearly: bool) -> np.ndarray:
     """Known ahead, (T + H, k): weekday, season, events by type, mean discount, mean price against its usual."""
-    days = pd.DatetimeIndex(panel.dates)
-    columns = [(days.dayofweek == weekday).astype(float) for weekday in range(6)]
+    days = pd.Series(panel.dates).dt
+    columns = [(days.dayofweek == weekday).to_numpy(dtype=float) for weekday in range(6)]
     if is_yearly:
         angle = 2 * np.pi * days.dayofyear.to_numpy() / _YEAR
         columns += [wave(k * angle) for k in range(1, _FOURIER_TERMS + 1) for wave in (np.sin, np.cos)]
@@ -135,19 +135,12 @@ def _event_shares(
     events = panel.events
     day = (events["event_date"].to_numpy().astype("datetime64[D]") - panel.dates[0]).astype(int)
     inside = (day >= 0) & (day < len(panel.dates))
+    concerned = np.array([share.get(str(name), 0.0) for name in events["region"]])
     columns = []
     for kind in event_types:
-        column = np.zeros(len(panel.dates))
-        chosen = inside & (events["event_type"] == kind).to_numpy()
-        np.maximum.at(column, day[chosen], events["region"][chosen].map(share).fillna(0.0).to_numpy())
-        columns.append(_summed_regions(column, day[chosen], events["region"][chosen].map(share).fillna(0.0).to_numpy()))
+        chosen = inside & np.asarray(events["event_type"] == kind)
+        columns.append(np.minimum(np.bincount(day[chosen], concerned[chosen], minlength=len(panel.dates)), 1.0))
     return columns
-
-
-def _summed_regions(column: np.ndarray, day: np.ndarray, share: np.ndarray) -> np.ndarray:
-    summed = np.zeros(len(column))
-    np.add.at(summed, day, share)
-    return np.minimum(summed, 1.0)
 
 
 def _log_price_ratio(panel: Panel, members: np.ndarray) -> np.ndarray:

@@ -106,9 +106,12 @@ def like_level(recent: np.ndarray, price: np.ndarray, department: np.ndarray) ->
     frame = pd.DataFrame({"department": department, "level": _mean(recent)})
     rank = pd.Series(price).groupby(frame["department"]).rank(pct=True)
     frame["band"] = np.ceil(rank.fillna(0.5) * _PRICE_BANDS)
-    like = frame.groupby(["department", "band"])["level"].transform("mean")
-    like = like.fillna(frame.groupby("department")["level"].transform("mean")).fillna(frame["level"].mean())
-    return like.fillna(0.0).to_numpy()
+    like = _mean_of_like(frame, ["department", "band"]).fillna(_mean_of_like(frame, ["department"]))
+    return like.fillna(frame["level"].mean()).fillna(0.0).to_numpy()
+
+
+def _mean_of_like(frame: pd.DataFrame, columns: list[str]) -> pd.Series:
+    return pd.Series(frame.groupby(columns)["level"].transform("mean"))
 
 
 def _finished(panel: Panel, mean: np.ndarray) -> np.ndarray:

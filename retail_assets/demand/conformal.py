@@ -208,15 +208,15 @@ def _calibration_rows(kind: str, number: int, calibration: Calibration) -> pd.Da
     segment, size = np.divmod(np.arange(len(names) * (len(SIZE_EDGES) + 1)), len(SIZE_EDGES) + 1)
     keys = {"kind": kind, "number": number, "segment": np.array(names, dtype=object)[segment], "size": size}
     values = calibration.table.reshape(-1, len(GRID))
-    return pd.concat([pd.DataFrame(keys), pd.DataFrame(values, columns=[f"{p:.3f}" for p in GRID])], axis=1)
+    return pd.concat([pd.DataFrame(keys), pd.DataFrame(values, columns=pd.Index([f"{p:.3f}" for p in GRID]))], axis=1)
 
 
 def load_calibration(folder: Path) -> CalibrationSet:
     """Reads what `CalibrationSet.save` wrote."""
     frame = pd.read_parquet(folder / CALIBRATION_FILE)
     kinds: dict[str, list[Calibration]] = {"daily": [], "cumulative": []}
-    for (kind, _), rows in frame.groupby(["kind", "number"], sort=True):
+    for key, rows in frame.groupby(["kind", "number"], sort=True):
         names = list(dict.fromkeys(rows["segment"]))
         table = rows.iloc[:, 4:].to_numpy().reshape(len(names), len(SIZE_EDGES) + 1, len(GRID))
-        kinds[str(kind)].append(Calibration(tuple(names[:-1]), table))
+        kinds[str(np.asarray(key, dtype=object)[0])].append(Calibration(tuple(names[:-1]), table))
     return CalibrationSet(tuple(kinds["daily"]), tuple(kinds["cumulative"]))

@@ -4,7 +4,7 @@
 demand before the origin only and plans (price, discount, opening, events) at any day. Fitting does not belong here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,7 @@ LEVEL_SMOOTHING = 0.03
 _SMOOTHINGS = (0.3, 0.1, 0.03, 0.01)
 _WINDOWS = (7, 14, 28, 56, 112, 364)
 _MEMORY = 364
+_YEAR = 364
 _PRIOR_DAYS = 2.0
 _GROUPS: dict[str, list[str]] = {
     "store": ["store_id"],
@@ -40,13 +41,15 @@ class Vocabulary:
 
     @classmethod
     def of(cls, panel: Panel) -> "Vocabulary":
-        kinds = panel.events.groupby("event_type").size().sort_values(ascending=False, kind="stable")
+        kinds, counts = np.unique(panel.events["event_type"].to_numpy(dtype=str), return_counts=True)
+        commonest = np.argsort(-counts, kind="stable")[:EVENT_TYPES]
         names = (panel.events["event_name"], panel.series["store_id"], panel.series["department"])
-        return cls(tuple(kinds.index[:EVENT_TYPES]), *(tuple(sorted(column.astype(str).unique())) for column in names))
+        return cls(tuple(kinds[commonest].tolist()), *(tuple(sorted(set(column.astype(str)))) for column in names))
 
 
-def _numbers(values: pd.Series, names: tuple[str, ...]) -> np.ndarray:
-    return values.astype(str).map({name: number for number, name in enumerate(names)}).to_numpy(dtype=float)
+def _numbers(frame: pd.DataFrame, column: str, names: tuple[str, ...]) -> np.ndarray:
+    found = pd.Index(names, dtype=object).get_indexer(pd.Index(frame[column].astype(str)))
+    return np.where(found >= 0, found.astype(float), np.nan)
 
 
 class FeatureSource:
@@ -88,11 +91,11 @@ class FeatureSource:
 
     @cached_property
     def store_number(self) -> np.ndarray:
-        return _numbers(self.panel.series["store_id"], self.vocabulary.stores)
+        return _numbers(self.panel.series, "store_id", self.vocabulary.stores)
 
     @cached_property
     def department_number(self) -> np.ndarray:
-        return _numbers(self.panel.series["department"], self.vocabulary.departments)
+        return _numbers(self.panel.series, "department", self.vocabulary.departments)
 
     def level(self, origin: int) -> np.ndarray:
         """Smoothed demand a day before `origin`, never 0: leans on like series where the own history is short, (n,)."""
@@ -105,41 +108,52 @@ class FeatureSource:
         return np.maximum((total + _PRIOR_DAYS * prior) / (count + _PRIOR_DAYS), 0.01)
 
 
+@dataclass(frozen=True, eq=False)
+class _View:
+    """Some series of a source, seen from one origin: what is asked of them ahead."""
+
+    source: FeatureSource
+    origin: int
+    rows: np.ndarray
+    horizon: int
+
+    @cached_property
+    def level(self) -> np.ndarray:
+        """(rows, 1)"""
+        return self.source.level(self.origin)[self.rows, None]
+
+    @property
+    def ahead(self) -> slice:
+        return slice(self.origin, self.origin + self.horizon)
+
+    def past(self, days: int) -> slice:
+        return slice(max(self.origin - days, 0), self.origin)
+
+    def group(self, name: str) -> np.ndarray:
+        return self.source.groups[name][self.rows]
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Every regressor, each broadcastable to (rows, horizon)."""
+        makers = (_own_history, _group_history, _same_weekday, _group_season, _year_ago, _plans, _calendar)
+        return {name: column for maker in makers for name, column in maker(self).items()}
+
+
 def design(source: FeatureSource, origin: int, *, rows: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
     """Regressors (len(rows), horizon, features) for days origin … origin + horizon − 1, and the levels (len(rows),)."""
-    level = source.level(origin)
-    blocks = [
-        _own_history(source, origin, level=level, rows=rows),
-        _group_history(source, origin, rows=rows),
-        _same_weekday(source, origin, level=level, rows=rows, horizon=horizon),
-        _group_season(source, origin, rows=rows, horizon=horizon),
-        _plans(source, origin, rows=rows, horizon=horizon),
-        _calendar(source, origin, rows=rows, horizon=horizon),
-    ]
-    columns = [np.broadcast_to(column, (len(rows), horizon)) for block in blocks for column in block.values()]
-    return np.stack(columns, axis=-1, dtype=np.float32, casting="unsafe"), level[rows]
+    view = _View(source, origin, rows, horizon)
+    columns = [np.broadcast_to(column, (len(rows), horizon)) for column in view.columns().values()]
+    return np.stack(columns, axis=-1, dtype=np.float32, casting="unsafe"), view.level[:, 0]
 
 
 def feature_names(source: FeatureSource) -> list[str]:
     """Names in the order of `design`'s last axis."""
-    rows = np.arange(1)
-    origin, horizon = source.panel.day_count, 1
-    level = source.level(origin)
-    blocks = [
-        _own_history(source, origin, level=level, rows=rows),
-        _group_history(source, origin, rows=rows),
-        _same_weekday(source, origin, level=level, rows=rows, horizon=horizon),
-        _group_season(source, origin, rows=rows, horizon=horizon),
-        _plans(source, origin, rows=rows, horizon=horizon),
-        _calendar(source, origin, rows=rows, horizon=horizon),
-    ]
-    return [name for block in blocks for name in block]
+    return list(_View(source, source.panel.day_count, np.arange(1), 1).columns())
 
 
-def _own_history(source: FeatureSource, origin: int, *, level: np.ndarray, rows: np.ndarray) -> dict[str, np.ndarray]:
-    past = slice(max(origin - _MEMORY, 0), origin)
-    filled, seen = source.filled[rows, past], source.seen[rows, past]
-    level = level[rows][:, None]
+def _own_history(view: _View) -> dict[str, np.ndarray]:
+    """Means, spread, frequency and silence of the series itself; amounts are in units of its level."""
+    past, level = view.past(_MEMORY), view.level
+    filled, seen = view.source.filled[view.rows, past], view.source.seen[view.rows, past]
     out: dict[str, np.ndarray] = {"log_level": np.log(level)}
     sums, counts = _tail_sums(filled), _tail_sums(seen)
     squares, sold = _tail_sums(filled**2), _tail_sums((filled > 0).astype(np.float32))
@@ -174,12 +188,12 @@ def _days_since(happened: np.ndarray) -> np.ndarray:
     return np.where(happened.any(axis=1), since, happened.shape[1])[:, None]
 
 
-def _group_history(source: FeatureSource, origin: int, *, rows: np.ndarray) -> dict[str, np.ndarray]:
+def _group_history(view: _View) -> dict[str, np.ndarray]:
     """Where the store, department and product are heading: short against long means."""
     out: dict[str, np.ndarray] = {}
-    for name, mean in source.group_means.items():
-        code = source.groups[name][rows]
-        short, middle, long = (_nanmean(mean[:, max(origin - days, 0) : origin]) for days in (7, 28, 112))
+    for name, mean in view.source.group_means.items():
+        code = view.group(name)
+        short, middle, long = (_nanmean(mean[:, view.past(days)]) for days in (7, 28, 112))
         out[f"{name}_trend_7"] = _quotient(short, middle)[code][:, None]
         out[f"{name}_trend_28"] = _quotient(middle, long)[code][:, None]
         out[f"{name}_level"] = np.log(np.maximum(long, 0.01))[code][:, None]
@@ -196,91 +210,91 @@ def _quotient(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=np.nan_to_num(bottom) > 0)
 
 
-def _slots(origin: int, days: int) -> np.ndarray:
-    """Which of the seven coming weekdays (0 is the origin's) each of the last `days` days was."""
-    return np.arange(-days, 0) % WEEK
-
-
-def _by_slot(values: np.ndarray, slots: np.ndarray) -> np.ndarray:
+def _by_slot(values: np.ndarray) -> np.ndarray:
+    """Sums of the past days (…, days) by coming weekday, (…, 7); slot 0 is the origin's weekday."""
+    slots = np.arange(-values.shape[1], 0) % WEEK
     return values @ (slots[:, None] == np.arange(WEEK)).astype(values.dtype)
 
 
-def _same_weekday(
-    source: FeatureSource, origin: int, *, level: np.ndarray, rows: np.ndarray, horizon: int
-) -> dict[str, np.ndarray]:
-    """The series' own and its store-department's past on the target's weekday."""
-    slot = np.arange(horizon) % WEEK
-    level = level[rows][:, None]
+def _same_weekday(view: _View) -> dict[str, np.ndarray]:
+    """The series' own past on the target's weekday."""
+    slot = np.arange(view.horizon) % WEEK
     out: dict[str, np.ndarray] = {}
     for weeks in (1, 4, 8, 26):
-        days = min(weeks * WEEK, origin)
-        past, slots = slice(origin - days, origin), _slots(origin, days)
-        total, count = _by_slot(source.filled[rows, past], slots), _by_slot(source.seen[rows, past], slots)
+        past = view.past(weeks * WEEK)
+        total, count = _by_slot(view.source.filled[view.rows, past]), _by_slot(view.source.seen[view.rows, past])
         mean = np.divide(total, count, out=np.full(total.shape, np.nan, dtype=np.float32), where=count > 0)
-        out[f"weekday_mean_{weeks}"] = (mean / level)[:, slot]
+        out[f"weekday_mean_{weeks}"] = (mean / view.level)[:, slot]
     return out
 
 
-def _group_season(source: FeatureSource, origin: int, *, rows: np.ndarray, horizon: int) -> dict[str, np.ndarray]:
-    slot = np.arange(horizon) % WEEK
+def _group_season(view: _View, weeks: int = 16) -> dict[str, np.ndarray]:
+    """How strong the target's weekday is in the store's department and in the product everywhere."""
+    slot = np.arange(view.horizon) % WEEK
     out: dict[str, np.ndarray] = {}
     for name in ("store_department", "product"):
-        days = min(16 * WEEK, origin)
-        mean = source.group_means[name][:, origin - days : origin]
-        profile = _by_slot(np.nan_to_num(mean), _slots(origin, days)) / np.maximum(
-            _by_slot((~np.isnan(mean)).astype(float), _slots(origin, days)), 1
-        )
-        index = _quotient(profile, profile.mean(axis=1, keepdims=True) * np.ones((1, WEEK)))
-        out[f"{name}_weekday"] = index[source.groups[name][rows]][:, slot]
-    for name in ("department", "store_department", "product"):
-        growth = _year_ago(source.group_means[name], origin, horizon)
-        out[f"{name}_year_ago"] = growth[source.groups[name][rows]]
+        mean = view.source.group_means[name][:, view.past(weeks * WEEK)]
+        profile = _by_slot(np.nan_to_num(mean)) / np.maximum(_by_slot((~np.isnan(mean)).astype(float)), 1)
+        index = _quotient(profile, np.broadcast_to(profile.mean(axis=1, keepdims=True), profile.shape))
+        out[f"{name}_weekday"] = index[view.group(name)][:, slot]
     return out
 
 
-def _year_ago(mean: np.ndarray, origin: int, horizon: int, reach: int = 3) -> np.ndarray:
-    """Last year's demand around the target day over last year's demand before the origin, (groups, horizon)."""
-    start = origin - 364
-    if start - 28 < 0:
-        return np.full((len(mean), horizon), np.nan)
-    before = _nanmean(mean[:, start - 28 : start])
-    windows = [slice(max(start + k - reach, 0), min(start + k + reach + 1, origin)) for k in range(horizon)]
-    around = np.stack([_nanmean(mean[:, window]) for window in windows], axis=1)
-    return _quotient(around, before[:, None] * np.ones((1, horizon)))
+def _year_ago(view: _View) -> dict[str, np.ndarray]:
+    """Last year around the target day: groups against last year before the origin, the series against its level."""
+    start, means = view.origin - _YEAR, view.source.group_means
+    out: dict[str, np.ndarray] = {}
+    for name in ("department", "store_department", "product"):
+        before = _nanmean(means[name][:, max(start - 28, 0) : max(start, 0)])
+        around = _around(means[name], start, view=view, reach=3)
+        out[f"{name}_year_ago"] = _quotient(around, np.broadcast_to(before[:, None], around.shape))[view.group(name)]
+    own = np.where(view.source.seen[view.rows] > 0, view.source.filled[view.rows], np.nan)
+    out["own_year_ago"] = _around(own, start, view=view, reach=7) / view.level
+    return out
 
 
-def _plans(source: FeatureSource, origin: int, *, rows: np.ndarray, horizon: int) -> dict[str, np.ndarray]:
-    panel = source.panel
-    past, ahead = slice(max(origin - 182, 0), origin), slice(origin, origin + horizon)
-    price = panel.price[rows]
+def _around(values: np.ndarray, start: int, *, view: _View, reach: int) -> np.ndarray:
+    """Means of `reach` days either side of each target day shifted to `start`, (…, horizon); NaN before the history."""
+    if start < 28:
+        return np.full((len(values), view.horizon), np.nan)
+    days = [slice(start + k - reach, min(start + k + reach + 1, view.origin)) for k in range(view.horizon)]
+    return np.stack([_nanmean(values[:, window]) for window in days], axis=1)
+
+
+def _plans(view: _View) -> dict[str, np.ndarray]:
+    """Price against its usual, its last and its department's, and the promotion, on the target day."""
+    panel, past = view.source.panel, view.past(182)
+    price, discount = panel.price[view.rows], panel.discount_rate[view.rows]
+    asked = price[:, view.ahead]
     usual = _nanmean(price[:, past])[:, None]
-    level = np.log(np.maximum(np.nan_to_num(usual), 0.01))
-    department = source.groups["department"][rows]
-    peers = pd.Series(level[:, 0]).groupby(department).transform("mean").to_numpy()[:, None]
-    discount = panel.discount_rate[rows]
-    promoted = (discount[:, past] > 0).mean(axis=1)[:, None]
+    log_usual = np.log(np.maximum(np.nan_to_num(usual), 0.01))
+    peers = pd.Series(log_usual[:, 0]).groupby(view.group("department")).transform("mean").to_numpy()[:, None]
+    last = slice(view.origin - 1, view.origin)
     return {
-        "price_ratio": _quotient(price[:, ahead], usual * np.ones((1, horizon))),
-        "price_step": _quotient(price[:, ahead], price[:, origin - 1 : origin] * np.ones((1, horizon))),
-        "price_level": level - peers,
-        "discount": discount[:, ahead],
-        "discount_last": discount[:, origin - 1 : origin],
-        "discount_28": discount[:, max(origin - 28, 0) : origin].mean(axis=1)[:, None],
-        "promoted_share": promoted,
+        "price_ratio": _quotient(asked, np.broadcast_to(usual, asked.shape)),
+        "price_step": _quotient(asked, np.broadcast_to(price[:, last], asked.shape)),
+        "price_level": log_usual - peers,
+        "discount": discount[:, view.ahead],
+        "discount_last": discount[:, last],
+        "discount_28": discount[:, view.past(28)].mean(axis=1)[:, None],
+        "promoted_share": (discount[:, past] > 0).mean(axis=1)[:, None],
     }
 
 
-def _calendar(source: FeatureSource, origin: int, *, rows: np.ndarray, horizon: int) -> dict[str, np.ndarray]:
-    ahead = slice(origin, origin + horizon)
-    days = pd.DatetimeIndex(source.panel.dates[ahead])
+def _calendar(view: _View) -> dict[str, np.ndarray]:
+    source = view.source
+    days = pd.Series(source.panel.dates[view.ahead]).dt
     plain: dict[str, np.ndarray] = {
-        "horizon": np.arange(1, horizon + 1)[None, :],
+        "horizon": np.arange(1, view.horizon + 1)[None, :],
         "weekday": days.dayofweek.to_numpy()[None, :],
         "day_of_month": days.day.to_numpy()[None, :],
         "day_of_year": days.dayofyear.to_numpy()[None, :],
     }
-    events = {name: table[:, ahead][source.region_of[rows]] for name, table in source.event_table.items()}
-    codes = {"store_code": source.store_number[rows, None], "department_code": source.department_number[rows, None]}
+    events = {name: table[:, view.ahead][source.region_of[view.rows]] for name, table in source.event_table.items()}
+    codes = {
+        "store_code": source.store_number[view.rows, None],
+        "department_code": source.department_number[view.rows, None],
+    }
     return {**plain, **events, **codes}
 
 
@@ -290,8 +304,8 @@ CATEGORICAL = ("weekday", "event_name", "store_code", "department_code")
 def _event_table(panel: Panel, regions: Sequence[str], vocabulary: Vocabulary) -> dict[str, np.ndarray]:
     dates, events = panel.dates, panel.events
     day = (events["event_date"].to_numpy().astype("datetime64[D]") - dates[0]).astype(int)
-    name = np.nan_to_num(_numbers(events["event_name"], vocabulary.event_names) + 1)
-    kind = np.nan_to_num(_numbers(events["event_type"], vocabulary.event_types), nan=-1).astype(int)
+    name = np.nan_to_num(_numbers(events, "event_name", vocabulary.event_names) + 1)
+    kind = np.nan_to_num(_numbers(events, "event_type", vocabulary.event_types), nan=-1).astype(int)
     shape = (len(regions), len(dates) + 2 * _EVENT_REACH)
     flags = np.zeros((EVENT_TYPES, *shape), dtype=np.float32)
     named = np.zeros(shape, dtype=np.float32)
@@ -313,15 +327,14 @@ def _frequent(kind: np.ndarray, days: int) -> np.ndarray:
 
 
 def _event_columns(flags: np.ndarray, named: np.ndarray) -> dict[str, np.ndarray]:
-    inner: Callable[[np.ndarray], np.ndarray] = lambda table: table[..., _EVENT_REACH:-_EVENT_REACH]  # noqa: E731
+    """Cuts the margin off again, which lets events just outside the panel count."""
+    inner = slice(_EVENT_REACH, -_EVENT_REACH)
     occasion = named > 0
     to_next, since_last = np.full(named.shape, _EVENT_REACH), np.full(named.shape, _EVENT_REACH)
-    next_name = np.zeros(named.shape)
     for distance in range(_EVENT_REACH - 1, -1, -1):
         ahead = np.roll(occasion, -distance, axis=1)
         to_next[ahead] = distance
-        next_name[ahead] = np.roll(named, -distance, axis=1)[ahead]
         since_last[np.roll(occasion, distance, axis=1)] = distance
-    out = {f"event_type_{i}": inner(flags[i]) for i in range(EVENT_TYPES)}
-    out |= {"event_name": inner(named), "days_to_event": inner(to_next), "days_since_event": inner(since_last)}
+    out = {f"event_type_{i}": flags[i][:, inner] for i in range(EVENT_TYPES)}
+    out |= {"event_name": named[:, inner], "days_to_event": to_next[:, inner], "days_since_event": since_last[:, inner]}
     return out

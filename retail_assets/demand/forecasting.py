@@ -130,10 +130,10 @@ def _chosen_means(
     mean, name = naive.copy(), np.full(len(segment), NAIVE, dtype=object)
     failed = np.zeros(len(segment), dtype=bool)
     for kind, chosen in model.chosen.items():
-        rows = segment == kind
+        rows = np.asarray(segment == kind)
         parts = model.parts[kind]
-        broken = rows & np.any([means.has_failed[part] for part in parts], axis=0)
-        sound = rows & ~broken
+        broken = rows & np.logical_or.reduce([means.has_failed[part] for part in parts])
+        sound = np.flatnonzero(rows & ~broken)
         mean[sound] = np.mean([means.by_name[part][sound] for part in parts], axis=0)
         name[sound], failed = chosen, failed | broken
     return np.maximum(mean, 0.0), name, failed

@@ -22,14 +22,18 @@ _PREDICT_ROWS = 4096
 
 @dataclass(frozen=True)
 class Boosting:
-    """How the ensemble is fitted. `max_rows` bounds memory and time: rows beyond it are sampled away."""
+    """How the ensemble is fitted. `max_rows` bounds memory and time: rows beyond it are sampled away.
 
-    trees: int = 250
+    An origin `half_life_days` older counts half.
+    """
+
+    trees: int = 200
     leaves: int = 31
     learning_rate: float = 0.05
     max_origins: int = 52
     origin_step_days: int = 7
-    max_rows: int = 400_000
+    max_rows: int = 150_000
+    half_life_days: float = 240.0
     seed: int = 20260
     threads: int = 2
 
@@ -37,7 +41,7 @@ class Boosting:
     def parameters(self) -> dict[str, object]:
         return {
             "objective": "tweedie",
-            "tweedie_variance_power": 1.2,
+            "tweedie_variance_power": 1.5,
             "learning_rate": self.learning_rate,
             "num_leaves": self.leaves,
             "min_data_in_leaf": 100,
@@ -95,10 +99,11 @@ def fit_global(panel: Panel, boosting: Boosting) -> GlobalModel:
     """Fits on the panel's history: every origin sees only what lay before it."""
     vocabulary = Vocabulary.of(panel)
     source = FeatureSource(panel, vocabulary)
-    table, demand, level = _training_rows(source, boosting)
+    table, demand, level, weight = _training_rows(source, boosting)
     rows = lgb.Dataset(
         table,
         label=demand,
+        weight=weight,
         init_score=np.log(level),
         feature_name=feature_names(source),
         categorical_feature=list(CATEGORICAL),
@@ -119,14 +124,16 @@ def _origins(panel: Panel, boosting: Boosting) -> list[int]:
     return list(range(newest, oldest - 1, -boosting.origin_step_days))[: boosting.max_origins]
 
 
-def _training_rows(source: FeatureSource, boosting: Boosting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _training_rows(source: FeatureSource, boosting: Boosting) -> tuple[np.ndarray, ...]:
+    """Regressors, demand, level and weight of the cells learned from."""
     panel, origins = source.panel, _origins(source.panel, boosting)
     rng = np.random.default_rng(boosting.seed)
     cells = sum(min(panel.horizon, panel.day_count - origin) for origin in origins) * panel.series_count
     share = min(1.0, boosting.max_rows / max(cells, 1))
     parts = [_rows_of_origin(source, origin, share=share, rng=rng) for origin in origins]
+    age = np.repeat([panel.day_count - origin for origin in origins], [len(part[1]) for part in parts])
     table, demand, level = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return table, demand, level
+    return table, demand, level, 0.5 ** (age / boosting.half_life_days)
 
 
 def _rows_of_origin(
@@ -138,6 +145,6 @@ def _rows_of_origin(
     series_share = min(1.0, share * 4)
     rows = np.flatnonzero(rng.random(panel.series_count) < series_share)
     table, level = design(source, origin, rows=rows, horizon=horizon)
-    demand = panel.demand[rows, origin : origin + horizon]
+    demand = source.demand[rows, origin : origin + horizon]
     kept = ~np.isnan(demand) & (rng.random(demand.shape) < share / series_share)
     return table[kept], demand[kept], np.broadcast_to(level[:, None], demand.shape)[kept]

@@ -130,21 +130,22 @@ class _Grid:
         return cls(stores, products, row_of, first_date)
 
     def rows(self, frame: pd.DataFrame) -> np.ndarray:
-        return self.row_of[_codes(frame["store_id"], self.stores), _codes(frame["product_id"], self.products)]
+        return self.row_of[_codes(frame, "store_id", self.stores), _codes(frame, "product_id", self.products)]
 
     def days(self, frame: pd.DataFrame) -> np.ndarray:
-        return (_days(frame["business_date"]) - self.first_date).astype(np.int64)
+        return (_days(frame) - self.first_date).astype(np.int64)
 
 
-def _codes(values: pd.Series, index: pd.Index) -> np.ndarray:
+def _codes(frame: pd.DataFrame, column: str, index: pd.Index) -> np.ndarray:
     """Positions in `index`; -1, the spare last cell of the grid, for a value that is not in it."""
+    values = pd.Series(frame[column])
     if isinstance(values.dtype, pd.CategoricalDtype):
         return np.append(index.get_indexer(values.cat.categories), -1)[values.cat.codes.to_numpy()]
-    return index.get_indexer(values)
+    return index.get_indexer(pd.Index(values))
 
 
-def _days(values: pd.Series) -> np.ndarray:
-    return np.asarray(pd.to_datetime(values)).astype("datetime64[D]")
+def _days(frame: pd.DataFrame) -> np.ndarray:
+    return np.asarray(pd.to_datetime(frame["business_date"])).astype("datetime64[D]")
 
 
 def build_panel(
@@ -168,7 +169,7 @@ def build_panel(
     _require(future, _FUTURE_COLUMNS, "future")
     _require(events, _EVENT_COLUMNS, "events")
     series = _clean_series(series)
-    days = _days(demand["business_date"])
+    days = _days(demand)
     known = days <= np.datetime64(as_of)
     if series.empty or not known.any():
         raise PermanentFailure(

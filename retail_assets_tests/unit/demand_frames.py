@@ -24,7 +24,9 @@ def series_frame(count: int) -> pd.DataFrame:
 
 
 def no_events() -> pd.DataFrame:
-    return pd.DataFrame({name: pd.Series(dtype=object) for name in ("event_date", "event_name", "event_type", "region")})
+    return pd.DataFrame(
+        {name: pd.Series(dtype=object) for name in ("event_date", "event_name", "event_type", "region")}
+    )
 
 
 def demand_rows(units: np.ndarray, *, as_of: date = AS_OF, series: pd.DataFrame | None = None) -> pd.DataFrame:

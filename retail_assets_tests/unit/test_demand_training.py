@@ -1,0 +1,242 @@
+"""Training and forecasting end to end on a small retailer: honest, complete, and back from disk the same."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from retail_assets.demand import forecasting, metrics
+from retail_assets.demand.backtest import fold_origins, rolling_origin
+from retail_assets.demand.baselines import moving_mean, seasonal_naive
+from retail_assets.demand.forecasting import forecast
+from retail_assets.demand.global_model import GlobalModel
+from retail_assets.demand.panel import Panel
+from retail_assets.demand.segments import DEMAND_CLASSES
+from retail_assets.demand.training import TrainedModel, TrainingConfig, load_model, train
+from retail_assets.failures import PermanentFailure
+from retail_assets.tables.forecast import CUMULATIVE_FORECAST, DEMAND_FORECAST, DEMAND_MODEL, QUANTILE_LEVELS
+from retail_assets_tests.unit.demand_frames import AS_OF, panel_of, retailer
+
+CONFIG = TrainingConfig(horizon=14, trees=40, leaves=15, max_train_rows=30_000, tournament_sample=30, threads=1)
+DAYS = 260
+
+
+@pytest.fixture(scope="module")
+def panel() -> Panel:
+    return panel_of(retailer(40, DAYS + 14, seed=3)).through(AS_OF - timedelta(days=14))
+
+
+@pytest.fixture(scope="module")
+def model(panel: Panel) -> TrainedModel:
+    return train(panel, CONFIG)
+
+
+def _columns(table, *without: str) -> set[str]:
+    return set(table.column_names) - set(without)
+
+
+def _is_sound(found: forecasting.Forecast, panel: Panel, horizons: list[int]) -> None:
+    assert set(found.daily.columns) == _columns(DEMAND_FORECAST, "origin")
+    assert set(found.cumulative.columns) == _columns(CUMULATIVE_FORECAST, "origin")
+    assert len(found.daily) == panel.series_count * panel.horizon
+    assert len(found.cumulative) == panel.series_count * len(horizons)
+    for frame in (found.daily, found.cumulative):
+        numbers = frame[["mean_units", "p_zero", *QUANTILE_LEVELS]].to_numpy(dtype=float)
+        assert np.isfinite(numbers).all() and (numbers >= 0).all()
+        assert (np.diff(numbers[:, 2:], axis=1) >= 0).all()
+        assert (frame["p_zero"] <= 1).all()
+    totals = (
+        found.daily[found.daily["horizon_days"] <= horizons[-1]].groupby(["store_id", "product_id"])["mean_units"].sum()
+    )
+    longest = found.cumulative[found.cumulative["horizon_days"] == horizons[-1]].set_index(["store_id", "product_id"])
+    pd.testing.assert_series_equal(totals.sort_index(), longest["mean_units"].sort_index(), check_exact=False)
+
+
+def test_every_series_and_day_gets_a_distribution(panel, model):
+    found = forecast(panel, model, horizons=[7, 14])
+    _is_sound(found, panel, [7, 14])
+    assert found.fallback_count == 0 and not found.failures
+    assert set(found.daily["model_version"]) == {model.version}
+    first = found.daily[(found.daily["store_id"] == "S0") & (found.daily["product_id"] == "P000")]
+    assert first["target_date"].tolist() == [panel.as_of + timedelta(days=day) for day in range(1, 15)]
+
+
+def test_without_a_model_the_seasonal_naive_serves_with_its_own_errors(panel):
+    found = forecast(panel, None, horizons=[7, 14])
+    _is_sound(found, panel, [7, 14])
+    assert set(found.daily["model_version"]) == {"seasonal_naive"} == set(found.daily["model_name"])
+    np.testing.assert_allclose(found.daily["mean_units"].to_numpy().reshape(40, 14), seasonal_naive(panel))
+
+
+def test_the_model_beats_the_naive_on_days_it_has_not_seen(panel, model):
+    actual = retailer(40, DAYS + 14, seed=3)[:, -14:]
+    scale = metrics.rmsse_scale(panel.units)
+    mean = forecast(panel, model, horizons=[14]).daily["mean_units"].to_numpy().reshape(40, 14)
+    naive = metrics.rmsse(actual, seasonal_naive(panel), scale=scale)
+    assert metrics.rmsse(actual, mean, scale=scale) < 0.9 * naive
+    assert metrics.rmsse(actual, mean, scale=scale) < metrics.rmsse(actual, moving_mean(panel), scale=scale)
+
+
+def test_total_quantiles_hold_over_many_forecast_days(model):
+    units = retailer(40, DAYS + 150, seed=3)
+    whole = panel_of(units)
+    below, not_above = [], []
+    for back in range(14, 140, 9):
+        past = whole.through(AS_OF - timedelta(days=back))
+        total = forecast(past, model, horizons=[7]).cumulative["q900"].to_numpy()
+        came = units[:, past.day_count : past.day_count + 7].sum(axis=1)
+        below.append(came < total)
+        not_above.append(came <= total)
+    assert np.mean(below) - 0.03 <= 0.9 <= np.mean(not_above) + 0.03
+
+
+def test_scores_are_the_contract_and_name_one_winner_a_segment(model):
+    assert set(model.scores.columns) == _columns(DEMAND_MODEL, "week_start_date", "model_version")
+    assert model.scores.groupby("segment")["is_chosen"].sum().eq(1).all()
+    assert not model.scores.isna().any().any()
+    for _, names in model.scores.groupby("segment")["model_name"]:
+        assert {"seasonal_naive", "moving_mean", "lightgbm", "lightgbm_arima", "mean_of_best"} <= set(names)
+    assert set(model.chosen) == set(DEMAND_CLASSES)
+    assert model.scaled_pinball < model.naive_scaled_pinball
+
+
+def test_a_model_comes_back_from_disk_and_forecasts_the_same(tmp_path, panel, model):
+    model.save(tmp_path / "new" / "folder")
+    read = load_model(tmp_path / "new" / "folder")
+    one, other = (forecast(panel, each, horizons=[3, 14]) for each in (model, read))
+    pd.testing.assert_frame_equal(one.daily, other.daily)
+    pd.testing.assert_frame_equal(one.cumulative, other.cumulative)
+    assert (read.version, read.chosen, read.parts) == (model.version, model.chosen, model.parts)
+    assert {path.suffix for path in (tmp_path / "new" / "folder").iterdir()} == {".txt", ".json", ".parquet"}
+
+
+def test_the_same_data_give_the_same_version_and_other_data_another(panel, model):
+    assert train(panel, CONFIG).version == model.version
+    assert model.version.startswith(f"{panel.as_of:%Y%m%d}-")
+    assert train(panel, replace(CONFIG, seed=1)).version != model.version
+
+
+def test_nothing_after_the_last_day_changes_the_model(model):
+    units = retailer(40, DAYS + 14, seed=3)
+    units[:, -14:] = 999.0
+    assert train(panel_of(units).through(AS_OF - timedelta(days=14)), CONFIG).version == model.version
+
+
+def test_a_contender_sees_nothing_after_its_origin(panel):
+    seen: list[tuple[int, float]] = []
+
+    def spy(past: Panel) -> np.ndarray:
+        seen.append((past.day_count, float(np.nansum(past.units))))
+        return moving_mean(past)
+
+    origins = fold_origins(panel.day_count, window=40)
+    folds = rolling_origin(panel, {"spy": spy}, origins=origins)
+    assert seen == [(origin, float(np.nansum(panel.units[:, :origin]))) for origin in origins]
+    np.testing.assert_array_equal(folds[0].actual, panel.units[:, origins[0] : origins[0] + 14])
+    assert np.isnan(folds[-1].actual[:, panel.day_count - origins[-1] :]).all()
+
+
+def test_a_failing_model_falls_back_to_the_naive_and_is_counted(panel, model, monkeypatch):
+    def broken(self, source, rows):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(GlobalModel, "predict_rows", broken)
+    everything = replace(model, parts=dict.fromkeys(DEMAND_CLASSES, ("lightgbm",)))
+    found = forecast(panel, everything, horizons=[14])
+    assert found.fallback_count == 40
+    assert found.failures == ("lightgbm failed for 40 series: no memory",)
+    np.testing.assert_allclose(found.daily["mean_units"].to_numpy().reshape(40, 14), seasonal_naive(panel))
+    assert set(found.daily["model_name"]) == {"seasonal_naive"}
+
+
+def test_series_the_model_cannot_do_are_counted_one_by_one(panel, model, monkeypatch):
+    honest = GlobalModel.predict_rows
+
+    def partly(self, source, rows):
+        mean = honest(self, source, rows)
+        mean[5] = np.nan
+        return mean
+
+    monkeypatch.setattr(GlobalModel, "predict_rows", partly)
+    found = forecast(panel, replace(model, parts=dict.fromkeys(DEMAND_CLASSES, ("lightgbm",))), horizons=[14])
+    assert found.fallback_count == 1
+    _is_sound(found, panel, [14])
+
+
+def test_closed_days_expect_nothing_and_add_nothing_to_totals(panel, model):
+    is_open = panel.is_open.copy()
+    is_open[:, panel.day_count + 2] = False
+    closed = replace(panel, is_open=is_open)
+    for each in (model, None):
+        found = forecast(closed, each, horizons=[2, 3])
+        third = found.daily[found.daily["horizon_days"] == 3]
+        assert (third[["mean_units", *QUANTILE_LEVELS]] == 0).all(axis=None) and (third["p_zero"] == 1).all()
+        two, three = (found.cumulative[found.cumulative["horizon_days"] == days]["mean_units"] for days in (2, 3))
+        np.testing.assert_allclose(two, three)
+
+
+def _oddities(days: int) -> np.ndarray:
+    units = retailer(40, days, seed=3)
+    units[0] = 0.0
+    units[1] = 5.0
+    units[2] = np.nan
+    units[3, :-1] = np.nan
+    units[4, 10] = 1e7
+    units[5, ::3] = np.nan
+    units[6] = np.round(units[6]) * 0.37
+    units[7, -100:] = 0.0
+    return units
+
+
+def test_odd_series_get_a_forecast_and_do_not_spoil_the_others(model):
+    odd = panel_of(_oddities(DAYS))
+    for each in (model, None):
+        found = forecast(odd, each, horizons=[7, 14])
+        _is_sound(found, odd, [7, 14])
+    assert found.daily["mean_units"].to_numpy().reshape(40, 14)[2].mean() > 0, "a new product borrows from like ones"
+
+
+def test_odd_series_can_be_trained_on():
+    odd = panel_of(_oddities(DAYS))
+    _is_sound(forecast(odd, train(odd, CONFIG), horizons=[14]), odd, [14])
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    arrays(
+        float,
+        st.tuples(st.integers(1, 4), st.integers(1, 80)),
+        elements=st.one_of(st.floats(0, 1e6), st.just(np.nan), st.just(0.0)),
+    )
+)
+def test_any_history_can_be_forecast(model, units):
+    units[0, -1] = 1.0
+    for each in (model, None):
+        _is_sound(forecast(panel_of(units), each, horizons=[1, 14]), panel_of(units), [1, 14])
+
+
+def test_too_little_history_says_how_much_is_needed():
+    with pytest.raises(
+        PermanentFailure, match="needs 70 days of gold/demand_daily, and 2025-06-30 ends only 30; train"
+    ):
+        train(panel_of(retailer(4, 30)), CONFIG)
+
+
+def test_a_history_without_a_sale_says_what_to_check():
+    with pytest.raises(PermanentFailure, match="Nothing was sold in the 100 days to 2025-06-30"):
+        train(panel_of(np.zeros((4, 100))), CONFIG)
+
+
+def test_a_total_beyond_the_horizon_names_the_setting(panel):
+    with pytest.raises(PermanentFailure, match="reaches 14 days ahead; raise RETAIL_HORIZON_DAYS"):
+        forecast(panel, None, horizons=[15])
+
+
+def test_a_folder_without_a_model_says_so(tmp_path):
+    with pytest.raises(PermanentFailure, match="holds no demand model, model.json is missing; train one first"):
+        load_model(tmp_path)
