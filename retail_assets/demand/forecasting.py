@@ -26,6 +26,7 @@ from retail_assets.demand.conformal import (
 )
 from retail_assets.demand.global_model import GlobalModel, shards
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.segments import DEMAND_CLASSES
 from retail_assets.demand.training import GLOBAL, NAIVE, NUDGED, TrainedModel
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import QUANTILE_LEVELS
@@ -129,13 +130,13 @@ def _chosen_means(
     """Mean and contender's name of each series, and which fell back."""
     mean, name = naive.copy(), np.full(len(segment), NAIVE, dtype=object)
     failed = np.zeros(len(segment), dtype=bool)
-    for kind, chosen in model.chosen.items():
-        rows = np.asarray(segment == kind)
+    for kind in DEMAND_CLASSES:
         parts = model.parts[kind]
-        broken = rows & np.logical_or.reduce([means.has_failed[part] for part in parts])
-        sound = np.flatnonzero(rows & ~broken)
+        has_failed = np.stack([means.has_failed[part] for part in parts]).max(axis=0)
+        sound = np.flatnonzero(np.equal(segment, kind) & ~has_failed)
         mean[sound] = np.mean([means.by_name[part][sound] for part in parts], axis=0)
-        name[sound], failed = chosen, failed | broken
+        name[sound] = model.chosen[kind]
+        failed |= np.equal(segment, kind) & has_failed
     return np.maximum(mean, 0.0), name, failed
 
 

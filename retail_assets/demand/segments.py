@@ -8,7 +8,8 @@ import numpy as np
 
 from retail_assets.demand.panel import Panel
 
-DEMAND_CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "none")
+NO_SALE = "none"
+DEMAND_CLASSES = ("smooth", "erratic", "intermittent", "lumpy", NO_SALE)
 _INTERVAL_DAYS, _SQUARED_VARIATION, _MEMORY_DAYS = 1.32, 0.49, 365
 
 
@@ -22,4 +23,4 @@ def demand_class(panel: Panel) -> np.ndarray:
     is_rare = days > _INTERVAL_DAYS * sales
     is_wild = squares > _SQUARED_VARIATION * mean**2
     names = np.array([["smooth", "erratic"], ["intermittent", "lumpy"]], dtype=object)
-    return np.where(sales > 0, names[is_rare.astype(int), is_wild.astype(int)], "none")
+    return np.where(sales > 0, names[is_rare.astype(int), is_wild.astype(int)], NO_SALE)

@@ -21,7 +21,7 @@ from retail_assets.demand.baselines import BASELINES
 from retail_assets.demand.conformal import CalibrationSet, calibrate, distribution, load_calibration
 from retail_assets.demand.global_model import Boosting, GlobalModel, fit_global, load_global
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.segments import DEMAND_CLASSES, demand_class
+from retail_assets.demand.segments import DEMAND_CLASSES, NO_SALE, demand_class
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
@@ -30,6 +30,7 @@ NAIVE = "seasonal_naive"
 MIN_TRAIN_DAYS = 70
 _BIAS_LIMIT = 0.05
 _MARGIN = 0.03
+_UNSCORED = "moving_mean"
 _BEST_COUNT = 3
 _LEVELS = np.array(list(QUANTILE_LEVELS.values()))
 _MODEL_FILE, _SCORES_FILE = "model.json", "scores.parquet"
@@ -246,7 +247,7 @@ def _tournament(folds: Sequence[Fold], config: TrainingConfig) -> tuple[pd.DataF
     single = [name for name in folds[0].means if all(name in fold.means for fold in folds)]
     rows: list[dict[str, object]] = []
     parts: dict[str, tuple[str, ...]] = {}
-    for segment in DEMAND_CLASSES:
+    for segment in (kind for kind in DEMAND_CLASSES if kind != NO_SALE):
         found = {name: _segment_scores(folds, name, config=config, segment=segment) for name in single}
         found = {name: score for name, score in found.items() if np.isfinite(list(score.values())).all()}
         if not found:
@@ -302,13 +303,13 @@ def _choice(scores: pd.DataFrame) -> dict[str, str]:
     """The least scaled pinball of each segment.
 
     Every point of bias beyond 5 % costs a per cent of it, and whoever would replace the global model must win by
-    3 %: smaller leads do not last into the next month.
+    3 %: smaller leads do not last into the next month. Segments without demand to score keep the moving mean.
     """
     excess = (scores["bias"].abs() - _BIAS_LIMIT).clip(lower=0.0)
     handicap = np.where(scores["model_name"].isin([GLOBAL, NUDGED]), 0.0, _MARGIN)
     ranked = scores.assign(cost=scores["scaled_pinball"] * (1 + excess + handicap)).sort_values("cost", kind="stable")
     chosen = ranked.drop_duplicates("segment").set_index("segment")["model_name"].to_dict()
-    return {segment: chosen.get(segment, "moving_mean") for segment in DEMAND_CLASSES}
+    return {segment: chosen.get(segment, _UNSCORED) for segment in DEMAND_CLASSES}
 
 
 def _assembled(fold: Fold, parts: dict[str, tuple[str, ...]]) -> np.ndarray:

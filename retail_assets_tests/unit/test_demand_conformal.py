@@ -69,7 +69,8 @@ def test_a_segment_with_few_errors_takes_those_of_its_size():
     actual = np.concatenate([rng.poisson(5, 5000), np.full(5, 500)]) * 1.0
     calibration = calibrate(Errors(mean, actual, nature))
     asked = [
-        distribution(np.array([5.0]), part.take([0]), calibration=calibration, levels=LEVELS) for part in (many, few)
+        distribution(np.array([5.0]), part.take(np.array([0])), calibration=calibration, levels=LEVELS)
+        for part in (many, few)
     ]
     np.testing.assert_allclose(asked[0].quantiles, asked[1].quantiles, atol=0.1)
 
@@ -94,7 +95,7 @@ def test_quantiles_never_cross_or_go_negative_and_agree_with_p_zero(means, is_wh
 def test_errors_of_unknown_outcomes_are_ignored_and_none_at_all_gives_normal_ones():
     nature = _nature(500, is_whole=False)
     empty = calibrate(Errors(np.full(500, 4.0), np.full(500, np.nan), nature))
-    found = distribution(np.array([4.0]), nature.take([0]), calibration=empty, levels=LEVELS)
+    found = distribution(np.array([4.0]), nature.take(np.array([0])), calibration=empty, levels=LEVELS)
     np.testing.assert_allclose(found.quantiles[0], 4 + 2 * stats.norm.ppf(LEVELS), atol=0.02)
 
 
