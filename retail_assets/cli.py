@@ -1,5 +1,168 @@
-"""The `retail-assets` command: fill the source, run the graph, look at the result.
+"""The `retail-assets` command: fill the source, run the graph, open the pages.
 
-Errors are one sentence on standard error; exit codes: 0 done, 1 a run or check failed, 2 something must be
-mended first, 75 try again later.
+Errors are one sentence on standard error. Exit codes: 0 done, 2 something must be mended first, 75 may work
+when tried again, 130 interrupted.
 """
+
+import fcntl
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from retail_assets.failures import PermanentFailure, TransientFailure
+from retail_assets.settings import Settings, load_settings
+
+EXIT_MEND, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 2, 75, 130
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+console = Console(highlight=False)
+
+
+
+def main() -> None:
+    """Entry point of the console command."""
+    warnings.filterwarnings("ignore", message=".*backfill_policy.*|.*is currently in (beta|preview).*")
+    try:
+        app()
+    except PermanentFailure as error:
+        _stop(str(error), EXIT_MEND)
+    except TransientFailure as error:
+        _stop(f"{error} Try again later.", EXIT_TRY_AGAIN)
+    except KeyboardInterrupt:
+        _stop("Interrupted; what was finished is kept, the same command carries on.", EXIT_INTERRUPTED)
+
+
+@app.command()
+def run(
+    from_day: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First business date.")] = None,
+    to_day: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last business date.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also make again what is there.")] = False,
+) -> None:
+    """Ingest, train and publish what is missing, then say what came out."""
+    from retail_assets.launch import launch, wanted_window  # loads Dagster
+
+    settings = load_settings()
+    with _alone(settings):
+        _fill_demo(settings)
+        window = wanted_window(settings, first=_day("--from", from_day), last=_day("--to", to_day))
+        launch(settings, window, console=console, again=again)
+
+
+@app.command()
+def demo(
+    through: Annotated[str | None, typer.Option("--through", metavar="YYYY-MM-DD", help="Last day.")] = None,
+) -> None:
+    """Let the demo retailer live on, to yesterday or to the day given."""
+    settings = load_settings()
+    with _alone(settings):
+        _write_demo(settings, _day("--through", through) or date.today() - timedelta(days=1))
+
+
+@app.command("load-m5")
+def load_m5(folder: Annotated[Path, typer.Argument(help="Folder with sales, sell_prices and calendar.")]) -> None:
+    """Build the source database of the mapping m5 from a folder of Walmart data."""
+    from retail_assets.sources.m5 import load_m5 as load
+
+    settings = load_settings(source_mapping="m5")
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    first, last = load(folder, settings.source_secret)
+    settings.start_date_file.write_text(f"{first}\n", encoding="utf-8")
+    console.print(f"Loaded {first} … {last} into {settings.embedded_source}.")
+    console.print("Next: RETAIL_SOURCE_MAPPING=m5 retail-assets run")
+
+
+@app.command("check-source")
+def check_source() -> None:
+    """Compare the mapping with the live database and say what is found, missing or mistyped."""
+    from retail_assets.resources.source import Source
+    from retail_assets.source_table import print_checks
+    from retail_assets.sources.mapping import load_mapping
+
+    settings = load_settings()
+    source = Source(settings.source_secret, load_mapping(settings.source_mapping))
+    if not print_checks(source.check(), console=console):
+        raise typer.Exit(EXIT_MEND)
+
+
+@app.command()
+def ui(port: Annotated[int, typer.Option(help="Port of the webserver.")] = 3000) -> None:
+    """Start the Dagster webserver and daemon on the instance that `run` fills."""
+    from retail_assets.launch import serve_ui
+
+    serve_ui(load_settings(), port=port, console=console)
+
+
+@app.command()
+def dashboard(port: Annotated[int, typer.Option(help="Port of the application.")] = 8501) -> None:
+    """Start the planners' application."""
+    from dashboards.app import launch
+
+    load_settings()
+    launch(port=port)
+
+
+def _fill_demo(settings: Settings) -> None:
+    """The demo retailer lives to yesterday whenever its own embedded database is the source."""
+    if settings.source_mapping == "demo" and settings.source_url is None:
+        _write_demo(settings, date.today() - timedelta(days=1))
+
+
+def _write_demo(settings: Settings, through: date) -> None:
+    from retail_assets.demo.retailer import write_days
+
+    started = time.monotonic()
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    if settings.source_url is None and not settings.start_date_file.exists():
+        settings.start_date_file.write_text(f"{settings.first_date}\n", encoding="utf-8")
+    with console.status("The demo retailer opens its shops …") as status:
+        days = write_days(
+            settings.source_secret,
+            start=settings.first_date,
+            through=through,
+            progress=lambda day: status.update(f"The demo retailer has sold until {day} …"),
+        )
+    console.print(f"demo retailer: {days} new days to {through}, {time.monotonic() - started:.1f} s")
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """One command at a time writes the folder.
+
+    Raises:
+        PermanentFailure: the folder cannot be written.
+        TransientFailure: another command is at work.
+    """
+    try:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        lock = (settings.folder / "lock").open("w")
+    except OSError as error:
+        raise PermanentFailure(
+            f"RETAIL_HOME {settings.folder} cannot be written: {error.strerror}; choose a folder you may write to."
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TransientFailure(f"Another retail-assets command is at work in {settings.folder}.") from None
+        yield
+
+
+def _day(option: str, text: str | None) -> date | None:
+    """Raises: PermanentFailure: not a date."""
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise PermanentFailure(f"{option} is wrong: got {text!r}, wanted a date such as 2026-01-31.") from None
+
+
+def _stop(sentence: str, code: int) -> None:
+    print(sentence, file=sys.stderr)
+    sys.exit(code)

@@ -3,17 +3,20 @@
 Reads are lazy and pruned; one `History` serves all as-of days of a run.
 """
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import ibis
 import pandas as pd
 
 from retail_assets.calendar import Calendar
 from retail_assets.demand.panel import Panel, build_panel
+from retail_assets.engines.protocol import Engine
+from retail_assets.transforms.as_of import known_on, known_until
 from retail_assets.transforms.days import within
-from retail_assets.transforms.planning import Knowledge
+from retail_assets.transforms.planning import KEYS, SNAPSHOTS, Knowledge
 from retail_assets.windows import Window
 
 _COLUMNS = [
@@ -30,12 +33,44 @@ _COLUMNS = [
 ]
 
 
+class Snapshots:
+    """The snapshots as known on any day, computed once for all days that saw the same versions."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._versions = {name: engine.scan(table) for name, table in SNAPSHOTS.items()}
+        self._seen = {name: _seen(rows) for name, rows in self._versions.items()}
+        self._key: tuple[int, ...] | None = None
+        self._tables: dict[str, ibis.Table] = {}
+        self._kept = ExitStack()
+
+    def on(self, as_of: date) -> Knowledge:
+        """What was known when `as_of` had closed."""
+        end = known_until(as_of)
+        key = tuple(max(bisect_left(seen, end), 1) for seen in self._seen.values())
+        if key != self._key:
+            self._kept.close()
+            self._tables = {name: self._known(name, as_of) for name in self._versions}
+            self._key = key
+        return Knowledge(as_of, self._tables)
+
+    def _known(self, name: str, as_of: date) -> ibis.Table:
+        known = known_on(self._versions[name], key=KEYS[name], as_of=as_of)
+        return self._kept.enter_context(self._engine.kept(known))
+
+
+def _seen(versions: ibis.Table) -> list[datetime]:
+    """The moments at which versions were first seen, ascending."""
+    moments = versions.select("first_seen_at").distinct().to_pyarrow().column("first_seen_at")
+    return sorted(moment.astimezone(UTC) for moment in moments.to_pylist())
+
+
 @dataclass(frozen=True)
 class History:
     """Demand rows of a run's as-of days and the training days before them, in memory once."""
 
     demand: pd.DataFrame
-    snapshots: Mapping[str, ibis.Table]
+    snapshots: Snapshots
     calendar: Calendar
     horizon_days: int
     history_days: int
@@ -46,7 +81,7 @@ class History:
         demand: ibis.Table,
         as_of: Window,
         *,
-        snapshots: Mapping[str, ibis.Table],
+        snapshots: Snapshots,
         calendar: Calendar,
         horizon_days: int,
         history_days: int,
@@ -60,7 +95,7 @@ class History:
 
     def panel(self, as_of: date) -> tuple[Panel, Knowledge]:
         """The panel of an as-of day, and what else was known then."""
-        knowledge = Knowledge.on(as_of, self.snapshots)
+        knowledge = self.snapshots.on(as_of)
         first = as_of - timedelta(days=self.history_days - 1)
         days = self.demand["business_date"]
         panel = build_panel(

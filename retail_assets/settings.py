@@ -144,6 +144,10 @@ class Settings(BaseSettings):
     def dagster_home(self) -> Path:
         return self.folder / "dagster"
 
+    def child_environment(self) -> dict[str, str]:
+        """Environment of the webserver and the daemon."""
+        return {**os.environ, "DAGSTER_HOME": str(self.dagster_home)}
+
     def zone(self, mapping_timezone: str) -> ZoneInfo:
         """Time zone of business dates."""
         return ZoneInfo(self.timezone or mapping_timezone)

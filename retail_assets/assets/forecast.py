@@ -19,7 +19,7 @@ from retail_assets.demand.promotion import version_in_force
 from retail_assets.demand.training import TrainedModel, TrainingConfig, load_model, train
 from retail_assets.engines.protocol import Engine, Frame
 from retail_assets.failures import PermanentFailure
-from retail_assets.forecasting import History
+from retail_assets.forecasting import History, Snapshots
 from retail_assets.inventory.calendar import horizons_in_use
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day
@@ -160,7 +160,7 @@ def _history(engine: Engine, as_of: Window, *, calendar: Calendar, plan_settings
     return History.of(
         engine.scan(gold.DEMAND_DAILY, [as_of.extended(days_before=plan_settings.train_days)]),
         as_of,
-        snapshots={name: engine.scan(table) for name, table in SNAPSHOTS.items()},
+        snapshots=Snapshots(engine),
         calendar=calendar,
         horizon_days=plan_settings.horizon_days,
         history_days=plan_settings.train_days,

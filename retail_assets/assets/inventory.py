@@ -8,6 +8,7 @@ import pandas as pd
 
 from retail_assets.assets.declare import Days, follows, outputs, reads
 from retail_assets.engines.protocol import Engine, Frame
+from retail_assets.forecasting import Snapshots
 from retail_assets.inventory.calendar import next_delivery_days
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.health import inventory_health
@@ -48,10 +49,10 @@ def decisions(
     stock: ibis.Table,
     demand_rows: ibis.Table,
 ):
-    snapshots = {name: engine.scan(table) for name, table in SNAPSHOTS.items()}
+    snapshots = Snapshots(engine)
 
     def day(window: Window) -> dict[str, Frame]:
-        knowledge = Knowledge.on(window.first, snapshots)
+        knowledge = snapshots.on(window.first)
         supply = _Supply.known(knowledge)
         state = _state(within(cumulative, window, "as_of_date"), within(stock, window), supply)
         sold = within(demand_rows, window.extended(days_before=_LAST_SALE_DAYS))
@@ -95,8 +96,9 @@ def policy_replay(
     """All that is known is taken as of the first forecast, so that the replay does not look ahead."""
     first = cumulative.as_of_date.min().to_pyarrow().as_py()
     last = demand_rows.business_date.max().to_pyarrow().as_py()
-    snapshots = {name: engine.scan(table) for name, table in SNAPSHOTS.items()}
-    knowledge = Knowledge.on(first, snapshots)
+    snapshots = Snapshots(engine)
+    later_orders = snapshots.on(last).purchase_orders()
+    knowledge = snapshots.on(first)
     supply = _Supply.known(knowledge)
     opening = within(stock, Window(first, first))
     seen = within(demand_rows, Window(first, last).extended(days_before=_DAYS_BEFORE_REPLAY))
@@ -104,7 +106,7 @@ def policy_replay(
         seen.select(*_SERIES, "business_date", "sold_units", "unconstrained_units", "unconstrained_sd").to_pandas(),
         cumulative.to_pandas(),
         opening=opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
-        purchase_orders=Knowledge.on(last, snapshots).purchase_orders(),
+        purchase_orders=later_orders,
         terms=supply.terms.merge(knowledge.prices(), on=_SERIES),
         order_days=supply.order_days,
         delays=supply.delays,
@@ -140,7 +142,8 @@ def _state(cumulative: ibis.Table, stock: ibis.Table, supply: _Supply) -> dict[s
 
 def _products(knowledge: Knowledge, supply: _Supply, sold: ibis.Table) -> pd.DataFrame:
     """Price, cost, step, last sale and next delivery of every series carried; a week where no supplier is known."""
-    last_sale = sold.filter(sold.sold_units > 0).group_by(*_SERIES).aggregate(last_sale_date=sold.business_date.max())
+    sale_days = sold.filter(sold.sold_units > 0)
+    last_sale = sale_days.group_by(*_SERIES).aggregate(last_sale_date=sale_days.business_date.max())
     arrival = supply.terms[[*_SERIES, "unit_cost"]].assign(
         next_delivery_days=next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)
     )

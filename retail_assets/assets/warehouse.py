@@ -46,7 +46,7 @@ def _windows(context: dg.AssetExecutionContext, table: Table) -> list[Window | N
 
 def _copy(table: Table, window: Window | None, *, engine: Engine, warehouse: Warehouse) -> int:
     rows = engine.scan(table, None if window is None else [window])
-    return warehouse.load(table, as_arrow(rows), window=window and (window.first, window.last)).rows
+    return warehouse.load(table, as_arrow(rows), window=window).rows
 
 
 def loads() -> list[dg.AssetsDefinition]:

@@ -22,18 +22,16 @@ def quantiles_are_ordered(table: Table) -> TableCheck:
 
 
 def every_day_is_forecast(rows: Rows) -> Finding:
-    """Each series of an as-of date has the same, consecutive target dates."""
+    """Each series of each as-of date has every target date."""
     made = rows.of(forecast.DEMAND_FORECAST)
-    series = made.group_by("as_of_date", "store_id", "product_id").aggregate(
-        days=made.target_date.nunique(), last=made.horizon_days.max()
-    )
-    found = series.aggregate(
-        series=series.count(), longest=series["last"].max(), short=(series.days < series["last"].max()).sum()
-    ).to_pyarrow().to_pylist()[0]
+    series = made.group_by("as_of_date", "store_id", "product_id").aggregate(days=made.target_date.nunique())
+    counts = series.group_by("days").aggregate(series=series.count()).to_pandas()
+    longest, total = int(counts["days"].max() or 0), int(counts["series"].sum())
+    short = int(counts.loc[counts["days"] < longest, "series"].sum())
     return Finding(
-        passed=bool(found["series"]) and not found["short"],
-        sentence=f"{found['series']} series forecast {found['longest']} days ahead, {found['short'] or 0} of them not fully.",
-        figures={"series": found["series"], "incomplete_series": found["short"] or 0},
+        passed=total > 0 and short == 0,
+        sentence=f"{total} series forecast {longest} days ahead, {short} of them not fully.",
+        figures={"series": total, "incomplete_series": short},
     )
 
 

@@ -5,6 +5,7 @@ Inputs arrive as their annotation asks (`ibis.Table`, `pandas.DataFrame`, `pyarr
 partitions the mapping names.
 """
 
+import logging
 import time
 from datetime import date
 from typing import Any
@@ -20,6 +21,10 @@ from retail_assets.resources.lake import Lake
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Partitioning, Table
 from retail_assets.windows import Window, runs_of
+
+
+PROGRESS = logging.getLogger("retail_assets.progress")
+"""Says which window of which table was written; the command line shows it."""
 
 
 class DeltaTableIOManager(dg.IOManager):
@@ -52,7 +57,10 @@ class DeltaTableIOManager(dg.IOManager):
         windows = _windows(context.asset_partition_keys)
         if not isinstance(obj, Chunks):
             obj = Chunks(windows, lambda _: obj) if len(windows) == 1 else _refuse(table)
-        results = [self._engine.overwrite_window(table, frame, window) for window, frame in obj]
+        results = []
+        for window, frame in obj:
+            results.append(self._engine.overwrite_window(table, frame, window))
+            PROGRESS.info("%s %s", table.path, window)
         return WriteResult(
             rows=sum(r.rows for r in results), bytes=sum(r.bytes for r in results), version=results[-1].version
         )

@@ -5,7 +5,7 @@ the first one, which makes what is read there a reconstruction.
 """
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import ibis
 
@@ -43,11 +43,16 @@ def known_on(versions: ibis.Table, *, key: Sequence[str], as_of: date) -> ibis.T
         The columns of `versions` without is_deleted and first_seen_at, plus `is_reconstructed`.
     """
     first = versions.first_seen_at.min().as_scalar()
-    end = ibis.literal(datetime(as_of.year, as_of.month, as_of.day) + 2 * _SPEAKS_FOR).cast("timestamp('UTC', 6)")
+    end = ibis.literal(known_until(as_of)).cast("timestamp('UTC', 6)")
     visible = versions.filter(ibis.or_(versions.first_seen_at < end, versions.first_seen_at == first))
     latest = _latest(_keyed(visible, key))
     kept = latest.filter(~latest.is_deleted).mutate(is_reconstructed=latest.first_seen_at >= end)
     return kept.drop("is_deleted", "first_seen_at", "row_key")
+
+
+def known_until(as_of: date) -> datetime:
+    """The moment from which on a snapshot no longer speaks for `as_of`, UTC."""
+    return datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC) + 2 * _SPEAKS_FOR
 
 
 def newest(versions: ibis.Table, *, key: Sequence[str]) -> ibis.Table:

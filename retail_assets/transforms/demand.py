@@ -209,7 +209,10 @@ def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
     code, available = censoring.censoring_of(
         stock, traded, previous_on_hand_units=before, stock_out_hours=grid.spread(rows["stock_out_hours"])
     )
-    units, sd = censoring.unconstrain(traded, censoring=code, weekday=grid.weekdays(), available_rate=available)
+    units, sd = censoring.unconstrain(
+        traded, censoring=code, weekday=grid.weekdays(), available_rate=available, first_day=LOOKBACK_DAYS
+    )
+    units, sd = (np.hstack([np.full((len(wanted), LOOKBACK_DAYS), np.nan), wanted]) for wanted in (units, sd))
     complete = rows.assign(
         censoring=np.array(censoring.NAMES)[grid.gather(code)],
         available_rate=grid.gather(available),

@@ -11,7 +11,6 @@ import ibis
 import pandas as pd
 
 from retail_assets.tables import entities, silver
-from retail_assets.transforms import as_of as versions
 from retail_assets.transforms.demand import carried, with_terms
 from retail_assets.windows import Window
 
@@ -31,7 +30,7 @@ SNAPSHOTS = {
         silver.ORDER_DECISIONS,
     )
 }
-_KEYS = {entity.name: entity.key for entity in (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES)}
+KEYS = {entity.name: entity.key for entity in (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES)}
 _SERIES = ["store_id", "product_id"]
 
 
@@ -41,12 +40,6 @@ class Knowledge:
 
     as_of: date
     tables: Mapping[str, ibis.Table]
-
-    @classmethod
-    def on(cls, as_of: date, snapshots: Mapping[str, ibis.Table]) -> "Knowledge":
-        """From all versions of the snapshots, by entity name."""
-        known = {name: versions.known_on(rows, key=_KEYS[name], as_of=as_of) for name, rows in snapshots.items()}
-        return cls(as_of, known)
 
     def series(self) -> pd.DataFrame:
         """store_id, product_id, region, department, category of what is carried on `as_of`."""
@@ -64,9 +57,10 @@ class Knowledge:
 
     def events(self, holidays: Mapping[date, str]) -> pd.DataFrame:
         """event_date, event_name, event_type, region: the source's events and the public holidays."""
-        own = self.tables["events"].select("event_date", "event_name", "event_type", "region").to_pandas()
-        public = pd.DataFrame({"event_date": list(holidays), "event_name": list(holidays.values())})
-        return pd.concat([own, public.assign(event_type="holiday", region=silver.EVERY)], ignore_index=True)
+        columns = ["event_date", "event_name", "event_type", "region"]
+        own = self.tables["events"].select(columns).to_pandas()
+        public = [(day, name, "holiday", silver.EVERY) for day, name in holidays.items()]
+        return pd.DataFrame([*own.itertuples(index=False), *public], columns=pd.Index(columns))
 
     def supply_terms(self) -> pd.DataFrame:
         """One row a series that can be ordered: supplier, pack, minimum, maximum, cost, shelf life, lead time.
@@ -76,13 +70,8 @@ class Knowledge:
         sourcing, suppliers = self.tables["sourcing"], self.tables["suppliers"]
         cost = self.tables["products"].select("product_id", product_cost="unit_cost")
         series = self._carried(Window(self.as_of, self.as_of)).select(*_SERIES)
-        joined = series.join(
-            sourcing.rename(sourced_product="product_id"),
-            [
-                series.product_id == ibis._.sourced_product,
-                ibis.or_(ibis._.location_id == series.store_id, ibis._.location_id == silver.EVERY),
-            ],
-        )
+        serves = ibis.or_(sourcing.location_id == series.store_id, sourcing.location_id == silver.EVERY)
+        joined = series.join(sourcing, [series.product_id == sourcing.product_id, serves])
         own_first = ibis.window(group_by=_SERIES, order_by=[joined.location_id == silver.EVERY, joined.supplier_id])
         best = joined.mutate(rank=ibis.row_number().over(own_first)).filter(ibis._["rank"] == 0)
         full = best.left_join(suppliers, "supplier_id").left_join(cost, "product_id")
@@ -120,11 +109,18 @@ class Knowledge:
         """Lines ordered on or before `as_of`, with what happened to them later taken away."""
         lines = self.tables["purchase_orders"]
         known = lines.filter(lines.ordered_date <= self.as_of)
-        return known.mutate(
-            received_units=ibis.ifelse(known.received_date <= self.as_of, known.received_units, 0),
-            received_date=ibis.ifelse(known.received_date <= self.as_of, known.received_date, ibis.null("date")),
+        is_received = known.received_date <= self.as_of
+        seen = known.select(
+            *_SERIES,
+            "supplier_id",
+            "ordered_date",
+            "promised_date",
+            ordered_units=known.ordered_units.cast("float64"),
+            received_units=ibis.ifelse(is_received, known.received_units.cast("float64"), 0.0),
+            received_date=ibis.ifelse(is_received, known.received_date, ibis.null("date")),
             cancelled_date=ibis.ifelse(known.cancelled_date <= self.as_of, known.cancelled_date, ibis.null("date")),
-        ).to_pandas()
+        )
+        return seen.to_pyarrow().to_pandas(date_as_object=False)
 
     def decisions(self) -> pd.DataFrame:
         """Approved proposals, decided by the end of `as_of`, that no purchase order carries yet."""
@@ -141,6 +137,6 @@ class Knowledge:
 def open_orders(purchase_orders: pd.DataFrame) -> pd.DataFrame:
     """store_id, product_id, supplier_id, ordered_date, promised_date, open_units of lines still expected."""
     waiting = purchase_orders[purchase_orders["received_date"].isna() & purchase_orders["cancelled_date"].isna()]
-    left = waiting["ordered_units"].astype(float) - waiting["received_units"].fillna(0).astype(float)
+    left = waiting["ordered_units"] - waiting["received_units"].fillna(0.0)
     columns = [*_SERIES, "supplier_id", "ordered_date", "promised_date"]
     return waiting[columns].assign(open_units=left).loc[left > 0]

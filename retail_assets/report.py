@@ -1,0 +1,92 @@
+"""What a run leaves behind, for a planner's eyes: rows, refusals, accuracy, the most urgent orders."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from retail_assets.engines.protocol import Engine
+from retail_assets.tables import catalog, forecast, inventory, silver
+
+URGENT_COUNT = 10
+
+
+@dataclass(frozen=True)
+class Report:
+    """Frames ready to print.
+
+    Attributes:
+        rows: table, rows; only tables that exist.
+        refused: table, rule, rows.
+        accuracy: segment, wape, naive_wape, bias, forecast_value_added; of all scored days.
+        urgent: the ten orders of the newest plan that save most margin.
+        notes: what is switched off for want of data.
+    """
+
+    rows: pd.DataFrame
+    refused: pd.DataFrame
+    accuracy: pd.DataFrame
+    urgent: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def report(engine: Engine) -> Report:
+    """Reads the lake."""
+    rows = _row_counts(engine)
+    return Report(rows, _refused(engine), _accuracy(engine), _urgent(engine), _notes(rows))
+
+
+def _row_counts(engine: Engine) -> pd.DataFrame:
+    counts = [
+        {"table": table.path, "rows": int(engine.scan_or_empty(table).count().to_pyarrow().as_py())}
+        for table in catalog.LAKE_TABLES
+    ]
+    return pd.DataFrame(counts)
+
+
+def _refused(engine: Engine) -> pd.DataFrame:
+    parts = []
+    for table in (silver.REJECTED_ROWS, silver.REJECTED_SNAPSHOT_ROWS):
+        rows = engine.scan_or_empty(table)
+        parts.append(rows.group_by("table_name", "rule").aggregate(rows=rows.count()).to_pandas())
+    return pd.concat(parts, ignore_index=True).sort_values("rows", ascending=False, ignore_index=True)
+
+
+def _accuracy(engine: Engine) -> pd.DataFrame:
+    scored = engine.scan_or_empty(forecast.FORECAST_ACCURACY)
+    sums = scored.group_by("segment").aggregate(
+        actual=scored.actual_units.sum(),
+        error=scored.error_units.sum(),
+        absolute=scored.absolute_error_units.sum(),
+        naive=scored.naive_absolute_error_units.sum(),
+    )
+    found = sums.to_pandas().sort_values("segment", key=lambda names: names.replace("all", ""))
+    return pd.DataFrame(
+        {
+            "segment": found["segment"],
+            "wape": found["absolute"] / found["actual"],
+            "naive_wape": found["naive"] / found["actual"],
+            "bias": found["error"] / found["actual"],
+            "forecast_value_added": 1 - found["absolute"] / found["naive"],
+        }
+    )
+
+
+def _urgent(engine: Engine) -> pd.DataFrame:
+    plan = engine.scan_or_empty(inventory.REPLENISHMENT_PLAN)
+    newest = plan.filter(plan.as_of_date == plan.as_of_date.max(), plan.order_units > 0)
+    ranked = newest.order_by(newest.lost_margin_avoided_value.desc(), "store_id", "product_id").limit(URGENT_COUNT)
+    columns = ["as_of_date", "store_id", "product_id", "supplier_id", "order_date", "expected_delivery_date"]
+    return ranked.select(*columns, "order_units", "order_value", "lost_margin_avoided_value", "reason").to_pandas()
+
+
+def _notes(rows: pd.DataFrame) -> tuple[str, ...]:
+    """One sentence for every feature that lacks its data."""
+    empty = set(rows.loc[rows["rows"] == 0, "table"])
+    needs = (
+        ("bronze/inventory", "no stock data: orders, stock health, transfers and stock-out correction are switched off"),
+        ("bronze/suppliers", "no suppliers: no orders; the replay assumes lead times"),
+        ("bronze/purchase_orders", "no purchase orders: nothing counts as on order, delays are unknown"),
+        ("bronze/customers", "no customers: dim_customer is empty"),
+        ("bronze/promotions", "no promotions: the forecast knows none"),
+    )
+    return tuple(sentence for table, sentence in needs if table in empty)
