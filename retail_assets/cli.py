@@ -26,7 +26,6 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 console = Console(highlight=False)
 
 
-
 def main() -> None:
     """Entry point of the console command."""
     warnings.filterwarnings("ignore", message=".*backfill_policy.*|.*is currently in (beta|preview).*")

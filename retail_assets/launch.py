@@ -41,7 +41,9 @@ def wanted_window(settings: Settings, *, first: date | None, last: date | None) 
     source = Source(settings.source_secret, load_mapping(settings.source_mapping))
     newest = source.newest_business_date()
     if newest is None:
-        raise PermanentFailure(f"The source {source.place} holds no sales: check the mapping with retail-assets check-source.")
+        raise PermanentFailure(
+            f"The source {source.place} holds no sales: check the mapping with retail-assets check-source."
+        )
     history = Window(min(settings.first_date, newest), newest)
     for option, day in (("--from", first), ("--to", last)):
         if day is not None and day not in history:
@@ -67,7 +69,9 @@ def launch(settings: Settings, window: Window, *, console: Console, again: bool)
         planner = Planner(instance, settings, window, again=again)
         spent = _stages(planner, definitions, instance, console=console)
     _print_report(report(engine_of(settings, lake)), settings, console=console)
-    console.print(f"stages: {', '.join(f'{name} {seconds:.0f} s' for name, seconds in spent.items()) or 'nothing was missing'}")
+    console.print(
+        f"stages: {', '.join(f'{name} {seconds:.0f} s' for name, seconds in spent.items()) or 'nothing was missing'}"
+    )
 
 
 def serve_ui(settings: Settings, *, port: int, console: Console) -> None:
@@ -163,7 +167,9 @@ def _print_report(found: Report, settings: Settings, *, console: Console) -> Non
         console.print(_grid("The most urgent orders", found.urgent.drop(columns=["as_of_date", "reason"])))
         for line in found.urgent.itertuples():
             console.print(f"  {line.store_id} {line.product_id}: {line.reason}")
-    console.print(f"Lake: {settings.lake}\nNext: make ui (Dagster, every run and table) and make dashboard (planners' pages).")
+    console.print(
+        f"Lake: {settings.lake}\nNext: make ui (Dagster, every run and table) and make dashboard (planners' pages)."
+    )
 
 
 def _grid(title: str, frame: pd.DataFrame) -> Grid:

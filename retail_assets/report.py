@@ -83,7 +83,10 @@ def _notes(rows: pd.DataFrame) -> tuple[str, ...]:
     """One sentence for every feature that lacks its data."""
     empty = set(rows.loc[rows["rows"] == 0, "table"])
     needs = (
-        ("bronze/inventory", "no stock data: orders, stock health, transfers and stock-out correction are switched off"),
+        (
+            "bronze/inventory",
+            "no stock data: orders, stock health, transfers and stock-out correction are switched off",
+        ),
         ("bronze/suppliers", "no suppliers: no orders; the replay assumes lead times"),
         ("bronze/purchase_orders", "no purchase orders: nothing counts as on order, delays are unknown"),
         ("bronze/customers", "no customers: dim_customer is empty"),

@@ -144,7 +144,9 @@ def _cause(result: dg.ExecuteInProcessResult, step: Step) -> RetailError:
     """The first failure as a sentence, of the class that says whether trying again can help."""
     failures = [event for event in result.all_events if event.is_step_failure]
     if not failures:
-        return PermanentFailure(f"The run {step.title} failed before its first step; open run {result.run_id} in the UI.")
+        return PermanentFailure(
+            f"The run {step.title} failed before its first step; open run {result.run_id} in the UI."
+        )
     kind, sentence = _root(failures[0].step_failure_data.error)
     kind_of = TransientFailure if kind == TransientFailure.__name__ else PermanentFailure
     return kind_of(f"{step.title}, {failures[0].step_key}: {sentence}")

@@ -12,7 +12,9 @@ def print_checks(checks: Sequence[EntityCheck], *, console: Console) -> bool:
     """Prints a row an entity and its problems; true when nothing must be mended."""
     grid = Grid("entity", "state", "days", "columns", "not delivered")
     for check in checks:
-        grid.add_row(check.entity, _state(check), _days(check), str(len(check.found_columns)), ", ".join(check.absent_columns))
+        grid.add_row(
+            check.entity, _state(check), _days(check), str(len(check.found_columns)), ", ".join(check.absent_columns)
+        )
     console.print(grid)
     for check in checks:
         for problem in check.problems:

@@ -122,9 +122,7 @@ def forecasts(
     def day(window: Window) -> dict[str, Frame]:
         panel, knowledge = history.panel(window.first)
         version = version_in_force(versions, window.first)
-        made = forecast(
-            panel, model_of(version) if version else None, horizons=_horizons(knowledge, plan_settings)
-        )
+        made = forecast(panel, model_of(version) if version else None, horizons=_horizons(knowledge, plan_settings))
         if made.fallback_count:
             context.log.warning(f"{made.fallback_count} series fell back to the seasonal naive: {made.failures[:3]}")
         origin = "live" if window.first >= newest_closed else "backfill"
@@ -134,9 +132,7 @@ def forecasts(
         }
 
     siblings = Siblings(day)
-    return tuple(
-        siblings.chunks(windows, table.name) for table in (tables.DEMAND_FORECAST, tables.CUMULATIVE_FORECAST)
-    )
+    return tuple(siblings.chunks(windows, table.name) for table in (tables.DEMAND_FORECAST, tables.CUMULATIVE_FORECAST))
 
 
 @table_asset(
@@ -174,9 +170,7 @@ def _models(mlflow: ModelRegistry) -> Callable[[str], TrainedModel]:
 def _horizons(knowledge: Knowledge, plan_settings: PlanSettings) -> list[int]:
     terms = knowledge.supply_terms()
     delays = delivery_delays(knowledge.purchase_orders(), knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
-    return horizons_in_use(
-        terms, delays, horizon_days=plan_settings.horizon_days, order_days=knowledge.order_days()
-    )
+    return horizons_in_use(terms, delays, horizon_days=plan_settings.horizon_days, order_days=knowledge.order_days())
 
 
 def _refuse_restating(engine: Engine, span: Window, *, newest_closed: date, tags: dict[str, str]) -> None:
@@ -185,7 +179,9 @@ def _refuse_restating(engine: Engine, span: Window, *, newest_closed: date, tags
     Raises:
         PermanentFailure: a live forecast of an earlier day would be overwritten.
     """
-    published = Window(span.first, min(span.last, newest_closed - timedelta(days=1))) if span.first < newest_closed else None
+    published = (
+        Window(span.first, min(span.last, newest_closed - timedelta(days=1))) if span.first < newest_closed else None
+    )
     if published is None or RESTATE_TAG in tags:
         return
     rows = engine.scan_or_empty(tables.DEMAND_FORECAST)

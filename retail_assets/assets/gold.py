@@ -6,8 +6,8 @@ import dagster as dg
 import ibis
 import pandas as pd
 
-from retail_assets.calendar import Calendar
 from retail_assets.assets.declare import Days, table_asset
+from retail_assets.calendar import Calendar
 from retail_assets.io_managers.chunks import Chunks, by_month
 from retail_assets.tables import entities, gold, silver
 from retail_assets.tables.contract import Table

@@ -147,5 +147,7 @@ def _products(knowledge: Knowledge, supply: _Supply, sold: ibis.Table) -> pd.Dat
     arrival = supply.terms[[*_SERIES, "unit_cost"]].assign(
         next_delivery_days=next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)
     )
-    rows = knowledge.prices().merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
+    rows = (
+        knowledge.prices().merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
+    )
     return rows.fillna({"next_delivery_days": _WEEK})

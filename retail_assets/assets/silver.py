@@ -45,7 +45,6 @@ def daily(
     return tuple(siblings.chunks(windows, table.name) for table in silver.DAILY)
 
 
-
 def _snapshot(entity: Entity, raw: Table, table: Table) -> dg.AssetsDefinition:
     @table_asset(table, versions=raw)
     def snapshot(versions: ibis.Table) -> ibis.Table:
@@ -59,9 +58,7 @@ def snapshots() -> list[dg.AssetsDefinition]:
     return [_snapshot(*row) for row in zip(_ENTITIES, bronze.SNAPSHOTS, silver.SNAPSHOTS, strict=True)]
 
 
-@dg.asset(
-    key=silver.REJECTED_SNAPSHOT_ROWS.asset_key, deps=[table.asset_key for table in bronze.SNAPSHOTS]
-)
+@dg.asset(key=silver.REJECTED_SNAPSHOT_ROWS.asset_key, deps=[table.asset_key for table in bronze.SNAPSHOTS])
 def rejected_snapshot_rows(engine: dg.ResourceParam[Engine]) -> ibis.Table:
     judged = [
         (entity, to_silver.judged_snapshot(engine.scan(raw), entity))

@@ -12,7 +12,9 @@ def values_fit(table: Table) -> TableCheck:
 
     def find(rows: Rows) -> Finding:
         delivered = rows.of(table)
-        counted = delivered.aggregate(all=delivered.count(), unparsed=delivered.unparsed.count()).to_pyarrow().to_pylist()
+        counted = (
+            delivered.aggregate(all=delivered.count(), unparsed=delivered.unparsed.count()).to_pyarrow().to_pylist()
+        )
         total, unparsed = counted[0]["all"], counted[0]["unparsed"]
         return Finding(
             passed=unparsed <= UNPARSED_LIMIT * total,

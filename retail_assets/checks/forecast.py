@@ -16,7 +16,9 @@ def quantiles_are_ordered(table: Table) -> TableCheck:
         names = list(forecast.QUANTILE_LEVELS)
         crossing = [made[low] > made[high] for low, high in zip(names[:-1], names[1:], strict=True)]
         wrong = made.filter(ibis.or_(*crossing, made[names[0]] < 0, made.mean_units < 0)).count().to_pyarrow().as_py()
-        return Finding(passed=wrong == 0, sentence=f"{wrong} rows cross or are negative.", figures={"wrong_rows": wrong})
+        return Finding(
+            passed=wrong == 0, sentence=f"{wrong} rows cross or are negative.", figures={"wrong_rows": wrong}
+        )
 
     return TableCheck(table, "quantiles_are_ordered", "Quantiles rise and are not negative.", find)
 
@@ -39,9 +41,11 @@ def better_than_naive(rows: Rows) -> Finding:
     """The absolute error of all segments is below the seasonal naive's: a warning when it is not."""
     scored = rows.of(forecast.FORECAST_ACCURACY)
     every = scored.filter(scored.segment == "all")
-    sums = every.aggregate(
-        ours=every.absolute_error_units.sum(), naive=every.naive_absolute_error_units.sum()
-    ).to_pyarrow().to_pylist()[0]
+    sums = (
+        every.aggregate(ours=every.absolute_error_units.sum(), naive=every.naive_absolute_error_units.sum())
+        .to_pyarrow()
+        .to_pylist()[0]
+    )
     ours, naive = sums["ours"] or 0.0, sums["naive"] or 0.0
     return Finding(
         passed=ours <= naive,

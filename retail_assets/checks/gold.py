@@ -40,7 +40,9 @@ def demand_covers_sales(rows: Rows) -> Finding:
     """Unconstrained demand is never below what was sold."""
     demand = rows.of(gold.DEMAND_DAILY)
     below = demand.filter(demand.unconstrained_units < demand.sold_units).count().to_pyarrow().as_py()
-    return Finding(passed=below == 0, sentence=f"{below} rows have less demand than sales.", figures={"rows_below": below})
+    return Finding(
+        passed=below == 0, sentence=f"{below} rows have less demand than sales.", figures={"rows_below": below}
+    )
 
 
 def _counted(rows: ibis.Table, value: ibis.Value) -> tuple[int, Decimal]:
@@ -62,8 +64,15 @@ CHECKS = [
         [
             *unique_keys(*gold.TABLES),
             TableCheck(gold.FACT_SALES, "money_arrives", "Rows and money of silver and fact are equal.", money_arrives),
-            TableCheck(gold.SALES_SUMMARY, "report_adds_up", "Rows and money of fact and report are equal.", report_adds_up),
-            TableCheck(gold.DEMAND_DAILY, "demand_holds_all_sales", "Units of fact and demand are equal.", demand_holds_all_sales),
+            TableCheck(
+                gold.SALES_SUMMARY, "report_adds_up", "Rows and money of fact and report are equal.", report_adds_up
+            ),
+            TableCheck(
+                gold.DEMAND_DAILY,
+                "demand_holds_all_sales",
+                "Units of fact and demand are equal.",
+                demand_holds_all_sales,
+            ),
             TableCheck(gold.DEMAND_DAILY, "demand_covers_sales", "Demand is at least sales.", demand_covers_sales),
         ],
     )

@@ -22,7 +22,6 @@ from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Partitioning, Table
 from retail_assets.windows import Window, runs_of
 
-
 PROGRESS = logging.getLogger("retail_assets.progress")
 """Says which window of which table was written; the command line shows it."""
 

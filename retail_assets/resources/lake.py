@@ -46,9 +46,7 @@ class Lake:
         try:
             options = json.loads(self._credentials)
         except json.JSONDecodeError:
-            raise PermanentFailure(
-                "RETAIL_LAKE_CREDENTIALS is not JSON; for example {\"account_key\": \"…\"}."
-            ) from None
+            raise PermanentFailure('RETAIL_LAKE_CREDENTIALS is not JSON; for example {"account_key": "…"}.') from None
         return {str(name): str(value) for name, value in options.items()}
 
     def table_uri(self, table: Table) -> str:
@@ -117,7 +115,9 @@ class Lake:
         if any(word in text for word in ("Permission denied", "AuthorizationFailure", "AuthenticationFailed", "403")):
             return PermanentFailure(self._refused(table))
         if any(word in text for word in ("ContainerNotFound", "container does not exist", "Invalid path")):
-            return PermanentFailure(f"The lake {self.uri} does not exist: create the container or change RETAIL_LAKE_URI.")
+            return PermanentFailure(
+                f"The lake {self.uri} does not exist: create the container or change RETAIL_LAKE_URI."
+            )
         short = text.splitlines()[0][:200]
         return TransientFailure(f"The lake {self.uri} failed on {table.path}: {short}")
 

@@ -21,7 +21,11 @@ from retail_assets.tables.contract import (
 from retail_assets.tables.entities import Entity
 
 UNPARSED = Column(
-    "unparsed", TEXT, "JSON object of column name to original text, for values that do not fit their type.", "", NULLABLE
+    "unparsed",
+    TEXT,
+    "JSON object of column name to original text, for values that do not fit their type.",
+    "",
+    NULLABLE,
 )
 VERSION_COLUMNS = (
     Column("is_deleted", FLAG, "The row was gone from the source when this version was seen."),

@@ -33,7 +33,10 @@ QUANTILE_LEVELS: dict[str, float] = {
 _DISTRIBUTION = (
     Column("mean_units", UNITS, "Expected demand.", "units"),
     Column("p_zero", QUANTILE, "Probability of no demand.", "0–1"),
-    *(Column(name, QUANTILE, f"Demand not exceeded with probability {p}.", "units") for name, p in QUANTILE_LEVELS.items()),
+    *(
+        Column(name, QUANTILE, f"Demand not exceeded with probability {p}.", "units")
+        for name, p in QUANTILE_LEVELS.items()
+    ),
     *described(
         ("model_version", TEXT, "Model that made it, or seasonal_naive when none was promoted yet."),
         ("origin", TEXT, "live, or backfill: business dates up to as_of_date with later corrections."),

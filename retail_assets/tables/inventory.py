@@ -76,7 +76,12 @@ REPLENISHMENT_PLAN = _daily(
             ("order_units", UNITS, "Proposed order.", "units"),
             ("unit_cost", MONEY, "Cost of one unit.", "currency", NULLABLE),
             ("order_value", MONEY, "Order at cost.", "currency", NULLABLE),
-            ("expected_shortage_units", UNITS, "Expected lost sales before the next delivery without the order.", "units"),
+            (
+                "expected_shortage_units",
+                UNITS,
+                "Expected lost sales before the next delivery without the order.",
+                "units",
+            ),
             ("lost_margin_avoided_value", MONEY, "Margin the order saves.", "currency"),
             ("reason", TEXT, "Why this quantity."),
             ("exception", TEXT, "What needs a person: expedite, overdue order, missing data.", "", NULLABLE),

@@ -101,8 +101,6 @@ def _latest(rows: ibis.Table) -> ibis.Table:
     return ranked.filter(ranked.first_seen_at == ranked.newest_seen).drop("newest_seen")
 
 
-def _version(
-    rows: ibis.Table, columns: Sequence[str], seen_at: datetime, *, is_deleted: ibis.Value
-) -> ibis.Table:
+def _version(rows: ibis.Table, columns: Sequence[str], seen_at: datetime, *, is_deleted: ibis.Value) -> ibis.Table:
     seen = ibis.literal(seen_at).cast("timestamp('UTC', 6)")
     return rows.select(*columns).mutate(is_deleted=is_deleted, first_seen_at=seen)

@@ -70,10 +70,14 @@ def carried(
         *_SERIES,
         "region",
         first=ibis.greatest(
-            listed.valid_from, listed.opened_date.fill_null(window.first), listed.introduced_date.fill_null(window.first)
+            listed.valid_from,
+            listed.opened_date.fill_null(window.first),
+            listed.introduced_date.fill_null(window.first),
         ),
         last=ibis.least(
-            listed.valid_to.fill_null(_FAR), listed.closed_date.fill_null(_FAR), listed.discontinued_date.fill_null(_FAR)
+            listed.valid_to.fill_null(_FAR),
+            listed.closed_date.fill_null(_FAR),
+            listed.discontinued_date.fill_null(_FAR),
         ),
     )
     rows = days.join(spans, [days.business_date >= spans.first, days.business_date <= spans.last])
@@ -128,9 +132,7 @@ def _prices_on(days: ibis.Table, prices: ibis.Table) -> ibis.Table:
 
 
 def _discounts_on(days: ibis.Table, promotions: ibis.Table) -> ibis.Table:
-    on = days.join(
-        promotions, [days.business_date >= promotions.start_date, days.business_date <= promotions.end_date]
-    )
+    on = days.join(promotions, [days.business_date >= promotions.start_date, days.business_date <= promotions.end_date])
     return on.group_by("business_date", *_SERIES).aggregate(promotion_rate=on.discount_rate.max().fill_null(0.0))
 
 

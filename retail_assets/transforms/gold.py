@@ -188,4 +188,3 @@ def _share_before(totals: ibis.Table) -> ibis.Value:
     )
     whole = value.sum().over(ibis.window(group_by="valid_from"))
     return ((value.sum().over(ranking) - value) / whole.nullif(0)).fill_null(1.0)
-

@@ -45,7 +45,11 @@ INVENTORY_RULES = (
     _missing(entities.INVENTORY),
     Rule("unknown_store", "The store is not among the stores.", lambda t: ~t.is_known_store),
     Rule("unknown_product", "The product is not among the products.", lambda t: ~t.is_known_product),
-    Rule("absurd_quantity", "The stock is beyond a hundred line limits.", lambda t: t.on_hand_units.abs() > MAX_LINE_UNITS * 100),
+    Rule(
+        "absurd_quantity",
+        "The stock is beyond a hundred line limits.",
+        lambda t: t.on_hand_units.abs() > MAX_LINE_UNITS * 100,
+    ),
     DUPLICATE,
     SUPERSEDED,
 )
@@ -79,7 +83,9 @@ def rejected_rows(sales: ibis.Table, inventory: ibis.Table) -> ibis.Table:
     """Refused rows of both daily tables, from their judged rows."""
     parts = (
         refused(_delivered(sales), SALES_RULES, table_name=bronze.SALES.path, key=("sale_line_id",)),
-        refused(_delivered(inventory), INVENTORY_RULES, table_name=bronze.INVENTORY.path, key=("store_id", "product_id")),
+        refused(
+            _delivered(inventory), INVENTORY_RULES, table_name=bronze.INVENTORY.path, key=("store_id", "product_id")
+        ),
     )
     return ibis.union(*(part.select(silver.REJECTED_ROWS.column_names) for part in parts))
 
@@ -89,7 +95,9 @@ def judged_snapshot(versions: ibis.Table, entity: Entity) -> ibis.Table:
     filled = _fill_keys(_normal_ids(versions), entity)
     ranked = filled.mutate(
         is_repeated=ibis.row_number().over(
-            ibis.window(group_by=[*entity.key, "first_seen_at"], order_by=[filled.unparsed.notnull(), *_content(entity)])
+            ibis.window(
+                group_by=[*entity.key, "first_seen_at"], order_by=[filled.unparsed.notnull(), *_content(entity)]
+            )
         )
         > 0
     )
@@ -175,7 +183,9 @@ def _fill_keys(rows: ibis.Table, entity: Entity) -> ibis.Table:
 
 
 def _money_rules(entity: Entity) -> tuple[Rule, ...]:
-    money = [column.name for column in entity.columns if pa.types.is_decimal(column.type) and "units" not in column.name]
+    money = [
+        column.name for column in entity.columns if pa.types.is_decimal(column.type) and "units" not in column.name
+    ]
     if not money:
         return ()
     breaks = lambda t: ibis.or_(*(t[name] < 0 for name in money))  # noqa: E731

@@ -1,0 +1,28 @@
+"""What holds for every test: the environment of the developer does not leak in, and CI allows no skip."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+ON_CI = os.environ.get("CI", "").lower() == "true"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No RETAIL_ variable and no .env of the developer; everything embedded lies in a temporary folder."""
+    for name in [name for name in os.environ if name.startswith("RETAIL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("RETAIL_HOME", str(tmp_path_factory.mktemp("home")))
+    yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """On CI everything a test needs is installed, so that a skip is a failure."""
+    outcome = yield
+    report = outcome.get_result()  # pyright: ignore[reportAttributeAccessIssue]
+    if ON_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped on CI: {report.longrepr}"
