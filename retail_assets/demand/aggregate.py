@@ -1,7 +1,7 @@
 """ARIMA with calendar, price and promotion regressors on totals, and the half-way pull of the series towards them.
 
 Totals are smooth enough for ARIMA where single series are not; pulling all the way is measurably worse than
-half-way (docs/decisions). Models of single series do not belong here.
+half-way. Models of single series do not belong here.
 """
 
 import json
@@ -22,7 +22,7 @@ from retail_assets.demand.panel import Panel
 
 AGGREGATE_FILE = "aggregate_models.json"
 LEVELS: dict[str, tuple[str, ...]] = {"total": ()}
-NUDGED_LEVELS = ("total",)
+"""Columns whose groups have a total. Store and department totals were tried and made the series worse (M5, six windows)."""
 _MAX_GROUPS = 40
 _STRENGTH = 0.5
 _LIMIT = 2.0
@@ -72,7 +72,7 @@ def load_aggregate(folder: Path) -> AggregateModel:
 
 
 def fit_aggregate(panel: Panel) -> AggregateModel:
-    """Searches the order on the total of all series and fits it to every store and department."""
+    """Searches the order on the total of all series and fits it there and to any finer totals in `LEVELS`."""
     event_types = tuple(sorted(panel.events["event_type"].unique()))
     is_yearly = panel.day_count >= _YEAR
     order = (1, 0, 1)
@@ -201,11 +201,11 @@ def _forecast_total(panel: Panel, group: GroupModel, *, rows: np.ndarray, model:
 
 
 def nudge(mean: np.ndarray, panel: Panel, model: AggregateModel, *, strength: float = _STRENGTH) -> np.ndarray:
-    """Scales series so that store sums, then department sums, move towards their forecasts by ratio ** strength."""
+    """Scales series so that their totals move towards the forecast totals by ratio ** strength."""
     totals = group_totals(panel, model)
     members = {(level, name): rows for level, name, rows in _groups(panel)}
     nudged = mean.copy()
-    for level in NUDGED_LEVELS:
+    for level in LEVELS:
         for key, total in totals.items():
             if key[0] == level:
                 rows = members[key]

@@ -24,6 +24,7 @@ from retail_assets.demand.conformal import (
     distribution,
     guessed,
 )
+from retail_assets.demand.features import FeatureSource
 from retail_assets.demand.global_model import GlobalModel, shards
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import DEMAND_CLASSES
@@ -97,15 +98,25 @@ def _model_means(panel: Panel, model: TrainedModel, *, wanted: Sequence[str]) ->
 
 
 def _add_global(panel: Panel, model: GlobalModel, means: _Means) -> None:
-    mean, failed = np.full((panel.series_count, panel.horizon), np.nan), np.zeros(panel.series_count, dtype=bool)
-    source = model.source(panel)
-    for rows in shards(panel.series_count):
+    mean = np.full((panel.series_count, panel.horizon), np.nan)
+    try:
+        source = model.source(panel)
+    except Exception as error:
+        _note(means, f"{GLOBAL} failed for all {panel.series_count} series: {error}")
+    else:
+        _predict_shards(source, model, mean=mean, means=means)
+    failed = np.isnan(mean.sum(axis=1)) | np.isinf(mean.sum(axis=1))
+    means.by_name[GLOBAL] = np.where(failed[:, None], seasonal_naive(panel), mean)
+    means.has_failed[GLOBAL] = failed
+
+
+def _predict_shards(source: FeatureSource, model: GlobalModel, *, mean: np.ndarray, means: _Means) -> None:
+    """Fills `mean`; the rows of a shard that fails stay NaN."""
+    for rows in shards(len(mean)):
         try:
             mean[rows] = model.predict_rows(source, rows)
         except Exception as error:
             _note(means, f"{GLOBAL} failed for {len(rows)} series: {error}")
-    failed = ~np.isfinite(mean).all(axis=1)
-    means.by_name[GLOBAL], means.has_failed[GLOBAL] = np.where(failed[:, None], seasonal_naive(panel), mean), failed
 
 
 def _add_nudged(panel: Panel, model: TrainedModel, means: _Means) -> None:

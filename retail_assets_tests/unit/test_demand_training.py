@@ -154,6 +154,21 @@ def test_a_failing_model_falls_back_to_the_naive_and_is_counted(panel, model, mo
     assert set(found.daily["model_name"]) == {"seasonal_naive"}
 
 
+def test_features_that_fail_and_an_arima_that_fails_are_counted_too(panel, model, monkeypatch):
+    def broken(*args, **kwargs):
+        raise ValueError("bad plan")
+
+    nudged = replace(model, parts=dict.fromkeys(DEMAND_CLASSES, ("lightgbm_arima",)))
+    with monkeypatch.context() as patch:
+        patch.setattr(forecasting, "nudge", broken)
+        found = forecast(panel, nudged, horizons=[14])
+    assert (found.fallback_count, found.failures) == (40, ("lightgbm_arima failed: bad plan",))
+    monkeypatch.setattr(GlobalModel, "source", broken)
+    found = forecast(panel, nudged, horizons=[14])
+    assert found.fallback_count == 40 and found.failures[0] == "lightgbm failed for all 40 series: bad plan"
+    _is_sound(found, panel, [14])
+
+
 def test_series_the_model_cannot_do_are_counted_one_by_one(panel, model, monkeypatch):
     honest = GlobalModel.predict_rows
 
