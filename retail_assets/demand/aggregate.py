@@ -22,7 +22,7 @@ from retail_assets.demand.panel import Panel
 
 AGGREGATE_FILE = "aggregate_models.json"
 LEVELS: dict[str, tuple[str, ...]] = {"total": ()}
-"""Columns whose groups have a total. Store and department totals were tried and made the series worse (M5, six windows)."""
+"""Columns whose groups have a total; store and department totals made the series worse on M5 (four windows)."""
 _MAX_GROUPS = 40
 _STRENGTH = 0.5
 _LIMIT = 2.0
