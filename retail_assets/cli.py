@@ -82,8 +82,8 @@ def load_m5(folder: Annotated[Path, typer.Argument(help="Folder with sales, sell
 def check_source() -> None:
     """Compare the mapping with the live database and say what is found, missing or mistyped."""
     from retail_assets.resources.source import Source
-    from retail_assets.source_table import print_checks
     from retail_assets.sources.mapping import load_mapping
+    from retail_assets.terminal import print_checks
 
     settings = load_settings()
     source = Source(settings.source_secret, load_mapping(settings.source_mapping))

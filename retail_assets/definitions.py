@@ -42,7 +42,7 @@ def _assets(settings: Settings, mapping: Mapping) -> list[dg.AssetsDefinition]:
     kinds = partitions(settings, settings.timezone or mapping.timezone)
     assets = dg.map_asset_specs(lambda spec: described_spec(spec, kinds, mapping), registry.ASSETS)
     policy = dg.BackfillPolicy.single_run()
-    return [asset.with_attributes(backfill_policy=policy) for asset in assets]
+    return [asset.with_attributes(backfill_policy=policy) for asset in assets if isinstance(asset, dg.AssetsDefinition)]
 
 
 def __getattr__(name: str) -> dg.Definitions:

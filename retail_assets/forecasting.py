@@ -47,7 +47,7 @@ class Snapshots:
     def on(self, as_of: date) -> Knowledge:
         """What was known when `as_of` had closed."""
         end = known_until(as_of)
-        key = tuple(max(bisect_left(seen, end), 1) for seen in self._seen.values())
+        key = tuple(bisect_left(seen, end) for seen in self._seen.values())
         if key != self._key:
             self._kept.close()
             self._tables = {name: self._known(name, as_of) for name in self._versions}
@@ -99,7 +99,7 @@ class History:
         first = as_of - timedelta(days=self.history_days - 1)
         days = self.demand["business_date"]
         panel = build_panel(
-            self.demand[days.between(pd.Timestamp(first), pd.Timestamp(as_of))],
+            self.demand.loc[days.between(pd.Timestamp(first), pd.Timestamp(as_of))],
             series=knowledge.series(),
             future=knowledge.plan(self.horizon_days),
             events=knowledge.events(self.calendar.holidays(first, as_of + timedelta(days=self.horizon_days))),

@@ -1,33 +1,30 @@
 """Carries out a command-line run with progress, and starts the webserver and the daemon."""
 
-import logging
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
-import pandas as pd
 import sqlalchemy as sa
 from rich.console import Console
-from rich.status import Status
-from rich.table import Table as Grid
+from sqlalchemy import event
 
 from retail_assets.definitions import build_definitions
 from retail_assets.failures import PermanentFailure
-from retail_assets.io_managers.delta import PROGRESS
-from retail_assets.report import Report, report
-from retail_assets.resources.lake import open_lake
+from retail_assets.report import report
 from retail_assets.resources.source import Source
 from retail_assets.runs import Planner, close_abandoned, execute, in_order
 from retail_assets.settings import Settings
 from retail_assets.sources.mapping import load_mapping
+from retail_assets.terminal import WriteProgress, print_report
 from retail_assets.windows import Window
-from retail_assets.wiring import engine_of
+from retail_assets.wiring import resources_of
 
 _REPOSITORY = Path(__file__).parent.parent
 
@@ -59,19 +56,18 @@ def launch(settings: Settings, window: Window, *, console: Console, again: bool)
     Raises:
         PermanentFailure, TransientFailure: the first failure; finished partitions stay.
     """
-    lake = open_lake(settings)
-    lake.check_writable()
-    definitions = build_definitions(settings)
+    resources = resources_of(settings, load_mapping(settings.source_mapping))
+    resources["lake"].check_writable()
+    definitions = build_definitions(settings, overrides=resources)
     _relax_sqlite()
-    with _instance(settings) as instance:
+    with _instance(settings) as instance, closing(resources["engine"]):
         if close_abandoned(instance):
             console.print("An interrupted run was closed; carrying on.")
         planner = Planner(instance, settings, window, again=again)
         spent = _stages(planner, definitions, instance, console=console)
-    _print_report(report(engine_of(settings, lake)), settings, console=console)
-    console.print(
-        f"stages: {', '.join(f'{name} {seconds:.0f} s' for name, seconds in spent.items()) or 'nothing was missing'}"
-    )
+        print_report(report(resources["engine"]), settings, console=console)
+    stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items())
+    console.print(f"stages: {stages or 'nothing was missing'}")
 
 
 def serve_ui(settings: Settings, *, port: int, console: Console) -> None:
@@ -114,7 +110,7 @@ def _relax_sqlite() -> None:
     https://www.sqlite.org/pragma.html#pragma_synchronous
     """
 
-    @sa.event.listens_for(sa.Engine, "connect")
+    @event.listens_for(sa.Engine, "connect")
     def relax(connection: object, _record: object) -> None:
         if isinstance(connection, sqlite3.Connection):
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -128,52 +124,10 @@ def _stages(
         started = time.monotonic()
         steps = plan()
         for step in steps:
-            with console.status(f"{step.title} …") as status, _shown(status, step.title):
+            with console.status(f"{step.title} …") as status, WriteProgress(status, step.title):
                 begun = time.monotonic()
                 execute(step, definitions, instance)
             console.print(f"{step.title}: {time.monotonic() - begun:.1f} s")
         if steps:
             spent[name] = time.monotonic() - started
     return spent
-
-
-class _shown(logging.Handler):
-    """Shows the table and days being written in the status line, while used as a context."""
-
-    def __init__(self, status: Status, title: str) -> None:
-        super().__init__(logging.INFO)
-        self._status, self._title = status, title
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._status.update(f"{self._title}: {record.getMessage()}")
-
-    def __enter__(self) -> "_shown":
-        PROGRESS.setLevel(logging.INFO)
-        PROGRESS.propagate = False
-        PROGRESS.addHandler(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        PROGRESS.removeHandler(self)
-
-
-def _print_report(found: Report, settings: Settings, *, console: Console) -> None:
-    console.print(_grid("Rows per table", found.rows[found.rows["rows"] > 0]))
-    console.print(_grid("Rows refused, each kept in silver/rejected_rows with its reason", found.refused))
-    for note in found.notes:
-        console.print(f"Note: {note}.")
-    console.print(_grid("Forecast accuracy beside the seasonal naive", found.accuracy))
-    if len(found.urgent):
-        console.print(_grid("The most urgent orders", found.urgent.drop(columns=["as_of_date", "reason"])))
-        for line in found.urgent.itertuples():
-            console.print(f"  {line.store_id} {line.product_id}: {line.reason}")
-    console.print(
-        f"Lake: {settings.lake}\nNext: make ui (Dagster, every run and table) and make dashboard (planners' pages)."
-    )
-
-
-def _grid(title: str, frame: pd.DataFrame) -> Grid:
-    grid = Grid(*frame.columns, title=title, title_justify="left")
-    for row in frame.itertuples(index=False):
-        grid.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
-    return grid

@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
+# Ibis types columns too widely for operators and methods of their own type
 """What a run leaves behind, for a planner's eyes: rows, refusals, accuracy, the most urgent orders."""
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Forecast assets: the weekly training, the daily distributions, and how good they were."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -62,7 +62,7 @@ def demand_model(
         promoted = bool(versions_of(scores)["promoted_on"].notna().any())
         with mlflow.training_run(context, name=f"train {window.first}"):
             _register(mlflow, trained, promoted=promoted)
-        return scores[tables.DEMAND_MODEL.column_names]
+        return scores.loc[:, tables.DEMAND_MODEL.column_names]
 
     mondays = [date.fromisoformat(key) for key in context.partition_keys]
     return Chunks([Window(monday, monday) for monday in mondays], week)
@@ -173,7 +173,7 @@ def _horizons(knowledge: Knowledge, plan_settings: PlanSettings) -> list[int]:
     return horizons_in_use(terms, delays, horizon_days=plan_settings.horizon_days, order_days=knowledge.order_days())
 
 
-def _refuse_restating(engine: Engine, span: Window, *, newest_closed: date, tags: dict[str, str]) -> None:
+def _refuse_restating(engine: Engine, span: Window, *, newest_closed: date, tags: Mapping[str, str]) -> None:
     """A published forecast stays as it was, unless the run says that it restates.
 
     Raises:
@@ -185,9 +185,11 @@ def _refuse_restating(engine: Engine, span: Window, *, newest_closed: date, tags
     if published is None or RESTATE_TAG in tags:
         return
     rows = engine.scan_or_empty(tables.DEMAND_FORECAST)
-    live = within(rows, published, "as_of_date").filter(lambda t: t.origin == "live")
+    made = within(rows, published, "as_of_date")
+    live = made.filter([made.origin == "live"])
     day = live.as_of_date.min().to_pyarrow().as_py()
     if day is not None:
         raise PermanentFailure(
-            f"The forecast of {day} was published live; a run that shall overwrite it carries the tag {RESTATE_TAG}=true."
+            f"The forecast of {day} was published live; a run that shall overwrite it must carry the tag "
+            f"{RESTATE_TAG}=true."
         )

@@ -60,15 +60,21 @@ def decisions(
         plan = replenishment_plan(
             as_of=window.first,
             **state,
-            decisions=knowledge.decisions()[_DECISION_COLUMNS],
+            decisions=knowledge.decisions().loc[:, _DECISION_COLUMNS],
             terms=supply.terms,
             order_days=supply.order_days,
             delays=supply.delays,
-            prices=products[[*_SERIES, "unit_price", "unit_step"]],
+            prices=products.loc[:, [*_SERIES, "unit_price", "unit_step"]],
             policy=plan_settings.policy,
         )
         health = inventory_health(window.first, **state, products=products)
-        moves = transfer_proposals(window.first, **state, products=products)
+        moves = transfer_proposals(
+            window.first,
+            on_hand=state["on_hand"],
+            open_orders=state["open_orders"],
+            cumulative=state["cumulative"],
+            products=products,
+        )
         return dict(zip((table.name for table in _TABLES), (plan, health, moves), strict=True))
 
     siblings = Siblings(day)
@@ -142,7 +148,7 @@ def _state(cumulative: ibis.Table, stock: ibis.Table, supply: _Supply) -> dict[s
 
 def _products(knowledge: Knowledge, supply: _Supply, sold: ibis.Table) -> pd.DataFrame:
     """Price, cost, step, last sale and next delivery of every series carried; a week where no supplier is known."""
-    sale_days = sold.filter(sold.sold_units > 0)
+    sale_days = sold.filter(ibis._.sold_units > 0)
     last_sale = sale_days.group_by(*_SERIES).aggregate(last_sale_date=sale_days.business_date.max())
     arrival = supply.terms[[*_SERIES, "unit_cost"]].assign(
         next_delivery_days=next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)

@@ -18,7 +18,7 @@ def values_fit(table: Table) -> TableCheck:
         total, unparsed = counted[0]["all"], counted[0]["unparsed"]
         return Finding(
             passed=unparsed <= UNPARSED_LIMIT * total,
-            sentence=f"{unparsed} of {total} rows hold a value that does not fit its column (limit {UNPARSED_LIMIT:.0%}).",
+            sentence=f"{unparsed} of {total} rows hold a value that does not fit (limit {UNPARSED_LIMIT:.0%}).",
             figures={"rows": total, "unparsed_rows": unparsed},
         )
 

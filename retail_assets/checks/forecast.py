@@ -28,7 +28,7 @@ def every_day_is_forecast(rows: Rows) -> Finding:
     made = rows.of(forecast.DEMAND_FORECAST)
     series = made.group_by("as_of_date", "store_id", "product_id").aggregate(days=made.target_date.nunique())
     counts = series.group_by("days").aggregate(series=series.count()).to_pandas()
-    longest, total = int(counts["days"].max() or 0), int(counts["series"].sum())
+    longest, total = int(counts["days"].max()) if len(counts) else 0, int(counts["series"].sum())
     short = int(counts.loc[counts["days"] < longest, "series"].sum())
     return Finding(
         passed=total > 0 and short == 0,

@@ -35,7 +35,7 @@ def refusals_are_few(raw: Table, table: Table) -> TableCheck:
         rate = rejected / given if given else 0.0
         return Finding(
             passed=rate <= REJECTED_WARNING,
-            sentence=f"{rate:.2%} of {given} rows were refused (warning {REJECTED_WARNING:.0%}, stop {REJECTED_LIMIT:.0%}).",
+            sentence=f"{rate:.2%} of {given} rows refused (warning {REJECTED_WARNING:.0%}, stop {REJECTED_LIMIT:.0%}).",
             is_serious=rate > REJECTED_LIMIT,
             figures={"rejected_rate": rate},
         )

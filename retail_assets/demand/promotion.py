@@ -21,35 +21,34 @@ def model_versions(trainings: pd.DataFrame) -> pd.DataFrame:
     Args:
         trainings: forecast/demand_model, all weeks.
     """
-    rows = [_version(*key, scores=scores) for key, scores in trainings.groupby(_VERSION, sort=True)]
+    rows = [_version(scores) for _, scores in trainings.groupby(["week_start_date", "model_version"], sort=True)]
     versions = pd.DataFrame(rows, columns=pd.Index(MODEL_VERSIONS.column_names))
-    promoted = versions["scaled_pinball"].where(versions["promoted_on"].notna()).ffill().shift()
-    return versions.assign(champion_scaled_pinball=promoted)
+    in_force = versions["scaled_pinball"].where(versions["promoted_on"].notna()).ffill().shift()
+    return versions.assign(champion_scaled_pinball=in_force)
 
 
 def version_in_force(versions: pd.DataFrame, as_of: date) -> str | None:
     """The newest version promoted on or before `as_of` and trained on days before it; None when there is none."""
-    promoted = versions[versions["promoted_on"].notna()]
-    known = promoted[(_dates(promoted["promoted_on"]) <= as_of) & (_dates(promoted["trained_through_date"]) < as_of)]
-    if known.empty:
+    promoted_on, trained_through = (pd.to_datetime(versions[name]) for name in ("promoted_on", "trained_through_date"))
+    day = pd.Timestamp(as_of)
+    usable = versions.assign(promoted_on=promoted_on).loc[(promoted_on <= day) & (trained_through < day)]
+    if usable.empty:
         return None
-    return str(known.sort_values("promoted_on", kind="stable")["model_version"].iloc[-1])
+    return str(usable.sort_values("promoted_on", kind="stable")["model_version"].iloc[-1])
 
 
-def _dates(values: pd.Series) -> pd.Series:
-    return pd.to_datetime(values).dt.date
-
-
-def _version(week: date, version: str, trained_through: date, *, scores: pd.DataFrame) -> dict[str, object]:
-    chosen = _weighted(scores[scores["is_chosen"]])
-    naive = _weighted(scores[scores["model_name"] == NAIVE])
+def _version(scores: pd.DataFrame) -> dict[str, object]:
+    """The row of one training from its contenders' scores."""
+    first = scores.iloc[0]
+    chosen = _weighted(scores.loc[scores["is_chosen"].astype(bool)])
+    naive = _weighted(scores.loc[scores["model_name"] == NAIVE])
     is_better = chosen["scaled_pinball"] < naive["scaled_pinball"]
     is_unbiased = abs(chosen["bias"]) <= BIAS_LIMIT
     return {
-        "model_version": version,
-        "week_start_date": week,
-        "trained_through_date": trained_through,
-        "promoted_on": week if is_better and is_unbiased else None,
+        "model_version": first["model_version"],
+        "week_start_date": first["week_start_date"],
+        "trained_through_date": first["trained_through_date"],
+        "promoted_on": first["week_start_date"] if is_better and is_unbiased else None,
         "scaled_pinball": chosen["scaled_pinball"],
         "bias": chosen["bias"],
         "naive_scaled_pinball": naive["scaled_pinball"],
@@ -58,13 +57,15 @@ def _version(week: date, version: str, trained_through: date, *, scores: pd.Data
 
 
 def _weighted(scores: pd.DataFrame) -> dict[str, float]:
-    """Scores over all segments, by their number of series."""
-    weight = scores["series_count"] / scores["series_count"].sum()
+    """Scores over all segments, by the demand each stands for."""
+    weight = scores["actual_units"] / scores["actual_units"].sum()
     return {name: float((scores[name] * weight).sum()) for name in ("scaled_pinball", "bias")}
 
 
 def _reason(chosen: dict[str, float], naive: dict[str, float], *, is_better: bool, is_unbiased: bool) -> str:
-    figures = f"scaled pinball {chosen['scaled_pinball']:.4f} against {naive['scaled_pinball']:.4f} of the seasonal naive"
+    figures = (
+        f"scaled pinball {chosen['scaled_pinball']:.4f} against {naive['scaled_pinball']:.4f} of the seasonal naive"
+    )
     bias = f"bias {chosen['bias']:+.1%} (limit {BIAS_LIMIT:.0%})"
     if is_better and is_unbiased:
         return f"Promoted: {figures}, {bias}."

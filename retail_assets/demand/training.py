@@ -275,6 +275,7 @@ def _segment_scores(
         "wape": metrics.wape(scored, mean),
         "rmsse": _finite_mean(metrics.series_rmsse(scored, mean, scale=step)),
         "series_count": float(np.any(kept, axis=0).sum()),
+        "actual_units": float(np.nansum(known)),
     }
 
 

@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported
 """Writing Delta tables with delta-rs: create from the contract, validate, replace exactly one window.
 
 There is no write without a predicate on a partitioned table; that is what loses other days.

@@ -15,6 +15,9 @@ from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.settings import Settings
 from retail_assets.tables.contract import Table
 
+_UNUSABLE = set("[]^|%#?")
+"""delta-rs 1.6 panics on a local path with one of these, or reads it as part of a URL."""
+
 
 class Lake:
     """The lake at a URI.
@@ -46,7 +49,11 @@ class Lake:
         try:
             options = json.loads(self._credentials)
         except json.JSONDecodeError:
-            raise PermanentFailure('RETAIL_LAKE_CREDENTIALS is not JSON; for example {"account_key": "…"}.') from None
+            options = None
+        if not isinstance(options, dict):
+            raise PermanentFailure(
+                'RETAIL_LAKE_CREDENTIALS is not a JSON object; for example {"account_key": "…"}.'
+            ) from None
         return {str(name): str(value) for name, value in options.items()}
 
     def table_uri(self, table: Table) -> str:
@@ -84,18 +91,22 @@ class Lake:
         except PermissionError:
             raise PermanentFailure(self._refused(table)) from None
         except (OSError, DeltaError) as error:
-            if isinstance(error, TableNotFoundError):
-                raise
             raise self._failure(table, error) from None
 
     def check_writable(self) -> None:
         """Fail early when a local lake cannot be written.
 
         Raises:
-            PermanentFailure: no permission, or a file stands in the way.
+            PermanentFailure: no permission, a file stands in the way, or a name delta-rs cannot hold.
         """
         if not self.is_local:
             return
+        unusable = sorted(_UNUSABLE & set(self.uri))
+        if unusable:
+            raise PermanentFailure(
+                f"RETAIL_LAKE_URI {self.uri} contains {' '.join(unusable)}, which Delta tables cannot have in their "
+                "path; choose another folder."
+            )
         folder = Path(self.uri.removeprefix("file://"))
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -114,6 +125,10 @@ class Lake:
         text = str(error)
         if any(word in text for word in ("Permission denied", "AuthorizationFailure", "AuthenticationFailed", "403")):
             return PermanentFailure(self._refused(table))
+        if any(word in text for word in ("Not a directory", "File exists")):
+            return PermanentFailure(
+                f"A file stands where {table.path} belongs in the lake {self.uri}: move it or change RETAIL_LAKE_URI."
+            )
         if any(word in text for word in ("ContainerNotFound", "container does not exist", "Invalid path")):
             return PermanentFailure(
                 f"The lake {self.uri} does not exist: create the container or change RETAIL_LAKE_URI."

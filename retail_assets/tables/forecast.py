@@ -82,7 +82,7 @@ CUMULATIVE_FORECAST = Table(
 FORECAST_ACCURACY = Table(
     layer="forecast",
     name="forecast_accuracy",
-    meaning="How good the forecasts of a day were, on uncensored days, beside the seasonal naive of the same as-of date.",
+    meaning="How good the forecasts of a day were, beside the seasonal naive of the same as-of date; uncensored days only.",
     grain="target date, horizon bucket, segment and origin",
     key=("target_date", "horizon_bucket", "segment", "origin"),
     columns=described(
@@ -128,6 +128,7 @@ DEMAND_MODEL = Table(
         ("wape", RATE, "Sum of absolute errors over actual; reported, not used for the choice."),
         ("rmsse", RATE, "Mean root of scaled squared errors."),
         ("series_count", UNITS, "Series backtested.", "series"),
+        ("actual_units", UNITS, "Demand backtested.", "units"),
         ("is_chosen", FLAG, "Makes the forecast of the segment."),
     ),
     partition_column="week_start_date",

@@ -1,3 +1,5 @@
+# pyright: reportAttributeAccessIssue=false
+# pyarrow.compute makes its functions when it is imported
 """A frame against its contract, before any byte is written: columns, types without loss, nulls."""
 
 import pyarrow as pa
@@ -22,8 +24,11 @@ def conform(table: Table, frame: pa.Table) -> pa.Table:
 def _same_columns(table: Table, frame: pa.Table) -> None:
     missing = [name for name in table.column_names if name not in frame.column_names]
     extra = [name for name in frame.column_names if name not in table.column_names]
-    if missing or extra or len(set(frame.column_names)) != frame.num_columns:
+    if missing or extra:
         raise ContractViolation(f"{table.path}: missing columns {missing}, unexpected columns {extra}.")
+    repeated = sorted({name for name in frame.column_names if frame.column_names.count(name) > 1})
+    if repeated:
+        raise ContractViolation(f"{table.path}: repeated columns {repeated}.")
 
 
 def _conformed(table: Table, column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:

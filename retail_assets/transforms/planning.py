@@ -110,13 +110,16 @@ class Knowledge:
         lines = self.tables["purchase_orders"]
         known = lines.filter(lines.ordered_date <= self.as_of)
         is_received = known.received_date <= self.as_of
+        # goods booked in before the line is closed; a later snapshot cannot say when that was
+        is_begun = ibis.and_(known.received_date.isnull(), ~known.is_reconstructed)
+        units = known.received_units.cast("float64").fill_null(0.0)
         seen = known.select(
             *_SERIES,
             "supplier_id",
             "ordered_date",
             "promised_date",
             ordered_units=known.ordered_units.cast("float64"),
-            received_units=ibis.ifelse(is_received, known.received_units.cast("float64"), 0.0),
+            received_units=ibis.cases((is_received, units), (is_begun, units), else_=0.0),
             received_date=ibis.ifelse(is_received, known.received_date, ibis.null("date")),
             cancelled_date=ibis.ifelse(known.cancelled_date <= self.as_of, known.cancelled_date, ibis.null("date")),
         )
@@ -126,7 +129,8 @@ class Knowledge:
         """Approved proposals, decided by the end of `as_of`, that no purchase order carries yet."""
         decided, orders = self.tables["order_decisions"], self.tables["purchase_orders"]
         matched = orders.filter(orders.proposal_id.notnull(), orders.ordered_date <= self.as_of)
-        open_ones = decided.filter(decided.decision == "approved").anti_join(matched, "proposal_id")
+        approved = decided.filter(decided.decision == "approved", decided.decided_at.date() <= self.as_of)
+        open_ones = approved.anti_join(matched, "proposal_id")
         return open_ones.to_pandas()
 
     def _carried(self, days: Window) -> ibis.Table:

@@ -91,17 +91,17 @@ def rejected_rows(sales: ibis.Table, inventory: ibis.Table) -> ibis.Table:
 
 
 def judged_snapshot(versions: ibis.Table, entity: Entity) -> ibis.Table:
-    """A bronze snapshot with every version judged and empty key parts filled with `*`."""
-    filled = _fill_keys(_normal_ids(versions), entity)
-    ranked = filled.mutate(
-        is_repeated=ibis.row_number().over(
-            ibis.window(
-                group_by=[*entity.key, "first_seen_at"], order_by=[filled.unparsed.notnull(), *_content(entity)]
-            )
-        )
-        > 0
-    )
-    return judge(ranked, snapshot_rules(entity)).drop("is_repeated")
+    """A bronze snapshot with every version judged and empty key parts filled with `*`.
+
+    Of rows that share key and moment a sound one is kept, and one that is there before one that is gone: an
+    identifier that lost its blanks is gone and there at once.
+    """
+    rules = snapshot_rules(entity)
+    judged = judge(_fill_keys(_normal_ids(versions), entity), [rule for rule in rules if rule is not DUPLICATE])
+    best_first = [judged[BROKEN_RULE].notnull(), "is_deleted", *_content(entity)]
+    same = ibis.window(group_by=[*entity.key, "first_seen_at"], order_by=best_first)
+    ranked = judged.mutate(is_repeated=ibis.row_number().over(same) > 0).drop(BROKEN_RULE)
+    return judge(ranked, rules).drop("is_repeated")
 
 
 def snapshot_rules(entity: Entity) -> tuple[Rule, ...]:
@@ -172,9 +172,9 @@ def _delivered(judged: ibis.Table) -> ibis.Table:
 
 
 def _normal_ids(rows: ibis.Table) -> ibis.Table:
-    """Identifiers without surrounding blanks."""
+    """Identifiers without surrounding blanks; an empty one is missing."""
     ids = [name for name in rows.columns if name.endswith("_id") and rows[name].type().is_string()]
-    return rows.mutate(**{name: rows[name].strip() for name in ids})
+    return rows.mutate(**{name: rows[name].strip().nullif("") for name in ids})
 
 
 def _fill_keys(rows: ibis.Table, entity: Entity) -> ibis.Table:

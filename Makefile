@@ -1,0 +1,50 @@
+# Every command of the project. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test ui dashboard bench check format docs lock clean
+
+help: ## List the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Set PYTHON=python3.11."; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(STAMP) ## Run the whole graph on the demo retailer (or on what .env names) and print what came out
+	@$(BIN)/retail-assets run
+
+test: $(STAMP) ## Lint, check types and run every test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+	@$(BIN)/pytest
+
+ui: $(STAMP) ## Dagster webserver and daemon on http://localhost:3000
+	@$(BIN)/retail-assets ui
+
+dashboard: $(STAMP) ## The planners' pages on http://localhost:8501
+	@$(BIN)/retail-assets dashboard
+
+bench: $(STAMP) ## Benchmarks; tables on the terminal, figures in bench/results
+	@$(BIN)/python bench/run_all.py
+
+format: $(STAMP) ## Format the code
+	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
+
+docs: $(STAMP) ## Generate docs/tables.md from the contracts
+	@$(BIN)/python docs/generate_tables.py
+
+lock: ## Resolve the dependencies anew (needs uv)
+	uv pip compile --python-version 3.11 --all-extras --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment and everything the runs made
+	rm -rf $(VENV) .retail .pytest_cache .ruff_cache .hypothesis

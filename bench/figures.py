@@ -1,0 +1,65 @@
+"""Figures of a benchmark: printed as a table and written as bench/results/NAME.json."""
+
+import json
+import resource
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured value; `target` is None for a reference, `met` says whether the target was reached."""
+
+    name: str
+    value: float
+    unit: str
+    target: float | None = None
+    met: bool | None = None
+
+
+def at_most(name: str, value: float, unit: str, target: float) -> Figure:
+    return Figure(name, round(value, 4), unit, target, value <= target)
+
+
+def publish(name: str, figures: Sequence[Figure]) -> None:
+    """Print the figures and write bench/results/NAME.json."""
+    grid = Table("figure", "value", "unit", "target", "met", title=name, title_justify="left")
+    for figure in figures:
+        target = "" if figure.target is None else f"≤ {figure.target:g}"
+        met = {True: "yes", False: "NO", None: ""}[figure.met]
+        grid.add_row(figure.name, f"{figure.value:g}", figure.unit, target, met)
+    Console(width=110).print(grid)
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps([asdict(figure) for figure in figures], indent=1, ensure_ascii=False)
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A finished command: wall-clock seconds, peak memory of the largest process so far, its output."""
+
+    seconds: float
+    peak_gib: float
+    output: str
+
+
+def measure(command: Sequence[str], environment: dict[str, str]) -> Measured:
+    """Run a command to its end.
+
+    Raises:
+        SystemExit: the command failed; what it said is shown.
+    """
+    started = time.monotonic()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr or done.stdout}")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    return Measured(time.monotonic() - started, peak, done.stdout)

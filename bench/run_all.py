@@ -1,0 +1,28 @@
+"""Every benchmark that this machine has data for.
+
+Usage: python bench/run_all.py [--m5 FOLDER]
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--m5", type=Path, default=HERE.parent.parent / "shared" / "data" / "m5")
+    options = parser.parse_args()
+    jobs = [["demo.py"]]
+    if options.m5.exists():
+        jobs.append(["m5.py", str(options.m5)])
+    else:
+        print(f"No M5 folder at {options.m5}: m5.py is left out; name one with --m5.")
+    for script, *arguments in jobs:
+        subprocess.run([sys.executable, "-m", f"bench.{Path(script).stem}", *arguments], check=True, cwd=HERE.parent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""How things look on the terminal: progress, the report of a run, the findings of `check-source`."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table as Grid
+
+from retail_assets.io_managers.delta import PROGRESS
+from retail_assets.report import Report
+from retail_assets.settings import Settings
+from retail_assets.sources.source_check import EntityCheck
+
+
+class WriteProgress(logging.Handler):
+    """Shows the table and days being written in the status line, while used as a context."""
+
+    def __init__(self, status: Status, title: str) -> None:
+        super().__init__(logging.INFO)
+        self._status, self._title = status, title
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._status.update(f"{self._title}: {record.getMessage()}")
+
+    def __enter__(self) -> "WriteProgress":
+        PROGRESS.setLevel(logging.INFO)
+        PROGRESS.propagate = False
+        PROGRESS.addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        PROGRESS.removeHandler(self)
+
+
+def print_report(found: Report, settings: Settings, *, console: Console) -> None:
+    """The report, the ten most urgent orders with why, and where to look next."""
+    console.print(_grid("Rows per table", found.rows.loc[found.rows["rows"] > 0]))
+    if len(found.refused):
+        console.print(_grid("Refused rows (kept with their reason)", found.refused))
+    for note in found.notes:
+        console.print(f"Note: {note}.", soft_wrap=True)
+    if len(found.accuracy):
+        console.print(_grid("Forecast beside the seasonal naive", found.accuracy))
+    if len(found.urgent):
+        console.print(f"The most urgent orders as of {found.urgent['as_of_date'].iloc[0]:%Y-%m-%d}")
+    for place, line in enumerate(found.urgent.itertuples(), start=1):
+        console.print(f"{place:2d}. {_order(line)}", soft_wrap=True)
+    console.print(f"Lake: {settings.lake}", soft_wrap=True)
+    console.print(
+        "Next: make ui (Dagster: runs, tables, checks), make dashboard (the planners' pages).", soft_wrap=True
+    )
+
+
+def print_checks(checks: Sequence[EntityCheck], *, console: Console) -> bool:
+    """Prints a row an entity and its problems; true when nothing must be mended."""
+    grid = Grid("entity", "state", "days", "columns", "not delivered")
+    for check in checks:
+        columns = str(len(check.found_columns))
+        grid.add_row(check.entity, _state(check), _days(check), columns, ", ".join(check.absent_columns))
+    console.print(grid)
+    for check in checks:
+        for problem in check.problems:
+            console.print(f"{check.entity}: {problem}", soft_wrap=True)
+    return all(check.is_ok for check in checks)
+
+
+def _order(line: Any) -> str:
+    return (
+        f"{line.store_id} {line.product_id}: order {line.order_units:g} from {line.supplier_id} on "
+        f"{line.order_date:%a %d %b} for {line.expected_delivery_date:%a %d %b}, "
+        f"cost {_money(line.order_value)}. {line.reason}"
+    )
+
+
+def _money(value: Any) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
+
+
+def _grid(title: str, frame: pd.DataFrame) -> Grid:
+    grid = Grid(*frame.columns, title=title, title_justify="left")
+    for row in frame.itertuples(index=False):
+        grid.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row))
+    return grid
+
+
+def _state(check: EntityCheck) -> str:
+    if not check.is_mapped:
+        return "required, not mapped" if check.is_required else "not mapped"
+    return "ok" if check.is_ok else "wrong"
+
+
+def _days(check: EntityCheck) -> str:
+    return f"{check.oldest_date} … {check.newest_date}" if check.newest_date else ""
