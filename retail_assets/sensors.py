@@ -1,6 +1,6 @@
 """What follows from what happened: publishing after the nightly ingest, and an alert after a failure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -46,17 +46,32 @@ def publish_after_ingest(context: dg.RunStatusSensorContext):
 def alert_on_failure(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:
     """What failed, where, since when and what to do, to the webhook of RETAIL_ALERT_WEBHOOK_URL."""
     run = context.dagster_run
+    causes = [f"{event.step_key}: {_innermost(event)}" for event in context.get_step_failure_events()]
     notifier.send(
         f"{run.job_name} failed",
-        context.failure_event.message or "The run failed.",
+        "\n".join(causes) or context.failure_event.message or "The run failed.",
         facts={
             "job": run.job_name,
             "run": run.run_id,
-            "partitions": run.tags.get("dagster/partition") or f"{run.tags.get(_START_TAG)} … {run.tags.get(_END_TAG)}",
+            "partitions": _partitions(run.tags),
             "noticed": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
             "what to do": "Open the run in the Dagster UI, mend the cause, and re-execute from failure.",
         },
     )
+
+
+def _innermost(event: dg.DagsterEvent) -> str:
+    """What the step's code raised, without the sentences Dagster wraps around it."""
+    error = event.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return " ".join(error.message.split()) if error is not None else event.message or "no reason was recorded"
+
+
+def _partitions(tags: Mapping[str, str]) -> str:
+    if _START_TAG in tags:
+        return f"{tags[_START_TAG]} … {tags[_END_TAG]}"
+    return tags.get("dagster/partition", "none")
 
 
 SENSORS = [publish_after_ingest, alert_on_failure]
