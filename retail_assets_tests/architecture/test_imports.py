@@ -1,0 +1,172 @@
+"""Imports point one way, pure packages stay pure, and importing the package does nothing."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "retail_assets"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+# What a package or module of retail_assets may import of retail_assets, beside itself and LEAVES.
+# `tables` <- `transforms`, `demand`, `inventory` <- `resources` <- `engines` <- `io_managers` <- `checks`, `assets`
+# <- `definitions`. Resources come below engines because an engine is given the lake it scans.
+LEAVES = {"failures", "windows"}
+PURE = {"tables", "transforms", "demand", "inventory"}
+ALLOWED = {
+    "failures": set(),
+    "windows": set(),
+    "tables": set(),
+    "transforms": {"tables", "demand"},
+    "demand": {"tables"},
+    "inventory": {"tables"},
+    "demo": set(),
+    "calendar": set(),
+    "plan_settings": {"inventory"},
+    "settings": {"resources.secrets"},
+    "sources": {"tables"},
+    "resources": {"tables", "sources", "settings", "demand"},
+    "engines": {"tables", "transforms", "resources.lake"},
+    "forecasting": {"engines", "transforms", "demand", "calendar"},
+    "io_managers": {"tables", "engines", "resources.lake"},
+    "checks": {"tables", "transforms", "engines", "io_managers.chunks"},
+    "assets": PURE | {"engines", "io_managers", "resources", "calendar", "forecasting", "plan_settings"},
+}
+OUTER = {path.stem for path in PACKAGE.glob("*.py")} - set(ALLOWED) - {"__init__"}
+"""Modules beside definitions.py: they wire, launch and report, and may import anything but each other's users."""
+
+BANNED_IN_PURE = {
+    "dagster",
+    "mlflow",
+    "streamlit",
+    "pyspark",
+    "os",
+    "sqlalchemy",
+    "deltalake",
+    "retail_assets.settings",
+}
+HOMES = {
+    "pyspark": {"engines/spark.py"},
+    "mlflow": {"resources/mlflow.py", "resources/served_model.py"},
+    "streamlit": set(),
+}
+
+
+def _name(file: Path) -> str:
+    return ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _imports(file: Path) -> set[str]:
+    """Modules imported anywhere in the file, also inside functions; `from a import b` counts as a and a.b."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def _own(file: Path) -> set[str]:
+    """Imported modules of retail_assets that exist, without the package's name; the deepest name only."""
+    names = {name.removeprefix("retail_assets.") for name in _imports(file) if name.startswith("retail_assets.")}
+    return {name for name in names if _is_module(name)}
+
+
+def _is_module(name: str) -> bool:
+    path = PACKAGE / name.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def _is_allowed(imported: str, allowed: set[str]) -> bool:
+    return any(
+        imported == name or imported.startswith(f"{name}.") or name.startswith(f"{imported}.") for name in allowed
+    )
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_imports_point_inwards(package):
+    allowed = ALLOWED[package] | LEAVES | {package}
+    files = [file for file in FILES if _name(file).split(".")[0] == package]
+    assert files, f"{package} is gone: take it out of ALLOWED"
+    wrong = [f"{_name(file)} imports {name}" for file in files for name in _own(file) if not _is_allowed(name, allowed)]
+    assert wrong == []
+
+
+def test_nothing_inside_imports_what_wires_it():
+    wrong = [
+        f"{_name(file)} imports {name}"
+        for file in FILES
+        if _name(file).split(".")[0] in ALLOWED
+        for name in _own(file)
+        if name.split(".")[0] in OUTER
+    ]
+    assert wrong == []
+
+
+def test_modules_form_no_circle():
+    edges = {_name(file): {name for name in _own(file) if name != _name(file)} for file in FILES}
+    # a secret is read through resources.secrets, which is imported inside a function for that reason
+    edges["settings"] -= {"resources", "resources.secrets"}
+    while edges:
+        free = {name for name, imported in edges.items() if not (imported & set(edges))}
+        assert free, f"a circle among {sorted(edges)}"
+        edges = {name: imported for name, imported in edges.items() if name not in free}
+
+
+@pytest.mark.parametrize("package", sorted(PURE))
+def test_mathematics_knows_no_system(package):
+    for file in FILES:
+        if _name(file).split(".")[0] == package:
+            assert _imports(file) & BANNED_IN_PURE == set(), file
+            roots = {name.split(".")[0] for name in _imports(file)}
+            assert roots & {name for name in BANNED_IN_PURE if "." not in name} == set(), file
+
+
+@pytest.mark.parametrize("library", sorted(HOMES))
+def test_a_library_stays_in_its_home(library):
+    users = {str(f.relative_to(PACKAGE)) for f in FILES if library in {name.split(".")[0] for name in _imports(f)}}
+    assert users <= HOMES[library]
+
+
+def test_only_settings_reads_the_environment():
+    readers = {str(f.relative_to(PACKAGE)) for f in FILES if "os.environ" in f.read_text() or "getenv" in f.read_text()}
+    assert readers == {"settings.py"}
+
+
+def test_dagster_modules_keep_their_annotations():
+    """Dagster looks at the annotation of the context argument, which a future import turns into text."""
+    wrong = [_name(file) for file in FILES if {"dagster", "__future__"} <= _imports(file)]
+    assert wrong == []
+
+
+def test_packages_export_nothing():
+    assert [_name(file) for file in FILES if file.name == "__init__.py" and file.read_text().strip()] == []
+
+
+def test_importing_everything_leaves_no_trace(tmp_path, tmp_path_factory):
+    """No file, no thread, no environment needed; definitions builds its graph only when Dagster asks."""
+    fonts = str(tmp_path_factory.mktemp("fonts"))  # matplotlib, which LightGBM imports, keeps a list of fonts
+    modules = [f"retail_assets.{_name(file)}" for file in FILES if file.name != "__init__.py"]
+    optional = {"retail_assets.engines.spark"}
+    program = (
+        "import importlib, os, sys, threading\n"
+        "before = dict(os.environ)\n"
+        f"for name in {sorted(set(modules) - optional)!r}: importlib.import_module(name)\n"
+        "print(threading.active_count(), sorted(k for k in os.environ if k.startswith('RETAIL') or k not in before))\n"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {"PATH": os.defpath, "HOME": str(home), "TMPDIR": str(home), "MPLCONFIGDIR": fonts}
+    done = subprocess.run(
+        [sys.executable, "-B", "-W", "ignore", "-c", program],
+        cwd=tmp_path, env=environment | {"PYTHONPATH": str(PACKAGE.parent)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    left = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")]
+    assert left == ["home"]
+    assert done.stdout.startswith("1 "), done.stdout

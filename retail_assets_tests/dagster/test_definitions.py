@@ -1,0 +1,130 @@
+"""The graph loads, is the one in review, and keeps the rules of partitions, policies and look-ahead."""
+
+import datetime as dt
+import json
+
+import dagster as dg
+import pytest
+
+from retail_assets import jobs
+from retail_assets.definitions import build_definitions
+from retail_assets.failures import PermanentFailure
+from retail_assets.settings import Settings
+from retail_assets.tables import catalog
+from retail_assets.tables.contract import Partitioning
+from retail_assets_tests.dagster import snapshot
+
+
+@pytest.fixture(scope="module")
+def found() -> dg.Definitions:
+    return snapshot.definitions()
+
+
+def test_the_graph_is_the_one_in_review(found):
+    stored = json.loads(snapshot.FILE.read_text(encoding="utf-8"))
+    assert snapshot.graph(found) == stored, "refresh with: python -m retail_assets_tests.dagster.snapshot"
+
+
+def test_dagster_accepts_the_definitions(found):
+    dg.Definitions.validate_loadable(found)
+
+
+def test_building_touches_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    snapshot.definitions(tmp_path / "home").get_repository_def()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_table_of_the_catalogue_is_an_asset_and_the_rest_are_sources(found):
+    keys = {"/".join(spec.key.path) for spec in found.resolve_all_asset_specs()}
+    sources = {key for key in keys if key.startswith("source/")}
+    assert keys - sources == set(catalog.BY_PATH)
+    assert "source/pos_sale_line" in sources
+
+
+def test_partitions_follow_the_contract(found):
+    kinds = {dg.DailyPartitionsDefinition: Partitioning.DAILY, dg.WeeklyPartitionsDefinition: Partitioning.WEEKLY}
+    for spec in found.resolve_all_asset_specs():
+        if spec.key.path[0] == "source":
+            continue
+        table = catalog.table_at("/".join(spec.key.path))
+        assert kinds.get(type(spec.partitions_def), Partitioning.NONE) is table.partitioning, table.path
+
+
+def test_every_asset_takes_a_range_as_one_run(found):
+    graph = found.resolve_asset_graph()
+    policies = {graph.get(key).backfill_policy for key in graph.materializable_asset_keys}
+    assert policies == {dg.BackfillPolicy.single_run()}
+
+
+def test_every_table_belongs_to_one_job(found):
+    of_job = [table.path for name in jobs.TABLES_OF_JOB for table in jobs.TABLES_OF_JOB[name]]
+    assert sorted(of_job) == sorted(catalog.BY_PATH)
+    for name, tables in jobs.TABLES_OF_JOB.items():
+        keys = {"/".join(key.path) for key in found.resolve_job_def(name).asset_layer.selected_asset_keys}
+        assert keys == {table.path for table in tables}
+
+
+def test_a_job_has_at_most_one_kind_of_partitions():
+    for tables in jobs.TABLES_OF_JOB.values():
+        assert len({table.partitioning for table in tables} - {Partitioning.NONE}) == 1
+
+
+def test_lineage_starts_at_the_source_and_ends_in_the_warehouse(found):
+    graph = found.resolve_asset_graph()
+    above = {key.to_user_string() for key in graph.get_ancestor_asset_keys(dg.AssetKey(["warehouse", "fact_sales"]))}
+    assert {"source/pos_sale_line", "bronze/sales", "silver/sales", "gold/fact_sales"} <= above
+
+
+def _parents(found: dg.Definitions, child: list[str], parent: list[str], *, key: str, now: dt.datetime) -> list[str]:
+    """Partition keys of `parent` that the partition `key` of `child` reads."""
+    graph = found.resolve_asset_graph()
+    reading, read = (graph.get(dg.AssetKey(path)) for path in (child, parent))
+    mapping = graph.get_partition_mapping(reading.key, read.key)
+    asked = reading.partitions_def.empty_subset().with_partition_keys([key])
+    result = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        asked, reading.partitions_def, read.partitions_def, current_time=now
+    )
+    return sorted(result.partitions_subset.get_partition_keys())
+
+
+NOW = dt.datetime(2025, 6, 5, 3, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("monday", ["2025-01-06", "2025-03-31", "2025-06-02"])
+def test_a_training_never_sees_its_own_week(found, monday):
+    days = _parents(found, ["forecast", "demand_model"], ["gold", "demand_daily"], key=monday, now=NOW)
+    assert days == [] or days[-1] == str(dt.date.fromisoformat(monday) - dt.timedelta(days=1))
+    assert all(day < monday for day in days)
+
+
+def test_the_open_week_and_no_later_one_exists(found):
+    weeks = found.resolve_asset_graph().get(dg.AssetKey(["forecast", "demand_model"])).partitions_def
+    keys = weeks.get_partition_keys(current_time=NOW)
+    assert (keys[0], keys[-1]) == ("2025-01-06", "2025-06-02")
+
+
+@pytest.mark.parametrize(
+    ("child", "parent", "first"),
+    [
+        (["forecast", "demand_forecast"], ["gold", "demand_daily"], "2025-01-01"),
+        (["inventory", "replenishment_plan"], ["forecast", "cumulative_forecast"], "2025-06-01"),
+        (["inventory", "replenishment_plan"], ["gold", "fact_inventory"], "2025-06-01"),
+        (["gold", "fact_sales"], ["silver", "sales"], "2025-06-01"),
+    ],
+)
+def test_a_day_reads_nothing_after_itself(found, child, parent, first):
+    days = _parents(found, child, parent, key="2025-06-01", now=NOW)
+    assert (days[0], days[-1]) == (first, "2025-06-01")
+
+
+def test_accuracy_of_a_day_reads_the_forecasts_made_before_it(found):
+    days = _parents(
+        found, ["forecast", "forecast_accuracy"], ["forecast", "demand_forecast"], key="2025-06-01", now=NOW
+    )
+    assert (days[0], days[-1], len(days)) == ("2025-05-04", "2025-05-31", 28)
+
+
+def test_an_engine_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(PermanentFailure, match="RETAIL_ENGINE=spark is not available in this version"):
+        build_definitions(Settings(home=tmp_path, start_date=snapshot.START, engine="spark"))

@@ -1,0 +1,194 @@
+"""Nights and Mondays in the stores' time, publishing after the scheduled ingest only, alerts after a failure."""
+
+import datetime as dt
+import itertools
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator  # the daemon's clock; nothing public gives it
+
+from retail_assets import jobs
+from retail_assets.schedules import schedules
+from retail_assets.sensors import alert_on_failure, publish_after_ingest
+from retail_assets.settings import Settings
+
+LONDON = ZoneInfo("Europe/London")
+START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+def _schedule(name: str, timezone: str = "Europe/London", **settings) -> dg.ScheduleDefinition:
+    made = schedules(Settings(start_date=dt.date(2025, 1, 1), **settings), timezone)
+    return next(schedule for schedule in made if schedule.name == name)
+
+
+def _requested(schedule: dg.ScheduleDefinition, at: dt.datetime) -> dg.RunRequest:
+    with dg.build_schedule_context(scheduled_execution_time=at) as context:
+        return schedule(context)
+
+
+@pytest.mark.parametrize(
+    ("night", "first", "last"),
+    [
+        (dt.datetime(2025, 5, 7, 2), "2025-05-03", "2025-05-06"),
+        (dt.datetime(2025, 1, 3, 2), "2025-01-01", "2025-01-02"),
+        (dt.datetime(2025, 1, 2, 2), "2025-01-01", "2025-01-01"),
+        (dt.datetime(2025, 3, 30, 2), "2025-03-26", "2025-03-29"),
+        (dt.datetime(2025, 3, 31, 2), "2025-03-27", "2025-03-30"),
+        (dt.datetime(2025, 10, 26, 2), "2025-10-22", "2025-10-25"),
+        (dt.datetime(2025, 10, 27, 2), "2025-10-23", "2025-10-26"),
+    ],
+    ids=["ordinary", "second day", "first day", "clocks forward", "after", "clocks back", "after back"],
+)
+def test_a_night_reads_yesterday_and_the_trailing_days(night, first, last):
+    request = _requested(_schedule("nightly_ingest"), night.replace(tzinfo=LONDON))
+    assert (request.tags[START], request.tags[END]) == (first, last)
+    assert request.run_key == f"ingest {last}"
+
+
+@pytest.mark.parametrize(("days", "first"), [(0, "2025-05-06"), (1, "2025-05-05"), (14, "2025-04-22")])
+def test_the_trailing_days_are_a_setting(days, first):
+    request = _requested(_schedule("nightly_ingest", trailing_days=days), dt.datetime(2025, 5, 7, 2, tzinfo=LONDON))
+    assert (request.tags[START], request.tags[END]) == (first, "2025-05-06")
+
+
+@pytest.mark.parametrize("timezone", ["Europe/London", "America/New_York", "Pacific/Auckland"])
+def test_the_night_is_the_stores_night(timezone):
+    schedule = _schedule("nightly_ingest", timezone)
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", timezone)
+    local = dt.datetime(2025, 5, 7, 2, tzinfo=ZoneInfo(timezone))
+    assert _requested(schedule, local).tags[END] == "2025-05-06"
+
+
+@pytest.mark.parametrize("timezone", ["Europe/London", "America/New_York"])
+def test_every_night_of_a_year_closes_the_day_before_once(timezone):
+    """Clock changes neither skip nor repeat a business date; in New York 02:00 is missing one night."""
+    schedule, zone = _schedule("nightly_ingest", timezone), ZoneInfo(timezone)
+    after = dt.datetime(2025, 1, 2, tzinfo=zone).timestamp()
+    ticks = schedule_execution_time_iterator(after, schedule.cron_schedule, timezone)
+    closed = [_requested(schedule, at).tags[END] for at in itertools.islice(ticks, 365)]
+    assert closed == [str(dt.date(2025, 1, 1) + dt.timedelta(days=n)) for n in range(365)]
+
+
+def test_the_training_is_of_the_week_that_begins():
+    schedule = _schedule("weekly_training")
+    assert schedule.cron_schedule == "0 5 * * 1"
+    request = _requested(schedule, dt.datetime(2025, 3, 31, 5, tzinfo=LONDON))
+    assert (request.partition_key, request.run_key) == ("2025-03-31", "train 2025-03-31")
+    assert dt.date.fromisoformat(request.partition_key).isoweekday() == 1
+
+
+def _run(instance: dg.DagsterInstance, name: str, *, tags: dict[str, str], fails: bool = False):
+    """A finished run of a job with that name."""
+
+    @dg.op
+    def work() -> None:
+        if fails:
+            raise dg.Failure("The till feed is empty.")
+
+    @dg.job(name=name)
+    def made() -> None:
+        work()
+
+    return made.execute_in_process(instance=instance, tags=tags, raise_on_error=False)
+
+
+RANGE = {START: "2025-05-03", END: "2025-05-06"}
+SCHEDULED = {"dagster/schedule_name": "nightly_ingest"}
+
+
+def _publish_requests(tags: dict[str, str]):
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = _run(instance, jobs.INGEST, tags=tags)
+        event = next(e for e in done.all_events if e.event_type is dg.DagsterEventType.RUN_SUCCESS)
+        with dg.build_run_status_sensor_context(
+            sensor_name="publish_after_ingest",
+            dagster_event=event,
+            dagster_instance=instance,
+            dagster_run=done.dagster_run,
+        ) as context:
+            return publish_after_ingest(context)
+
+
+def test_after_the_nightly_ingest_the_day_is_published_and_the_reread_days_are_scored():
+    publish, score = _publish_requests({**SCHEDULED, **RANGE})
+    assert (publish.partition_key, publish.run_key, publish.asset_selection) == (
+        "2025-05-06",
+        "publish 2025-05-06",
+        None,
+    )
+    assert (score.tags[START], score.tags[END]) == ("2025-05-03", "2025-05-06")
+    assert score.asset_selection == [dg.AssetKey(["forecast", "forecast_accuracy"])]
+    assert score.run_key != publish.run_key
+
+
+def test_the_first_night_has_nothing_to_score_again():
+    [publish] = _publish_requests({**SCHEDULED, START: "2025-01-01", END: "2025-01-01"})
+    assert publish.partition_key == "2025-01-01"
+
+
+@pytest.mark.parametrize(
+    "tags", [RANGE, {"dagster/backfill": "abc", **RANGE}, {"retail/launched-by": "command line", **RANGE}]
+)
+def test_no_other_ingest_publishes(tags):
+    skipped = _publish_requests(tags)
+    assert isinstance(skipped, dg.SkipReason)
+    assert skipped.skip_message == "The ingest was not started by the nightly schedule."
+
+
+def test_publishing_listens_to_the_ingest_and_runs_without_being_switched_on():
+    assert publish_after_ingest.default_status is dg.DefaultSensorStatus.RUNNING
+    assert alert_on_failure.default_status is dg.DefaultSensorStatus.RUNNING
+    assert [job.name for job in publish_after_ingest.jobs] == [jobs.PUBLISH]
+
+
+class RecordedNotifier:
+    """Keeps what it is asked to send."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str, dict]] = []
+
+    def send(self, title: str, text: str, *, facts: dict) -> bool:
+        self.sent.append((title, text, facts))
+        return True
+
+
+def _alerts(tags: dict[str, str]) -> tuple[RecordedNotifier, dg.DagsterRun]:
+    notifier = RecordedNotifier()
+    with dg.DagsterInstance.ephemeral() as instance:
+        failed = _run(instance, jobs.INGEST, tags=tags, fails=True)
+        event = next(e for e in failed.all_events if e.event_type is dg.DagsterEventType.RUN_FAILURE)
+        context = dg.build_run_status_sensor_context(
+            sensor_name="alert_on_failure",
+            dagster_event=event,
+            dagster_instance=instance,
+            dagster_run=failed.dagster_run,
+        )
+        with context.for_run_failure() as failure:
+            alert_on_failure(failure, notifier=notifier)
+        return notifier, failed.dagster_run
+
+
+def test_an_alert_says_what_where_since_when_and_what_to_do():
+    notifier, run = _alerts(RANGE)
+    [(title, text, facts)] = notifier.sent
+    assert title == "ingest failed"
+    assert text
+    assert (facts["job"], facts["run"], facts["partitions"]) == ("ingest", run.run_id, "2025-05-03 … 2025-05-06")
+    assert facts["noticed"].endswith(" UTC")
+    assert "re-execute from failure" in facts["what to do"]
+
+
+def test_an_alert_of_one_partition_names_it():
+    notifier, _ = _alerts({"dagster/partition": "2025-05-06"})
+    assert notifier.sent[0][2]["partitions"] == "2025-05-06"
+
+
+def test_an_alert_of_a_run_without_partitions_does_not_invent_any():
+    notifier, _ = _alerts({})
+    assert notifier.sent[0][2]["partitions"] == "none"
+
+
+def test_an_alert_gives_the_cause():
+    notifier, _ = _alerts(RANGE)
+    assert notifier.sent[0][1] == "work: dagster._core.definitions.events.Failure: The till feed is empty."
