@@ -62,7 +62,7 @@ def stored_forecast(table: Path, as_of: date) -> pd.DataFrame:
     columns = ["store_id", "product_id", "target_date", "mean_units"]
     rows = DeltaTable(str(table)).to_pandas(partitions=[("as_of_date", "=", as_of.isoformat())], columns=columns)
     wide = rows.pivot(index=["store_id", "product_id"], columns="target_date", values="mean_units").sort_index()
-    if wide.shape[1] != HORIZON or wide.isna().any().any():
+    if wide.shape[1] != HORIZON or wide.isna().to_numpy().any():
         raise SystemExit(f"forecast/demand_forecast of {as_of} is incomplete: {wide.shape}")
     return wide
 

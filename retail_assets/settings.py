@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -181,7 +182,7 @@ def _variables() -> set[str]:
 
 
 def _refuse_misspelt() -> None:
-    for variable in os.environ:
+    for variable in {**os.environ, **dotenv_values(".env")}:
         if not variable.startswith("RETAIL_") or variable in _variables():
             continue
         close = difflib.get_close_matches(variable, _variables(), n=1)

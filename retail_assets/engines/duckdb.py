@@ -82,7 +82,8 @@ class DuckDBEngine:
     def _local(self, table: Table, delta_table: DeltaTable, windows: Sequence[Window] | None) -> ibis.Table:
         """DuckDB's Parquet reader over the files of this version: 2–12 times faster than an Arrow dataset."""
         # delta-rs quotes spaces and letters beyond ASCII as in a URL; DuckDB wants the path itself
-        files = [unquote(uri).removeprefix("file://") for uri in delta_table.file_uris(_folders(table, windows))]
+        uris = delta_table.file_uris(file_pruning_predicate=_folders(table, windows))
+        files = [unquote(uri).removeprefix("file://") for uri in uris]
         if not files:
             return self._empty(table)
         types = ", ".join(f"'{name}': {_HIVE_TYPES[table.layout]}" for name in delta.physical_columns(table))

@@ -158,7 +158,8 @@ def _classified(totals: ibis.Table) -> ibis.Table:
     interval = totals.days / totals.demand_days.nullif(0)
     ranked = totals.mutate(
         average_demand_interval_days=interval,
-        squared_variation=ibis.greatest(cv2, 0.0),
+        # greatest skips nulls: a series without demand would show the variation of a steady one
+        squared_variation=ibis.ifelse(totals.demand_days > 0, ibis.greatest(cv2, 0.0), ibis.null("float64")),
         mean_daily_units=(totals.units / totals.days.nullif(0)).fill_null(0.0),
         variation=totals.monthly_sd / totals.monthly_mean.nullif(0),
         value_share=_share_before(totals),
