@@ -1,0 +1,393 @@
+"""Silver: every rule by its name, nothing lost, the newest sound row kept, and every fault of the demo found."""
+
+import sqlite3
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from retail_assets.demo.retailer import write_days
+from retail_assets.demo.world import DemoSize
+from retail_assets.resources.source import Source
+from retail_assets.sources.mapping import load_mapping
+from retail_assets.tables import bronze, entities, silver
+from retail_assets.tables.validation import conform
+from retail_assets.transforms import silver as to_silver
+from retail_assets.transforms.gold import fact_sales
+from retail_assets_tests.unit.ibis_frames import MOMENT, records, table_of
+
+DAY = date(2025, 3, 1)
+LINE: dict[str, Any] = {
+    "sale_line_id": "L1",
+    "sale_id": "B1",
+    "business_date": DAY,
+    "store_id": "S1",
+    "product_id": "P1",
+    "quantity": Decimal("2.000"),
+    "unit_price": Decimal("1.5000"),
+    "discount_value": Decimal("0.1000"),
+    "modified_at": MOMENT,
+}
+COUNT: dict[str, Any] = {
+    "business_date": DAY,
+    "store_id": "S1",
+    "product_id": "P1",
+    "on_hand_units": Decimal("4.000"),
+    "modified_at": MOMENT,
+}
+STORES = ibis.memtable({"store_id": ["S1", "S2"]})
+PRODUCTS = ibis.memtable({"product_id": ["P1", "P2"]})
+LATER = MOMENT + timedelta(hours=1)
+
+
+def _judged_sales(*lines: dict[str, Any]) -> ibis.Table:
+    rows = table_of(bronze.SALES, [LINE | line for line in lines])
+    return ibis.memtable(to_silver.judged_sales(rows, stores=STORES, products=PRODUCTS).to_pyarrow())
+
+
+def _judged_inventory(*counts: dict[str, Any]) -> ibis.Table:
+    rows = table_of(bronze.INVENTORY, [COUNT | count for count in counts])
+    return ibis.memtable(to_silver.judged_inventory(rows, stores=STORES, products=PRODUCTS).to_pyarrow())
+
+
+def _rejected(sales: ibis.Table, inventory: ibis.Table | None = None) -> list[dict[str, Any]]:
+    stock = _judged_inventory().filter(False) if inventory is None else inventory
+    found = conform(silver.REJECTED_ROWS, to_silver.rejected_rows(sales, stock).to_pyarrow())
+    return found.to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ({"quantity": None, "unparsed": '{"quantity": "two"}'}, "wrong_type"),
+        ({"sale_line_id": None}, "missing_value"),
+        ({"sale_line_id": "  "}, "missing_value"),
+        ({"store_id": None}, "missing_value"),
+        ({"product_id": ""}, "missing_value"),
+        ({"quantity": None}, "missing_value"),
+        ({"unit_price": None}, "missing_value"),
+        ({"store_id": "S9"}, "unknown_store"),
+        ({"product_id": "P9"}, "unknown_product"),
+        ({"unit_price": Decimal("-0.0001")}, "negative_price"),
+        ({"quantity": Decimal("0.000")}, "zero_quantity"),
+        ({"quantity": Decimal("10000.001")}, "absurd_quantity"),
+        ({"quantity": Decimal("-10001.000")}, "absurd_quantity"),
+        ({"store_id": "S9", "product_id": "P9", "quantity": Decimal(0)}, "unknown_store"),
+    ],
+)
+def test_a_faulty_line_is_refused_by_the_first_rule_it_breaks(fault: dict[str, Any], rule: str) -> None:
+    judged = _judged_sales(fault, {"sale_line_id": "sound"})
+    assert records(to_silver.sales(judged), "sale_line_id") == [("sound",)]
+    (refusal,) = _rejected(judged)
+    assert (refusal["rule"], refusal["table_name"], refusal["business_date"]) == (rule, "bronze/sales", DAY)
+    sentences = {r.name: r.explanation for r in to_silver.SALES_RULES}
+    assert refusal["explanation"] == sentences[rule] and refusal["explanation"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"quantity": Decimal("10000.000")},
+        {"quantity": Decimal("-3.000")},
+        {"unit_price": Decimal("0.0000")},
+        {"discount_value": None, "customer_id": None, "sale_id": None, "modified_at": None},
+        {"store_id": " S1 ", "product_id": "P1  "},
+    ],
+)
+def test_a_sound_line_at_the_limits_is_taken_over(line: dict[str, Any]) -> None:
+    judged = _judged_sales(line)
+    kept = conform(silver.SALES, to_silver.sales(judged).to_pyarrow()).to_pylist()
+    assert [(row["store_id"], row["product_id"]) for row in kept] == [("S1", "P1")] and not _rejected(judged)
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ({"unparsed": "{}"}, "wrong_type"),
+        ({"on_hand_units": None}, "missing_value"),
+        ({"store_id": "S9"}, "unknown_store"),
+        ({"product_id": "P9"}, "unknown_product"),
+        ({"on_hand_units": Decimal("1000000.001")}, "absurd_quantity"),
+        ({"on_hand_units": Decimal("-1000001.000")}, "absurd_quantity"),
+    ],
+)
+def test_a_faulty_stock_count_is_refused(fault: dict[str, Any], rule: str) -> None:
+    judged = _judged_inventory(fault, {"store_id": "S2", "on_hand_units": Decimal("-4.000")})
+    kept = conform(silver.INVENTORY, to_silver.inventory(judged).to_pyarrow())
+    assert records(kept, "store_id", "on_hand_units") == [("S2", Decimal("-4.000"))], "records below zero are kept"
+    refusals = _rejected(_judged_sales().filter(False), judged)
+    assert [(row["table_name"], row["rule"]) for row in refusals] == [("bronze/inventory", rule)]
+
+
+def test_a_refusal_shows_key_and_content_as_delivered() -> None:
+    (refusal,) = _rejected(_judged_sales({"product_id": "P9", "customer_id": None}))
+    assert refusal["row_key"] == "sale_line_id=L1"
+    assert "product_id=P9" in refusal["row_content"] and "unit_price=1.5" in refusal["row_content"]
+    assert "customer_id=∅" in refusal["row_content"]
+    assert "is_known" not in refusal["row_content"] and "is_repeated" not in refusal["row_content"]
+
+
+def test_a_correction_supersedes_and_an_equal_row_repeats() -> None:
+    judged = _judged_sales(
+        {"sale_id": "wrong", "quantity": Decimal("5.000")},
+        {"sale_id": "right", "modified_at": LATER},
+        {"sale_id": "right", "modified_at": MOMENT - timedelta(hours=1)},
+    )
+    assert records(to_silver.sales(judged), "sale_id", "modified_at") == [("right", LATER)]
+    assert Counter(row["rule"] for row in _rejected(judged)) == {"superseded": 1, "duplicate": 1}
+
+
+def test_a_broken_newest_correction_leaves_the_sound_one_in_force() -> None:
+    judged = _judged_sales(
+        {"sale_id": "first"},
+        {"sale_id": "second", "modified_at": LATER},
+        {"sale_id": "third", "modified_at": LATER + timedelta(hours=1), "quantity": Decimal(0)},
+    )
+    assert records(to_silver.sales(judged), "sale_id") == [("second",)]
+    found = {row["rule"]: row["row_content"] for row in _rejected(judged)}
+    assert set(found) == {"superseded", "zero_quantity"}
+    assert "sale_id=first" in found["superseded"] and "sale_id=third" in found["zero_quantity"]
+
+
+def test_a_row_with_a_moment_is_newer_than_one_without_and_the_last_read_wins_a_tie() -> None:
+    timeless = _judged_sales({"sale_id": "timeless", "modified_at": None}, {"sale_id": "timed"})
+    assert records(to_silver.sales(timeless), "sale_id") == [("timed",)]
+    tied = _judged_sales({"sale_id": "early"}, {"sale_id": "late", "extracted_at": LATER})
+    assert records(to_silver.sales(tied), "sale_id") == [("late",)]
+
+
+def test_the_same_line_number_on_two_days_is_two_lines() -> None:
+    judged = _judged_sales({}, {"business_date": DAY + timedelta(days=1)})
+    assert to_silver.sales(judged).count().to_pyarrow().as_py() == 2
+
+
+_LINES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "sale_line_id": st.sampled_from(["L1", "L2", None, " "]),
+            "store_id": st.sampled_from(["S1", "S9", None]),
+            "product_id": st.sampled_from(["P1", "P9"]),
+            "quantity": st.sampled_from([Decimal(1), Decimal(2), Decimal(0), Decimal(20000), None]),
+            "unit_price": st.sampled_from([Decimal(1), Decimal(-1), None]),
+            "modified_at": st.sampled_from([MOMENT, LATER, None]),
+            "unparsed": st.sampled_from([None, None, None, "{}"]),
+        }
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.lists(_LINES, min_size=30, max_size=30))
+def test_every_row_is_either_taken_over_once_or_refused_with_a_reason(days: list[list[dict[str, Any]]]) -> None:
+    """Each day is a case of its own: one query judges thirty of them."""
+    lines = [line | {"business_date": DAY + timedelta(days=number)} for number, day in enumerate(days) for line in day]
+    judged = _judged_sales(*lines)
+    kept = conform(silver.SALES, to_silver.sales(judged).to_pyarrow())
+    refusals = _rejected(judged)
+    given_by_day = Counter(line["business_date"] for line in lines)
+    assert (
+        Counter(kept.column("business_date").to_pylist()) + Counter(r["business_date"] for r in refusals)
+        == given_by_day
+    )
+    keys = records(kept, "business_date", "sale_line_id")
+    sound = {(line["business_date"], line["sale_line_id"]) for line in lines if _is_sound(line)}
+    assert len(set(keys)) == len(keys) and set(keys) == sound, "each line with a sound row once, and no other"
+
+
+def _is_sound(line: dict[str, Any]) -> bool:
+    return (
+        line["unparsed"] is None
+        and (line["sale_line_id"] or "").strip() != ""
+        and (line["store_id"], line["product_id"]) == ("S1", "P1")
+        and line["quantity"] in (1, 2)
+        and line["unit_price"] == 1
+    )
+
+
+def _snapshot(entity: entities.Entity, *rows: dict[str, Any]) -> tuple[list[dict[str, Any]], Counter[str]]:
+    raw = next(table for table in bronze.SNAPSHOTS if table.name == entity.name)
+    kept = next(table for table in silver.SNAPSHOTS if table.name == entity.name)
+    judged = to_silver.judged_snapshot(table_of(raw, rows), entity)
+    refused = conform(silver.REJECTED_SNAPSHOT_ROWS, to_silver.rejected_snapshot_rows([(entity, judged)]).to_pyarrow())
+    taken = conform(kept, to_silver.snapshot(judged, kept).to_pyarrow()).to_pylist()
+    assert len(taken) + refused.num_rows == len(rows)
+    return taken, Counter(refused.column("rule").to_pylist())
+
+
+PRICE: dict[str, Any] = {"product_id": "P1", "valid_from": DAY, "unit_price": Decimal("2.0000")}
+
+
+def test_empty_key_parts_become_a_star() -> None:
+    taken, refused = _snapshot(entities.PRICES, PRICE, PRICE | {"product_id": "P2", "store_id": " "})
+    assert [row["store_id"] for row in taken] == ["*", "*"] and not refused
+    events, _ = _snapshot(
+        entities.EVENTS, {"event_date": DAY, "event_name": "Fair", "region": ""}, {"event_date": DAY, "event_name": "X"}
+    )
+    assert [row["region"] for row in events] == ["*", "*"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ({"unparsed": '{"unit_price": "n/a"}', "unit_price": None}, "wrong_type"),
+        ({"product_id": " "}, "missing_value"),
+        ({"unit_price": None}, "missing_value"),
+        ({"unit_price": Decimal("-1.0000")}, "negative_money"),
+    ],
+)
+def test_a_faulty_snapshot_row_is_refused(fault: dict[str, Any], rule: str) -> None:
+    taken, refused = _snapshot(entities.PRICES, PRICE | fault, PRICE | {"store_id": "S1"})
+    assert [row["store_id"] for row in taken] == ["S1"] and refused == {rule: 1}
+
+
+def test_of_snapshot_rows_with_one_key_the_sound_one_is_kept() -> None:
+    taken, refused = _snapshot(
+        entities.PRICES, PRICE | {"unit_price": Decimal("-9.0000")}, PRICE, PRICE | {"unit_price": Decimal("3.0000")}
+    )
+    assert [row["unit_price"] for row in taken] == [Decimal("2.0000")]
+    assert refused == {"negative_money": 1, "duplicate": 1}
+
+
+def test_an_identifier_that_loses_its_blanks_does_not_vanish() -> None:
+    store = {"store_name": "Ashford"}
+    taken, refused = _snapshot(
+        entities.STORES,
+        store | {"store_id": "S1 "},
+        store | {"store_id": "S1 ", "is_deleted": True, "first_seen_at": LATER},
+        store | {"store_id": "S1", "first_seen_at": LATER},
+    )
+    assert [(row["store_id"], row["is_deleted"]) for row in taken] == [("S1", False), ("S1", False)]
+    assert refused == {"duplicate": 1}
+
+
+def test_open_orders_are_the_newest_lines_neither_received_nor_cancelled() -> None:
+    line = {
+        "purchase_order_id": "O1",
+        "supplier_id": "U1",
+        "store_id": "S1",
+        "product_id": "P1",
+        "ordered_date": DAY,
+        "promised_date": DAY + timedelta(days=2),
+        "ordered_units": Decimal("12.000"),
+    }
+    rows = [
+        line | {"purchase_order_line_id": "waiting"},
+        line | {"purchase_order_line_id": "begun", "received_units": Decimal("5.000")},
+        line | {"purchase_order_line_id": "arrived"},
+        line | {"purchase_order_line_id": "arrived", "received_date": DAY, "first_seen_at": LATER},
+        line | {"purchase_order_line_id": "cancelled", "cancelled_date": DAY},
+        line | {"purchase_order_line_id": "erased"},
+        line | {"purchase_order_line_id": "erased", "is_deleted": True, "first_seen_at": LATER},
+    ]
+    found = to_silver.open_orders(table_of(silver.PURCHASE_ORDERS, rows)).to_pyarrow()
+    open_lines = conform(silver.OPEN_ORDERS, found)
+    assert records(open_lines, "purchase_order_line_id", "open_units") == [
+        ("begun", Decimal("7.000")),
+        ("waiting", Decimal("12.000")),
+    ]
+
+
+START, THROUGH = date(2025, 11, 10), date(2026, 1, 4)
+RULE_OF_FAULT = {
+    "duplicate": "duplicate",
+    "corrected": "superseded",
+    "unknown_product": "unknown_product",
+    "unknown_store": "unknown_store",
+    "negative_price": "negative_price",
+    "wrong_type": "wrong_type",
+    "missing_quantity": "missing_value",
+    "zero_quantity": "zero_quantity",
+    "absurd_quantity": "absurd_quantity",
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("demo") / "source.db"
+    size = DemoSize(stores=4, products=36, customers=60, opening_after_days=15)
+    write_days(f"sqlite:///{path}", start=START, through=THROUGH, size=size)
+    return path
+
+
+def _query(path: Path, sql: str) -> pd.DataFrame:
+    with sqlite3.connect(path) as connection:
+        return pd.read_sql_query(sql, connection)
+
+
+@pytest.fixture(scope="module")
+def judged(demo: Path) -> tuple[pa.Table, pa.Table]:
+    source = Source(f"sqlite:///{demo}", load_mapping("demo"))
+    daily = [source.read_days(entity, START, THROUGH).read_all() for entity in (entities.SALES, entities.INVENTORY)]
+    stores, products = (ibis.memtable(source.read_snapshot(e)) for e in (entities.STORES, entities.PRODUCTS))
+    sales = to_silver.judged_sales(ibis.memtable(daily[0]), stores=stores, products=products)
+    stock = to_silver.judged_inventory(ibis.memtable(daily[1]), stores=stores, products=products)
+    return sales.to_pyarrow(), stock.to_pyarrow()
+
+
+def test_every_injected_fault_is_refused_by_its_rule_and_nothing_else_is(
+    demo: Path, judged: tuple[pa.Table, pa.Table]
+) -> None:
+    """Faults that have not arrived yet cannot be seen: a correction under way leaves the wrong line in force."""
+    arrived = f"SELECT fault_class, line_id FROM injected_fault WHERE arrival_date <= '{THROUGH}'"
+    faults = _query(demo, f"{arrived} AND fault_class <> 'missing_feed'")
+    wanted = Counter(
+        (RULE_OF_FAULT[row.fault_class], f"sale_line_id={row.line_id}")
+        for row in faults.itertuples()
+        if row.fault_class in RULE_OF_FAULT
+    )
+    rows = _rejected(ibis.memtable(judged[0]), ibis.memtable(judged[1]))
+    assert {rule for rule, _ in wanted} == set(RULE_OF_FAULT.values()), "the demo is too small to hold every class"
+    assert Counter((row["rule"], row["row_key"]) for row in rows) == wanted
+    assert set(faults["fault_class"]) - set(RULE_OF_FAULT) == {"late"}
+
+
+def test_late_lines_are_taken_over(demo: Path, judged: tuple[pa.Table, pa.Table]) -> None:
+    faults = _query(demo, f"SELECT * FROM injected_fault WHERE arrival_date <= '{THROUGH}' AND fault_class = 'late'")
+    kept = {key for (key,) in records(to_silver.sales(ibis.memtable(judged[0])), "sale_line_id")}
+    assert len(faults) > 5 and set(faults["line_id"].astype(str)) <= kept
+
+
+def test_silver_holds_the_true_lines(demo: Path, judged: tuple[pa.Table, pa.Table]) -> None:
+    """What a correction brought is what the till really sold."""
+    faults = _query(
+        demo, f"SELECT * FROM injected_fault WHERE arrival_date <= '{THROUGH}' AND fault_class = 'corrected'"
+    )
+    kept = to_silver.sales(ibis.memtable(judged[0])).to_pandas().set_index("sale_line_id")
+    found = kept.loc[faults["line_id"].astype(str)]
+    assert len(found) > 5
+    assert found["quantity"].astype(float).tolist() == faults["true_quantity"].tolist()
+    assert found["unit_price"].astype(float).tolist() == pytest.approx(faults["true_unit_price"].tolist(), abs=1e-9)
+
+
+def test_the_money_of_the_source_arrives_to_the_cent(demo: Path, judged: tuple[pa.Table, pa.Table]) -> None:
+    """Summed by hand over the till's sound rows, each line's newest revision, in exact decimals."""
+    bad = "', '".join(c for c in RULE_OF_FAULT if c not in ("duplicate", "corrected"))
+    rows = _query(
+        demo,
+        f"""
+        SELECT line_id, revision, quantity, unit_price, discount_value FROM pos_sale_line
+        WHERE line_id NOT IN (SELECT line_id FROM injected_fault WHERE fault_class IN ('{bad}'))
+        """,
+    )
+    newest = rows.sort_values("revision").drop_duplicates("line_id", keep="last")
+    money = sum(
+        Decimal(line.quantity) * Decimal(line.unit_price) - Decimal(repr(line.discount_value))
+        for line in newest.itertuples()
+    )
+    facts = fact_sales(to_silver.sales(ibis.memtable(judged[0])))
+    found = facts.aggregate(lines=facts.count(), value=facts.net_value.sum()).to_pyarrow().to_pylist()[0]
+    assert found == {"lines": len(newest), "value": money}
+
+
+def test_times_of_the_contract_are_utc() -> None:
+    kept = to_silver.sales(_judged_sales({"modified_at": datetime(2025, 3, 1, 23, tzinfo=UTC)})).to_pyarrow()
+    assert conform(silver.SALES, kept).column("modified_at").to_pylist() == [datetime(2025, 3, 1, 23, tzinfo=UTC)]
