@@ -1,0 +1,352 @@
+"""What is known on a day: plans, terms, open orders and decisions, and nothing that came later."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from retail_assets.calendar import Calendar
+from retail_assets.engines.protocol import Frame, WriteResult
+from retail_assets.forecasting import History, Snapshots
+from retail_assets.tables import gold
+from retail_assets.tables.contract import Table
+from retail_assets.transforms.planning import SNAPSHOTS, Knowledge, open_orders
+from retail_assets.windows import Window
+from retail_assets_tests.unit.ibis_frames import MOMENT, frame_of, records
+
+# ibis 12 calls fetch_arrow_table, which DuckDB 2 renamed
+pytestmark = pytest.mark.filterwarnings("ignore:fetch_.* is deprecated:DeprecationWarning")
+
+A = MOMENT.date()
+"""The as-of day: the first snapshot is taken during it, so that it is known, not reconstructed."""
+TOMORROW, NEXT = A + timedelta(days=1), MOMENT + timedelta(days=1)
+LATER = MOMENT + timedelta(days=2)
+"""A snapshot of then speaks for the day after A."""
+Given = Mapping[str, Sequence[dict[str, Any]]]
+
+
+class LakeInMemory:
+    """An engine over Arrow tables; it keeps what a test put in and counts what was kept."""
+
+    def __init__(self, tables: Mapping[str, pa.Table]) -> None:
+        self.tables = dict(tables)
+        self.kept_count = 0
+        self._connection = ibis.duckdb.connect()
+        self._names = (f"t{number}" for number in count())
+
+    def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
+        name = next(self._names)
+        self._connection.con.register(name, self.tables[table.path])
+        return self._connection.table(name)
+
+    def scan_or_empty(self, table: Table) -> ibis.Table:
+        return self.scan(table)
+
+    @contextmanager
+    def kept(self, rows: ibis.Table) -> Iterator[ibis.Table]:
+        name = next(self._names)
+        self.kept_count += 1
+        yield self._connection.create_table(name, obj=rows, temp=True)
+        self._connection.raw_sql(f"DROP TABLE {name}")
+
+    def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
+        raise NotImplementedError
+
+    def overwrite(self, table: Table, frame: Frame) -> WriteResult:
+        raise NotImplementedError
+
+
+STORE = {"store_id": "S1", "store_name": "A", "region": "North"}
+PRODUCT = {
+    "product_id": "P1",
+    "product_name": "Pear",
+    "department": "Fruit",
+    "category": "Fresh",
+    "list_price": Decimal("5.0000"),
+    "unit_cost": Decimal("2.0000"),
+}
+SUPPLIER = {"supplier_id": "U1", "supplier_name": "Orchard", "lead_time_days": 2}
+CARRIED = {"store_id": "S1", "product_id": "P1", "valid_from": A - timedelta(days=90)}
+TERMS = {"product_id": "P1", "location_id": "*", "supplier_id": "U1", "pack_units": 6.0}
+ORDER = {
+    "purchase_order_line_id": "L1",
+    "purchase_order_id": "O1",
+    "supplier_id": "U1",
+    "store_id": "S1",
+    "product_id": "P1",
+    "ordered_date": A - timedelta(days=3),
+    "promised_date": A + timedelta(days=1),
+    "ordered_units": Decimal("12.000"),
+}
+DECISION = {
+    "decision_id": "D1",
+    "proposal_id": "X1",
+    "store_id": "S1",
+    "product_id": "P1",
+    "decision": "approved",
+    "order_units": 6.0,
+    "order_date": A,
+    "expected_delivery_date": TOMORROW,
+    "decided_by": "Ann",
+    "decided_at": MOMENT,
+}
+BASE: Given = {
+    "stores": [STORE],
+    "products": [PRODUCT],
+    "suppliers": [SUPPLIER],
+    "assortment": [CARRIED],
+    "sourcing": [TERMS],
+    "purchase_orders": [ORDER],
+    "order_decisions": [DECISION],
+    "supplier_calendar": [{"supplier_id": "U1", "order_weekday": 1}],
+}
+
+
+def _snapshots(**given: Sequence[dict[str, Any]]) -> Snapshots:
+    rows = {**BASE, **given}
+    return Snapshots(LakeInMemory({t.path: frame_of(t, rows.get(name, [])) for name, t in SNAPSHOTS.items()}))
+
+
+def _known(as_of: date = A, **given: Sequence[dict[str, Any]]) -> Knowledge:
+    return _snapshots(**given).on(as_of)
+
+
+def test_the_series_are_those_carried_on_the_day_with_their_groups() -> None:
+    carried = [
+        CARRIED,
+        CARRIED | {"product_id": "P2", "valid_to": A - timedelta(days=1)},
+        CARRIED | {"product_id": "P3", "valid_from": TOMORROW},
+    ]
+    products = [PRODUCT, PRODUCT | {"product_id": "P2"}, PRODUCT | {"product_id": "P3", "department": None}]
+    known = _known(assortment=carried, products=products)
+    assert known.series().to_dict("records") == [
+        {"store_id": "S1", "product_id": "P1", "region": "North", "department": "Fruit", "category": "Fresh"}
+    ]
+    assert set(known.plan(2)["product_id"]) == {"P1", "P3"}, "what comes tomorrow is planned"
+
+
+def test_the_plan_has_the_prices_promotions_and_closed_days_to_come() -> None:
+    day = [A + timedelta(days=n) for n in range(5)]
+    known = _known(
+        prices=[
+            {"store_id": "*", "product_id": "P1", "valid_from": day[0], "unit_price": Decimal("4.0000")},
+            {"store_id": "*", "product_id": "P1", "valid_from": day[3], "unit_price": Decimal("4.5000")},
+        ],
+        promotions=[
+            {
+                "promotion_id": "X",
+                "store_id": "S1",
+                "product_id": "P1",
+                "start_date": day[2],
+                "end_date": day[3],
+                "discount_rate": 0.25,
+            }
+        ],
+        events=[{"event_date": day[4], "event_name": "Closed", "event_type": "closed", "region": "North"}],
+    )
+    plan = known.plan(4).sort_values("business_date")
+    assert pd.to_datetime(plan["business_date"]).dt.date.tolist() == day[1:]
+    assert plan["unit_price"].tolist() == [4.0, 4.0, 4.5, 4.5]
+    assert plan["discount_rate"].tolist() == [0.0, 0.25, 0.25, 0.0]
+    assert plan["is_promoted"].tolist() == [False, True, True, False]
+    assert plan["is_open"].tolist() == [True, True, True, False]
+
+
+def test_the_prices_are_those_of_the_next_day() -> None:
+    prices = [{"store_id": "*", "product_id": "P1", "valid_from": TOMORROW, "unit_price": Decimal("4.0000")}]
+    found = _known(prices=prices, products=[PRODUCT | {"unit_step": 0.5}]).prices()
+    assert found[["unit_price", "unit_step"]].to_dict("records") == [{"unit_price": 4.0, "unit_step": 0.5}]
+    assert _known().prices()[["unit_price", "unit_step"]].iloc[0].tolist() == [5.0, 1.0]
+
+
+def test_events_are_the_sources_and_the_public_holidays() -> None:
+    known = _known(events=[{"event_date": A, "event_name": "Fair", "event_type": "local", "region": "North"}])
+    found = known.events({TOMORROW: "New Year"})
+    assert found.assign(event_date=pd.to_datetime(found["event_date"]).dt.date).values.tolist() == [
+        [A, "Fair", "local", "North"],
+        [TOMORROW, "New Year", "holiday", "*"],
+    ]
+
+
+def test_terms_of_the_store_stand_before_terms_for_all() -> None:
+    sourcing = [
+        TERMS | {"supplier_id": "U2", "pack_units": 2.0},
+        TERMS,
+        TERMS | {"location_id": "S1", "supplier_id": "U9", "pack_units": 9.0, "unit_cost": Decimal("1.5000")},
+        TERMS | {"location_id": "S2", "supplier_id": "U0"},
+    ]
+    suppliers = [SUPPLIER, SUPPLIER | {"supplier_id": "U9", "min_order_value": Decimal("40.0000")}]
+    own = _known(sourcing=sourcing, suppliers=suppliers).supply_terms()
+    assert own[["supplier_id", "pack_units", "unit_cost", "min_order_value"]].values.tolist() == [
+        ["U9", 9.0, Decimal("1.5000"), Decimal("40.0000")]
+    ]
+    general = _known(sourcing=sourcing[:2]).supply_terms()
+    assert general[["supplier_id", "pack_units", "lead_time_days", "unit_cost"]].values.tolist() == [
+        ["U1", 6.0, 2, Decimal("2.0000")]
+    ], "the first supplier by its id, at the product's cost"
+    assert _known(sourcing=sourcing[3:]).supply_terms().empty
+    assert _known().order_days().values.tolist() == [["U1", 1]]
+
+
+def _orders(as_of: date = A, **changes: Any) -> dict[str, Any]:
+    (row,) = _known(as_of, purchase_orders=[ORDER | changes]).purchase_orders().to_dict("records")
+    return row
+
+
+def test_a_receipt_or_cancellation_after_the_day_has_not_happened_yet() -> None:
+    received = {"received_date": TOMORROW, "received_units": Decimal("12.000")}
+    before = _orders(A, **received)
+    assert pd.isna(before["received_date"]) and before["received_units"] == 0
+    assert _orders(TOMORROW, **received)["received_units"] == 12
+    assert pd.isna(_orders(A, cancelled_date=TOMORROW)["cancelled_date"])
+    assert _orders(TOMORROW, cancelled_date=TOMORROW)["cancelled_date"] == pd.Timestamp(TOMORROW)
+
+
+def test_an_order_of_tomorrow_is_not_known_today() -> None:
+    lines = [ORDER | {"ordered_date": TOMORROW}]
+    assert _known(A, purchase_orders=lines).purchase_orders().empty
+    assert len(_known(TOMORROW, purchase_orders=lines).purchase_orders()) == 1
+
+
+def test_goods_booked_in_before_a_line_is_closed_are_no_longer_on_order() -> None:
+    begun = {"received_units": Decimal("5.000")}
+    lines = _known(A, purchase_orders=[ORDER | begun]).purchase_orders()
+    assert open_orders(lines)["open_units"].tolist() == [7.0]
+    long_ago = A - timedelta(days=2)
+    reconstructed = _known(long_ago, purchase_orders=[ORDER | begun]).purchase_orders()
+    assert open_orders(reconstructed)["open_units"].tolist() == [12.0], "nobody knows when they were booked in"
+
+
+def test_open_orders_leave_out_what_is_received_cancelled_or_complete() -> None:
+    lines = [
+        ORDER,
+        ORDER | {"purchase_order_line_id": "L2", "received_date": A, "received_units": Decimal("12.000")},
+        ORDER | {"purchase_order_line_id": "L3", "cancelled_date": A},
+        ORDER | {"purchase_order_line_id": "L4", "received_units": Decimal("12.000")},
+    ]
+    found = open_orders(_known(purchase_orders=lines).purchase_orders())
+    assert found[["store_id", "product_id", "supplier_id", "open_units"]].values.tolist() == [["S1", "P1", "U1", 12.0]]
+
+
+def test_decisions_are_the_approved_ones_of_the_day_that_no_order_carries() -> None:
+    rows = [
+        DECISION,
+        DECISION | {"decision_id": "D2", "proposal_id": "X2", "decision": "rejected"},
+        DECISION | {"decision_id": "D3", "proposal_id": "X3"},
+        DECISION | {"decision_id": "D4", "proposal_id": "X4"},
+        DECISION | {"decision_id": "D5", "proposal_id": "X5", "decided_at": NEXT},
+    ]
+    orders = [
+        ORDER | {"proposal_id": "X3"},
+        ORDER | {"purchase_order_line_id": "L2", "proposal_id": "X4", "ordered_date": TOMORROW},
+        ORDER | {"purchase_order_line_id": "L3"},
+    ]
+    today, tomorrow = (_known(day, order_decisions=rows, purchase_orders=orders).decisions() for day in (A, TOMORROW))
+    assert sorted(today["proposal_id"]) == ["X1", "X4"]
+    assert sorted(tomorrow["proposal_id"]) == ["X1", "X5"]
+
+
+def test_a_decision_taken_later_does_not_show_on_days_before_the_first_snapshot() -> None:
+    assert _known(A - timedelta(days=30)).decisions().empty
+
+
+_OUTPUTS = {
+    "series": lambda known: known.series(),
+    "plan": lambda known: known.plan(3),
+    "prices": lambda known: known.prices(),
+    "terms": lambda known: known.supply_terms(),
+    "order_days": lambda known: known.order_days(),
+    "orders": lambda known: known.purchase_orders(),
+    "decisions": lambda known: known.decisions(),
+    "events": lambda known: known.events({}),
+}
+_LATER_CHANGES: Given = {
+    "stores": [STORE | {"region": "South"}],
+    "products": [PRODUCT | {"department": "Nuts", "list_price": Decimal("7.0000"), "discontinued_date": A}],
+    "suppliers": [SUPPLIER | {"lead_time_days": 9}],
+    "assortment": [CARRIED | {"valid_to": A}, CARRIED | {"product_id": "P8"}],
+    "sourcing": [TERMS | {"pack_units": 1.0}, TERMS | {"location_id": "S1"}],
+    "purchase_orders": [ORDER | {"received_date": A, "received_units": Decimal("12.000")}],
+    "order_decisions": [DECISION | {"decision": "rejected"}, DECISION | {"decision_id": "D2", "proposal_id": "X2"}],
+    "supplier_calendar": [{"supplier_id": "U1", "order_weekday": 5}],
+    "prices": [{"store_id": "*", "product_id": "P1", "valid_from": A, "unit_price": Decimal("1.0000")}],
+    "promotions": [{"promotion_id": "X", "store_id": "*", "product_id": "P1", "start_date": A, "end_date": TOMORROW}],
+    "events": [{"event_date": TOMORROW, "event_name": "Closed", "event_type": "closed", "region": "*"}],
+}
+
+
+_OTHER = {
+    "prices": [{"store_id": "*", "product_id": "P0", "valid_from": A, "unit_price": Decimal("1.0000")}],
+    "promotions": [{"promotion_id": "W", "store_id": "*", "product_id": "P0", "start_date": A, "end_date": TOMORROW}],
+    "events": [{"event_date": A, "event_name": "Fair", "event_type": "local", "region": "*"}],
+}
+"""So that every table has a first snapshot: a table that begins later speaks for the days before it."""
+
+
+def test_what_later_snapshots_say_changes_nothing_of_the_day_and_all_of_the_next() -> None:
+    first = {**BASE, **_OTHER}
+    changed = {
+        name: [*first[name], *(row | {"first_seen_at": LATER} for row in rows)] for name, rows in _LATER_CHANGES.items()
+    }
+    assert set(changed) == set(SNAPSHOTS)
+    before, after, then = _known(A, **first), _known(A, **changed), _known(TOMORROW, **changed)
+    for name, read in _OUTPUTS.items():
+        wanted = read(before)
+        pd.testing.assert_frame_equal(wanted, read(after), check_exact=True)
+        assert not wanted.equals(read(then)), f"{name} does not show the change even when it is known"
+
+
+def test_snapshots_are_computed_once_for_days_that_saw_the_same() -> None:
+    changed = [STORE, STORE | {"region": "South", "first_seen_at": LATER + timedelta(days=10)}]
+    rows = {**BASE, "stores": changed}
+    lake = LakeInMemory({t.path: frame_of(t, rows.get(name, [])) for name, t in SNAPSHOTS.items()})
+    snapshots = Snapshots(lake)
+    regions = [snapshots.on(A + timedelta(days=n)).series()["region"].tolist() for n in range(0, 14)]
+    assert regions == [["North"]] * 11 + [["South"]] * 3
+    assert lake.kept_count == 2 * len(SNAPSHOTS)
+    assert snapshots.on(A).series()["region"].tolist() == ["North"], "an earlier day again"
+
+
+def _history(days: Window, frame: pd.DataFrame) -> History:
+    rows = ibis.memtable(frame_of(gold.DEMAND_DAILY, frame.to_dict("records")))
+    calendar = Calendar(A - timedelta(days=400), "GB", ZoneInfo("Europe/London"))
+    return History.of(rows, days, snapshots=_snapshots(), calendar=calendar, horizon_days=7, history_days=30)
+
+
+def _sold() -> pd.DataFrame:
+    days = [A + timedelta(days=n) for n in range(-60, 5)]
+    row = {"store_id": "S1", "product_id": "P1", "is_open": True, "is_feed_missing": False, "censoring": "none"}
+    return pd.DataFrame(
+        [
+            row | {"business_date": d, "sold_units": float(n), "unconstrained_units": float(n), "unit_price": 5.0}
+            for n, d in enumerate(days)
+        ]
+    ).assign(discount_rate=0.0)
+
+
+def test_the_panel_ends_on_the_day_and_starts_where_history_begins() -> None:
+    """61 days are sold as 0, 1, 2 …; the as-of day is the 61st."""
+    panel, knowledge = _history(Window(A, A), _sold()).panel(A)
+    assert knowledge.as_of == A and panel.as_of == A and panel.horizon == 7
+    assert panel.day_count == 30 and panel.units[0].tolist() == [float(n) for n in range(31, 61)]
+
+
+def test_the_panel_of_a_day_does_not_change_with_what_follows_or_with_the_run_it_is_in() -> None:
+    sold = _sold()
+    short = sold[sold["business_date"] <= A]
+    alone, _ = _history(Window(A, A), short).panel(A)
+    among, _ = _history(Window(A - timedelta(days=9), A + timedelta(days=4)), sold).panel(A)
+    assert alone.units.tolist() == among.units.tolist() and alone.price.tolist() == among.price.tolist()
+
+
+def test_moments_are_compared_in_utc() -> None:
+    assert isinstance(MOMENT, datetime) and MOMENT.utcoffset() == timedelta(0)
+    assert records(_snapshots().on(A).tables["stores"], "store_id", "is_reconstructed") == [("S1", False)]
