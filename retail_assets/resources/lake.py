@@ -125,7 +125,7 @@ class Lake:
         text = str(error)
         if any(word in text for word in ("Permission denied", "AuthorizationFailure", "AuthenticationFailed", "403")):
             return PermanentFailure(self._refused(table))
-        if any(word in text for word in ("Not a directory", "File exists")):
+        if any(word in text for word in ("Not a directory", "Invalid table location")):
             return PermanentFailure(
                 f"A file stands where {table.path} belongs in the lake {self.uri}: move it or change RETAIL_LAKE_URI."
             )

@@ -46,7 +46,11 @@ def _cast(table: Table, column: Column, values: pa.ChunkedArray) -> pa.ChunkedAr
     if not _may_become(values.type, column.type):
         raise ContractViolation(f"{table.path}.{column.name}: is {values.type}, the contract says {column.type}.")
     try:
-        return values.cast(column.type, safe=True)
+        cast = values.cast(column.type, safe=True)
+        # a safe cast of a timestamp to a date drops the time of day silently
+        if pa.types.is_date(column.type) and pa.types.is_timestamp(values.type) and cast.cast(values.type) != values:
+            raise pa.ArrowInvalid("it holds times of day")
+        return cast
     except pa.ArrowInvalid as error:
         detail = str(error).splitlines()[0]
         raise ContractViolation(
