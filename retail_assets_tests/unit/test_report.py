@@ -1,0 +1,121 @@
+"""What a run reports, from a lake in memory: counts, refusals, accuracy, urgent orders, and what is missing."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import ibis
+import pytest
+
+from retail_assets.engines.protocol import Frame, WriteResult
+from retail_assets.report import URGENT_COUNT, report
+from retail_assets.tables import catalog, forecast, inventory, silver
+from retail_assets.tables.contract import Table
+from retail_assets.windows import Window
+from retail_assets_tests.unit.ibis_frames import table_of
+
+DAY = date(2025, 3, 1)
+Given = Mapping[str, Sequence[dict[str, Any]]]
+
+
+class LakeInMemory:
+    """Only what a report needs: every table exists, most are empty."""
+
+    def __init__(self, given: Given) -> None:
+        self._given = given
+
+    def scan_or_empty(self, table: Table) -> ibis.Table:
+        return table_of(table, self._given.get(table.path, []))
+
+    def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
+        raise AssertionError(f"{table.path} may not exist yet")
+
+    def kept(self, rows: ibis.Table) -> AbstractContextManager[ibis.Table]:
+        raise NotImplementedError
+
+    def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
+        raise AssertionError("a report writes nothing")
+
+    def overwrite(self, table: Table, frame: Frame) -> WriteResult:
+        raise AssertionError("a report writes nothing")
+
+
+def _scored(segment: str, actual: float, error: float, *, naive: float) -> dict[str, Any]:
+    return {
+        "segment": segment,
+        "target_date": DAY,
+        "actual_units": actual,
+        "error_units": -error,
+        "absolute_error_units": error,
+        "naive_absolute_error_units": naive,
+    }
+
+
+def test_every_table_is_counted() -> None:
+    found = report(LakeInMemory({silver.STORES.path: [{"store_id": "S1"}, {"store_id": "S2"}]})).rows
+    assert found["table"].tolist() == [table.path for table in catalog.LAKE_TABLES]
+    assert found.set_index("table")["rows"].loc[lambda rows: rows > 0].to_dict() == {"silver/stores": 2}
+
+
+def test_refusals_are_counted_by_table_and_rule_with_the_most_first() -> None:
+    daily = [("bronze/sales", "duplicate"), ("bronze/sales", "wrong_type"), ("bronze/sales", "duplicate")]
+    rows = [{"table_name": table, "rule": rule, "business_date": DAY} for table, rule in daily]
+    prices = [{"table_name": "bronze/prices", "rule": "negative_money"}] * 3
+    given = {silver.REJECTED_ROWS.path: rows, silver.REJECTED_SNAPSHOT_ROWS.path: prices}
+    assert report(LakeInMemory(given)).refused.values.tolist() == [
+        ["bronze/prices", "negative_money", 3],
+        ["bronze/sales", "duplicate", 2],
+        ["bronze/sales", "wrong_type", 1],
+    ]
+
+
+def test_accuracy_is_of_sums_not_a_mean_of_ratios_and_all_stands_first() -> None:
+    rows = [
+        _scored("A", 100.0, 10.0, naive=20.0),
+        _scored("A", 300.0, 90.0, naive=80.0),
+        _scored("all", 500.0, 200.0, naive=400.0),
+    ]
+    found = report(LakeInMemory({forecast.FORECAST_ACCURACY.path: rows})).accuracy
+    assert found["segment"].tolist() == ["all", "A"]
+    assert found["wape"].tolist() == pytest.approx([0.4, 0.25])
+    assert found["naive_wape"].tolist() == pytest.approx([0.8, 0.25])
+    assert found["bias"].tolist() == pytest.approx([-0.4, -0.25])
+    assert found["forecast_value_added"].tolist() == pytest.approx([0.5, 0.0])
+
+
+def _order(product: int, *, saved: str, day: int = 2, units: float = 6.0) -> dict[str, Any]:
+    return {
+        "as_of_date": date(2025, 3, day),
+        "store_id": "S1",
+        "product_id": f"P{product:02d}",
+        "order_units": units,
+        "lost_margin_avoided_value": Decimal(saved),
+        "reason": f"because {product}",
+    }
+
+
+def test_the_urgent_orders_are_the_newest_plans_that_save_most() -> None:
+    plan = [
+        _order(1, saved="999.0000", day=1),
+        _order(2, saved="500.0000", units=0.0),
+        *(_order(n, saved=f"{n}.5000") for n in range(10, 25)),
+    ]
+    found = report(LakeInMemory({inventory.REPLENISHMENT_PLAN.path: plan})).urgent
+    assert found["product_id"].tolist() == [f"P{n}" for n in range(24, 24 - URGENT_COUNT, -1)]
+    assert found["reason"].tolist()[0] == "because 24"
+
+
+def test_what_is_switched_off_is_said_and_nothing_else() -> None:
+    everything = report(LakeInMemory({}))
+    assert len(everything.accuracy) == len(everything.urgent) == len(everything.refused) == 0
+    assert everything.notes == (
+        "no stock data: orders, stock health, transfers and stock-out correction are switched off",
+        "no suppliers: no orders; the replay assumes lead times",
+        "no purchase orders: nothing counts as on order, delays are unknown",
+        "no customers: dim_customer is empty",
+        "no promotions: the forecast knows none",
+    )
+    some = report(LakeInMemory({"bronze/inventory": [{"store_id": "S1"}], "bronze/customers": [{"region": "N"}]}))
+    assert [note.split(":")[0] for note in some.notes] == ["no suppliers", "no purchase orders", "no promotions"]
