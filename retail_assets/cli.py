@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.settings import Settings, load_settings
 
 EXIT_MEND, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 2, 75, 130
+_INTERRUPTED = "Interrupted; what was finished is kept, the same command carries on."
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 console = Console(highlight=False)
@@ -31,12 +32,16 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*backfill_policy.*|.*is currently in (beta|preview).*")
     try:
         app()
+    except SystemExit as end:  # the command-line library has caught the interrupt already
+        if end.code == EXIT_INTERRUPTED:
+            _stop(_INTERRUPTED, EXIT_INTERRUPTED)
+        raise
     except PermanentFailure as error:
         _stop(str(error), EXIT_MEND)
     except TransientFailure as error:
         _stop(f"{error} Try again later.", EXIT_TRY_AGAIN)
     except KeyboardInterrupt:
-        _stop("Interrupted; what was finished is kept, the same command carries on.", EXIT_INTERRUPTED)
+        _stop(_INTERRUPTED, EXIT_INTERRUPTED)
 
 
 @app.command()
@@ -44,6 +49,7 @@ def run(
     from_day: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First business date.")] = None,
     to_day: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last business date.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Also make again what is there.")] = False,
+    restate: Annotated[bool, typer.Option("--restate", help="Also overwrite forecasts published live.")] = False,
 ) -> None:
     """Ingest, train and publish what is missing, then say what came out."""
     from retail_assets.launch import launch, wanted_window  # loads Dagster
@@ -52,7 +58,7 @@ def run(
     with _alone(settings):
         _fill_demo(settings)
         window = wanted_window(settings, first=_day("--from", from_day), last=_day("--to", to_day))
-        launch(settings, window, console=console, again=again)
+        launch(settings, window, console=console, again=again, restate=restate)
 
 
 @app.command()
@@ -62,7 +68,7 @@ def demo(
     """Let the demo retailer live on, to yesterday or to the day given."""
     settings = load_settings()
     with _alone(settings):
-        _write_demo(settings, _day("--through", through) or date.today() - timedelta(days=1))
+        _write_demo(settings, _day("--through", through) or _closed_day(settings))
 
 
 @app.command("load-m5")
@@ -70,10 +76,10 @@ def load_m5(folder: Annotated[Path, typer.Argument(help="Folder with sales, sell
     """Build the source database of the mapping m5 from a folder of Walmart data."""
     from retail_assets.sources.m5 import load_m5 as load
 
-    settings = load_settings(source_mapping="m5")
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    first, last = load(folder, settings.source_secret)
-    settings.start_date_file.write_text(f"{first}\n", encoding="utf-8")
+    settings = load_settings(source_mapping="m5", source_url=None)
+    with _alone(settings):
+        first, last = load(folder, settings.source_secret)
+        settings.start_date_file.write_text(f"{first}\n", encoding="utf-8")
     console.print(f"Loaded {first} … {last} into {settings.embedded_source}.")
     console.print("Next: RETAIL_SOURCE_MAPPING=m5 retail-assets run")
 
@@ -111,7 +117,15 @@ def dashboard(port: Annotated[int, typer.Option(help="Port of the application.")
 def _fill_demo(settings: Settings) -> None:
     """The demo retailer lives to yesterday whenever its own embedded database is the source."""
     if settings.source_mapping == "demo" and settings.source_url is None:
-        _write_demo(settings, date.today() - timedelta(days=1))
+        _write_demo(settings, _closed_day(settings))
+
+
+def _closed_day(settings: Settings) -> date:
+    """Yesterday where the stores are; partitions of later days do not exist."""
+    from retail_assets.sources.mapping import load_mapping
+    from retail_assets.wiring import calendar_of
+
+    return calendar_of(settings, load_mapping(settings.source_mapping)).newest_closed_day()
 
 
 def _write_demo(settings: Settings, through: date) -> None:

@@ -14,8 +14,11 @@ import pandas as pd
 from retail_assets.calendar import Calendar
 from retail_assets.demand.panel import Panel, build_panel
 from retail_assets.engines.protocol import Engine
+from retail_assets.failures import PermanentFailure
+from retail_assets.tables.gold import FACT_SALES
 from retail_assets.transforms.as_of import known_on, known_until
 from retail_assets.transforms.days import within
+from retail_assets.transforms.demand import assortment_from_sales
 from retail_assets.transforms.planning import KEYS, SNAPSHOTS, Knowledge
 from retail_assets.windows import Window
 
@@ -56,6 +59,8 @@ class Snapshots:
 
     def _known(self, name: str, as_of: date) -> ibis.Table:
         known = known_on(self._versions[name], key=KEYS[name], as_of=as_of)
+        if name == "assortment" and not self._seen[name]:
+            known = assortment_from_sales(self._engine.scan(FACT_SALES))
         return self._kept.enter_context(self._engine.kept(known))
 
 
@@ -87,17 +92,24 @@ class History:
         history_days: int,
     ) -> "History":
         """Loads the demand of the as-of days and of `history_days` before the first of them."""
-        rows = within(demand, as_of.extended(days_before=history_days - 1)).select(_COLUMNS).to_pandas()
-        for column in ("store_id", "product_id"):
-            rows[column] = rows[column].astype("category")
-        rows["business_date"] = pd.to_datetime(rows["business_date"])
+        table = within(demand, as_of.extended(days_before=history_days - 1)).select(_COLUMNS).to_pyarrow()
+        for place, column in enumerate(_COLUMNS):
+            if column in ("store_id", "product_id", "censoring"):
+                table = table.set_column(place, column, table.column(column).dictionary_encode())
+        rows = table.to_pandas(date_as_object=False)
         return cls(rows, snapshots, calendar, horizon_days, history_days)
 
     def panel(self, as_of: date) -> tuple[Panel, Knowledge]:
-        """The panel of an as-of day, and what else was known then."""
+        """The panel of an as-of day, and what else was known then.
+
+        Raises:
+            PermanentFailure: the day was not ingested.
+        """
         knowledge = self.snapshots.on(as_of)
         first = as_of - timedelta(days=self.history_days - 1)
         days = self.demand["business_date"]
+        if not (days == pd.Timestamp(as_of)).any():
+            raise PermanentFailure(f"gold/demand_daily has no rows of {as_of}: ingest that day before it is forecast.")
         panel = build_panel(
             self.demand.loc[days.between(pd.Timestamp(first), pd.Timestamp(as_of))],
             series=knowledge.series(),

@@ -7,7 +7,7 @@ join any. A warehouse load belongs to the job of its table.
 import dagster as dg
 
 from retail_assets.tables import bronze, forecast, gold, inventory, silver
-from retail_assets.tables.contract import Table
+from retail_assets.tables.contract import Partitioning, Table
 from retail_assets.tables.warehouse import PUBLISHED, load_contract
 
 _TRAINED = (forecast.DEMAND_MODEL, forecast.MODEL_VERSIONS)
@@ -26,6 +26,13 @@ TABLES_OF_JOB: dict[str, tuple[Table, ...]] = {
     TRAIN: _with_loads(_TRAINED),
     PUBLISH: _with_loads(_PUBLISHED),
 }
+
+
+def partitioned(job: str) -> list[Table]:
+    """The tables of a job that have partitions."""
+    return [table for table in TABLES_OF_JOB[job] if table.partitioning is not Partitioning.NONE]
+
+
 _DESCRIPTIONS = {
     INGEST: "Source to bronze, silver, gold and the warehouse's facts, for a range of business dates.",
     TRAIN: "The weekly training and the list of versions that may forecast.",

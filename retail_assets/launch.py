@@ -1,5 +1,7 @@
 """Carries out a command-line run with progress, and starts the webserver and the daemon."""
 
+import hashlib
+import json
 import shutil
 import signal
 import sqlite3
@@ -15,16 +17,17 @@ import sqlalchemy as sa
 from rich.console import Console
 from sqlalchemy import event
 
+from retail_assets import jobs
 from retail_assets.definitions import build_definitions
-from retail_assets.failures import PermanentFailure
+from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.report import report
 from retail_assets.resources.source import Source
-from retail_assets.runs import Planner, close_abandoned, execute, in_order
+from retail_assets.runs import Planner, Step, close_abandoned, execute, in_order
 from retail_assets.settings import Settings
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.terminal import WriteProgress, print_report
 from retail_assets.windows import Window
-from retail_assets.wiring import resources_of
+from retail_assets.wiring import calendar_of, resources_of
 
 _REPOSITORY = Path(__file__).parent.parent
 
@@ -35,13 +38,19 @@ def wanted_window(settings: Settings, *, first: date | None, last: date | None) 
     Raises:
         PermanentFailure: a date outside the history, or a source without sales.
     """
-    source = Source(settings.source_secret, load_mapping(settings.source_mapping))
-    newest = source.newest_business_date()
+    mapping = load_mapping(settings.source_mapping)
+    source = Source(settings.source_secret, mapping)
+    newest, closed = source.newest_business_date(), calendar_of(settings, mapping).newest_closed_day()
     if newest is None:
         raise PermanentFailure(
             f"The source {source.place} holds no sales: check the mapping with retail-assets check-source."
         )
-    history = Window(min(settings.first_date, newest), newest)
+    if min(newest, closed) < settings.first_date:
+        raise PermanentFailure(
+            f"The source {source.place} has no closed day from RETAIL_START_DATE {settings.first_date} on; "
+            f"its newest is {min(newest, closed)}."
+        )
+    history = Window(settings.first_date, min(newest, closed))
     for option, day in (("--from", first), ("--to", last)):
         if day is not None and day not in history:
             raise PermanentFailure(f"{option} {day} is outside the history {history}; choose a day inside it.")
@@ -50,7 +59,7 @@ def wanted_window(settings: Settings, *, first: date | None, last: date | None) 
     return Window(first or history.first, last or history.last)
 
 
-def launch(settings: Settings, window: Window, *, console: Console, again: bool) -> None:
+def launch(settings: Settings, window: Window, *, console: Console, again: bool, restate: bool) -> None:
     """Run the stages that have something to do, then print the report.
 
     Raises:
@@ -58,16 +67,19 @@ def launch(settings: Settings, window: Window, *, console: Console, again: bool)
     """
     resources = resources_of(settings, load_mapping(settings.source_mapping))
     resources["lake"].check_writable()
+    _same_places(settings)
     definitions = build_definitions(settings, overrides=resources)
     _relax_sqlite()
     with _instance(settings) as instance, closing(resources["engine"]):
         if close_abandoned(instance):
             console.print("An interrupted run was closed; carrying on.")
-        planner = Planner(instance, settings, window, again=again)
-        spent = _stages(planner, definitions, instance, console=console)
+        planner = Planner(instance, settings, window, again=again, restate=restate)
+        spent, failed = _stages(planner, definitions, console=console)
         print_report(report(resources["engine"]), settings, console=console)
     stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items())
     console.print(f"stages: {stages or 'nothing was missing'}")
+    if failed:
+        raise failed
 
 
 def serve_ui(settings: Settings, *, port: int, console: Console) -> None:
@@ -116,18 +128,56 @@ def _relax_sqlite() -> None:
             connection.execute("PRAGMA synchronous = NORMAL")
 
 
+def _same_places(settings: Settings) -> None:
+    """What was materialised is known per folder, so a folder belongs to one source, lake and warehouse.
+
+    Raises:
+        PermanentFailure: the folder knows runs into another place.
+    """
+    places = {
+        "RETAIL_SOURCE_URL": settings.source_secret,
+        "RETAIL_LAKE_URI": settings.lake,
+        "RETAIL_WAREHOUSE_URL": settings.warehouse_secret,
+    }
+    marks = {name: hashlib.sha256(place.encode()).hexdigest() for name, place in places.items()}
+    record = settings.folder / "places.json"
+    known = json.loads(record.read_text(encoding="utf-8")) if record.exists() else marks
+    moved = [name for name, mark in marks.items() if known.get(name) != mark]
+    if moved:
+        raise PermanentFailure(
+            f"{settings.folder} holds the runs of another {' and '.join(moved)}: set it back, or give the new place a "
+            "RETAIL_HOME of its own."
+        )
+    record.write_text(json.dumps(marks), encoding="utf-8")
+
+
 def _stages(
-    planner: Planner, definitions: dg.Definitions, instance: dg.DagsterInstance, *, console: Console
-) -> dict[str, float]:
+    planner: Planner, definitions: dg.Definitions, *, console: Console
+) -> tuple[dict[str, float], RetailError | None]:
+    """Seconds of each stage that had something to do, and the failure of a training.
+
+    A training that fails does not stop the forecast: the version in force serves on.
+    """
     spent: dict[str, float] = {}
+    failed: RetailError | None = None
     for name, plan in in_order(planner):
         started = time.monotonic()
         steps = plan()
         for step in steps:
-            with console.status(f"{step.title} …") as status, WriteProgress(status, step.title):
-                begun = time.monotonic()
-                execute(step, definitions, instance)
-            console.print(f"{step.title}: {time.monotonic() - begun:.1f} s")
+            try:
+                _run(step, planner, definitions, console=console)
+            except RetailError as error:
+                if step.job != jobs.TRAIN:
+                    raise
+                console.print(f"{error} The version in force serves on.", soft_wrap=True)
+                failed = error
         if steps:
             spent[name] = time.monotonic() - started
-    return spent
+    return spent, failed
+
+
+def _run(step: Step, planner: Planner, definitions: dg.Definitions, *, console: Console) -> None:
+    with console.status(f"{step.title} …") as status, WriteProgress(status, step.title):
+        begun = time.monotonic()
+        execute(step, planner, definitions)
+    console.print(f"{step.title}: {time.monotonic() - begun:.1f} s")

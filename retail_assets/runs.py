@@ -4,36 +4,39 @@ Runs execute in this process against the persistent instance, so the UI shows th
 already materialised is not made again unless asked.
 """
 
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
 
 from retail_assets import jobs
+from retail_assets.assets.restating import RESTATE_TAG
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
-from retail_assets.schedules import range_tags, trailing
+from retail_assets.schedules import RANGE_TAGS, range_tags, trailing
 from retail_assets.settings import Settings
-from retail_assets.tables.contract import Partitioning
-from retail_assets.tables.forecast import FORECAST_ACCURACY
-from retail_assets.windows import Window, runs_of
+from retail_assets.tables.contract import Table
+from retail_assets.tables.forecast import CUMULATIVE_FORECAST, DEMAND_FORECAST, FORECAST_ACCURACY
+from retail_assets.windows import ONE_DAY, Window, runs_of
 
 LAUNCHED_BY = {"retail/launched-by": "command line"}
 RETRAIN_EVERY = timedelta(weeks=4)
 MIN_TRAINING_DAYS = 90
 MIN_FORECAST_DAYS = 28
+_FORECASTS = (DEMAND_FORECAST, CUMULATIVE_FORECAST)
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One run: a job over a window of days, or for the week that starts on `window.first`."""
+    """One run: a job over a window of days, or for the week that starts on `window.first`.
+
+    `only` names the tables to make, all of the job when empty.
+    """
 
     job: str
     window: Window
-    only: tuple[str, ...] = ()
+    only: tuple[Table, ...] = ()
 
     @property
     def title(self) -> str:
@@ -49,12 +52,14 @@ class Planner:
         settings: first date, trailing and backfill days.
         wanted: business dates asked for.
         again: also what is there already.
+        restate: also forecasts that were published live.
     """
 
     instance: dg.DagsterInstance
     settings: Settings
     wanted: Window
     again: bool = False
+    restate: bool = False
 
     def ingests(self) -> list[Step]:
         """Missing business dates, each run with the trailing days before it for late and corrected lines."""
@@ -71,29 +76,43 @@ class Planner:
             if monday <= days[0]:
                 break
             monday -= RETRAIN_EVERY
-        trainable = [m for m in mondays if (m - self.settings.first_date).days >= MIN_TRAINING_DAYS]
-        done = set() if self.again else self._materialised(jobs.TRAIN)
+        trainable = [m for m in mondays if (m - self._first_ingested()).days >= MIN_TRAINING_DAYS]
+        done = set() if self.again else self._done(jobs.TRAIN, jobs.partitioned(jobs.TRAIN))
         return [Step(jobs.TRAIN, Window(m, m)) for m in sorted(trainable) if m not in done]
 
     def publications(self) -> list[Step]:
-        """Missing as-of dates among the last `forecast_backfill_days`, and the score of re-read days."""
+        """Missing as-of dates among the last `forecast_backfill_days`, and the score of re-read days.
+
+        A day whose forecast stands but not what follows from it is finished without forecasting again: a live
+        forecast stays as it was published.
+        """
         days = self._as_of_days()
-        steps = [Step(jobs.PUBLISH, run) for run in runs_of(days)]
+        stands = set() if self.again or self.restate else self._materialised(_FORECASTS)
+        fresh = [Step(jobs.PUBLISH, run) for run in runs_of(day for day in days if day not in stands)]
+        rest = tuple(table for table in jobs.TABLES_OF_JOB[jobs.PUBLISH] if table not in _FORECASTS)
+        unfinished = [Step(jobs.PUBLISH, run, only=rest) for run in runs_of(day for day in days if day in stands)]
+        return sorted([*fresh, *unfinished], key=lambda step: step.window) + self._rescored(days)
+
+    def _rescored(self, days: list[date]) -> list[Step]:
+        """Days before the first new one that were read again."""
         if not days or days[0] == self._publishable().first:
-            return steps
+            return []
         behind = self._with_trailing(Window(days[0], days[0]))
-        scored = Window(max(behind.first, self._publishable().first), behind.last)
-        return [*steps, Step(jobs.PUBLISH, scored, only=("/".join(FORECAST_ACCURACY.asset_key),))]
+        first, last = max(behind.first, self._publishable().first), days[0] - ONE_DAY
+        return [Step(jobs.PUBLISH, Window(first, last), only=(FORECAST_ACCURACY,))] if first <= last else []
 
     def _publishable(self) -> Window:
-        earliest = self.settings.first_date + timedelta(days=MIN_FORECAST_DAYS)
+        earliest = self._first_ingested() + timedelta(days=MIN_FORECAST_DAYS)
         backfill = self.wanted.last - timedelta(days=self.settings.forecast_backfill_days - 1)
         return Window(min(max(self.wanted.first, backfill, earliest), self.wanted.last), self.wanted.last)
 
     def _as_of_days(self) -> list[date]:
-        if (self.wanted.last - self.settings.first_date).days < MIN_FORECAST_DAYS:
+        if (self.wanted.last - self._first_ingested()).days < MIN_FORECAST_DAYS:
             return []
         return self._missing(jobs.PUBLISH, self._publishable())
+
+    def _first_ingested(self) -> date:
+        return min(self._materialised(jobs.partitioned(jobs.INGEST)), default=self.wanted.first)
 
     def _with_trailing(self, window: Window) -> Window:
         first = trailing(
@@ -102,28 +121,47 @@ class Planner:
         return Window(first, window.last)
 
     def _missing(self, job: str, window: Window) -> list[date]:
-        done = set() if self.again else self._materialised(job)
+        done = set() if self.again else self._done(job, jobs.partitioned(job))
         return [day for day in window.days() if day not in done]
 
-    def _materialised(self, job: str) -> set[date]:
-        """Partitions that every partitioned table of the job has."""
-        tables = [t for t in jobs.TABLES_OF_JOB[job] if t.partitioning is not Partitioning.NONE]
+    def _done(self, job: str, tables: Sequence[Table]) -> set[date]:
+        """Partitions that every table has, less those of the job's last run if it did not succeed.
+
+        Tables without partitions have no partition to miss; the last run tells whether they were made.
+        """
+        done = self._materialised(tables)
+        last = self.instance.get_runs(filters=dg.RunsFilter(job_name=job), limit=1)
+        if not last or last[0].status is dg.DagsterRunStatus.SUCCESS:
+            return done
+        return {day for day in done if day not in _window_of(last[0])}
+
+    def _materialised(self, tables: Sequence[Table]) -> set[date]:
         known = [self.instance.get_materialized_partitions(dg.AssetKey(table.asset_key)) for table in tables]
         return {date.fromisoformat(key) for key in set.intersection(*map(set, known))}
 
 
-def execute(step: Step, definitions: dg.Definitions, instance: dg.DagsterInstance) -> None:
+def _window_of(run: dg.DagsterRun) -> Window:
+    """The partitions a run was for."""
+    single = run.tags.get("dagster/partition")
+    first, last = (single, single) if single else (run.tags.get(tag) for tag in RANGE_TAGS)
+    return Window(date.fromisoformat(first), date.fromisoformat(last)) if first and last else Window(date.min, date.max)
+
+
+def execute(step: Step, planner: Planner, definitions: dg.Definitions) -> None:
     """Run a step to its end.
 
     Raises:
         PermanentFailure, TransientFailure: the cause, in one sentence.
+        KeyboardInterrupt: the run was interrupted.
     """
     tags = {**LAUNCHED_BY, **({} if step.job == jobs.TRAIN else range_tags(step.window))}
+    if planner.restate:
+        tags[RESTATE_TAG] = "true"
     result = definitions.resolve_job_def(step.job).execute_in_process(
-        instance=instance,
+        instance=planner.instance,
         tags=tags,
         partition_key=step.window.first.isoformat() if step.job == jobs.TRAIN else None,
-        asset_selection=[dg.AssetKey(path.split("/")) for path in step.only] or None,
+        asset_selection=[dg.AssetKey(table.asset_key) for table in step.only] or None,
         run_config=_QUIET,
         raise_on_error=False,
     )
@@ -148,6 +186,8 @@ def _cause(result: dg.ExecuteInProcessResult, step: Step) -> RetailError:
             f"The run {step.title} failed before its first step; open run {result.run_id} in the UI."
         )
     kind, sentence = _root(failures[0].step_failure_data.error)
+    if kind == "DagsterExecutionInterruptedError":
+        raise KeyboardInterrupt
     kind_of = TransientFailure if kind == TransientFailure.__name__ else PermanentFailure
     return kind_of(f"{step.title}, {failures[0].step_key}: {sentence}")
 

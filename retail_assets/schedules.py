@@ -14,12 +14,12 @@ from retail_assets.windows import Window
 _NIGHTLY, _WEEKLY = "0 2 * * *", "0 5 * * 1"
 
 
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
 def range_tags(window: Window) -> dict[str, str]:
     """Tags of one run over a range of daily partitions."""
-    return {
-        "dagster/asset_partition_range_start": window.first.isoformat(),
-        "dagster/asset_partition_range_end": window.last.isoformat(),
-    }
+    return dict(zip(RANGE_TAGS, (window.first.isoformat(), window.last.isoformat()), strict=True))
 
 
 def trailing(day: date, *, trailing_days: int, first_date: date) -> Window:

@@ -7,12 +7,12 @@ import dagster as dg
 
 from retail_assets import jobs
 from retail_assets.resources.notifier import Notifier
-from retail_assets.schedules import range_tags
+from retail_assets.schedules import RANGE_TAGS, range_tags
 from retail_assets.tables.forecast import FORECAST_ACCURACY
 from retail_assets.windows import Window
 
 _SCHEDULE_TAG = "dagster/schedule_name"
-_START_TAG, _END_TAG = range_tags(Window(date.min, date.min))
+_START_TAG, _END_TAG = RANGE_TAGS
 
 
 def publish_requests(run: dg.DagsterRun) -> Iterator[dg.RunRequest]:

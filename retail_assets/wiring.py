@@ -33,7 +33,7 @@ def resources_of(settings: Settings, mapping: Mapping) -> dict[str, Any]:
         "lake": lake,
         "source": Source(settings.source_secret, mapping),
         "app_database": AppDatabase(settings.app_database_secret),
-        "calendar": Calendar(settings.first_date, mapping.country, settings.zone(mapping.timezone)),
+        "calendar": calendar_of(settings, mapping),
         "plan_settings": PlanSettings(
             horizon_days=settings.horizon_days,
             train_days=settings.train_days,
@@ -43,6 +43,10 @@ def resources_of(settings: Settings, mapping: Mapping) -> dict[str, Any]:
         "notifier": Notifier(settings.alert_webhook_secret),
         "warehouse": Warehouse(settings.warehouse_secret, staging=lake_staging(settings.lake)),
     }
+
+
+def calendar_of(settings: Settings, mapping: Mapping) -> Calendar:
+    return Calendar(settings.first_date, mapping.country, settings.zone(mapping.timezone))
 
 
 def engine_of(settings: Settings, lake: Lake) -> Engine:

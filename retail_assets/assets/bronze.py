@@ -9,6 +9,7 @@ import dagster as dg
 import ibis
 import pyarrow as pa
 
+from retail_assets.assets.declare import transient_retried
 from retail_assets.engines.protocol import Engine
 from retail_assets.io_managers.chunks import Chunks, by_month
 from retail_assets.resources.app_database import AppDatabase
@@ -17,25 +18,35 @@ from retail_assets.tables import bronze, entities
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
+from retail_assets.windows import Window
+
+_POOL = "source"
 
 
-@dg.asset(key=bronze.SALES.asset_key)
+@dg.asset(key=bronze.SALES.asset_key, pool=_POOL)
 def sales(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source]) -> Chunks:
-    return by_month(context, lambda days: source.read_days(entities.SALES, days.first, days.last))
+    return by_month(context, lambda days: _read(source, entities.SALES, days))
 
 
-@dg.asset(key=bronze.INVENTORY.asset_key)
+@dg.asset(key=bronze.INVENTORY.asset_key, pool=_POOL)
 def inventory(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source]) -> Chunks:
-    return by_month(context, lambda days: source.read_days(entities.INVENTORY, days.first, days.last))
+    return by_month(context, lambda days: _read(source, entities.INVENTORY, days))
+
+
+def _read(source: Source, entity: Entity, days: Window) -> pa.Table:
+    with transient_retried():
+        return source.read_days(entity, days.first, days.last).read_all()
 
 
 def _source_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:
-    @dg.asset(key=table.asset_key)
+    @dg.asset(key=table.asset_key, pool=_POOL)
     def snapshot(
         context: dg.AssetExecutionContext, source: dg.ResourceParam[Source], engine: dg.ResourceParam[Engine]
     ) -> ibis.Table:
         context.add_output_metadata({"available": source.available(entity)})
-        return _appended(engine, table, entity, source.read_snapshot(entity))
+        with transient_retried():
+            current = source.read_snapshot(entity)
+        return _appended(engine, table, entity, current)
 
     return snapshot
 

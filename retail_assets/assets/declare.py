@@ -4,12 +4,14 @@ Partitions, groups, descriptions and policies are attached from the contracts wh
 built, so nothing but names and reads stands here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
+from retail_assets.failures import TransientFailure
 from retail_assets.tables.contract import Partitioning, Table
 
 
@@ -43,6 +45,15 @@ def table_asset(table: Table, *, follows_also: list[dg.AssetDep] | None = None, 
 def outputs(*tables: Table) -> Mapping[str, dg.AssetOut]:
     """Outputs of one computation that gives several tables, by table name."""
     return {table.name: dg.AssetOut(key=table.asset_key) for table in tables}
+
+
+@contextmanager
+def transient_retried() -> Iterator[None]:
+    """What may pass by itself is tried again by Dagster after a pause; nothing else is."""
+    try:
+        yield
+    except TransientFailure as error:
+        raise dg.RetryRequested(max_retries=3, seconds_to_wait=10) from error
 
 
 def _table(read: Read) -> Table:

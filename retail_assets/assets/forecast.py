@@ -1,7 +1,7 @@
 """Forecast assets: the weekly training, the daily distributions, and how good they were."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +11,7 @@ import ibis
 import pandas as pd
 
 from retail_assets.assets.declare import Days, follows, outputs, table_asset
+from retail_assets.assets.restating import refuse_restating
 from retail_assets.calendar import Calendar
 from retail_assets.demand.accuracy import HISTORY_DAYS, score_forecasts
 from retail_assets.demand.forecasting import forecast
@@ -18,7 +19,6 @@ from retail_assets.demand.promotion import model_versions as versions_of
 from retail_assets.demand.promotion import version_in_force
 from retail_assets.demand.training import TrainedModel, TrainingConfig, load_model, train
 from retail_assets.engines.protocol import Engine, Frame
-from retail_assets.failures import PermanentFailure
 from retail_assets.forecasting import History, Snapshots
 from retail_assets.inventory.calendar import horizons_in_use
 from retail_assets.inventory.delays import delivery_delays
@@ -31,7 +31,6 @@ from retail_assets.transforms.days import within
 from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
 from retail_assets.windows import ONE_DAY, Window
 
-RESTATE_TAG = "retail/restate"
 _HORIZON_DAYS = 28
 
 
@@ -114,7 +113,7 @@ def forecasts(
     windows = [day for window in asked_windows(context) for day in window.by_day()]
     span = Window(windows[0].first, windows[-1].first)
     newest_closed = calendar.newest_closed_day()
-    _refuse_restating(engine, span, newest_closed=newest_closed, tags=context.run.tags)
+    refuse_restating(engine, tables.DEMAND_FORECAST, span, newest_closed=newest_closed, tags=context.run.tags)
     history = _history(engine, span, calendar=calendar, plan_settings=plan_settings)
     versions = engine.scan_or_empty(tables.MODEL_VERSIONS).to_pandas()
     model_of = _models(mlflow)
@@ -145,7 +144,9 @@ def forecast_accuracy(
     context: dg.AssetExecutionContext, forecast_rows: ibis.Table, demand_rows: ibis.Table, segments: pd.DataFrame
 ) -> Chunks:
     def day(window: Window) -> pd.DataFrame:
-        made = forecast_rows.filter(forecast_rows.target_date == window.first).to_pandas()
+        before = Window(window.first - timedelta(days=_HORIZON_DAYS), window.first - ONE_DAY)
+        known = within(forecast_rows, before, "as_of_date")
+        made = known.filter(known.target_date == window.first).to_pandas()
         actual = within(demand_rows, window.extended(days_before=HISTORY_DAYS)).to_pandas()
         return score_forecasts(made, actual, segments=segments)
 
@@ -171,25 +172,3 @@ def _horizons(knowledge: Knowledge, plan_settings: PlanSettings) -> list[int]:
     terms = knowledge.supply_terms()
     delays = delivery_delays(knowledge.purchase_orders(), knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
     return horizons_in_use(terms, delays, horizon_days=plan_settings.horizon_days, order_days=knowledge.order_days())
-
-
-def _refuse_restating(engine: Engine, span: Window, *, newest_closed: date, tags: Mapping[str, str]) -> None:
-    """A published forecast stays as it was, unless the run says that it restates.
-
-    Raises:
-        PermanentFailure: a live forecast of an earlier day would be overwritten.
-    """
-    published = (
-        Window(span.first, min(span.last, newest_closed - timedelta(days=1))) if span.first < newest_closed else None
-    )
-    if published is None or RESTATE_TAG in tags:
-        return
-    rows = engine.scan_or_empty(tables.DEMAND_FORECAST)
-    made = within(rows, published, "as_of_date")
-    live = made.filter([made.origin == "live"])
-    day = live.as_of_date.min().to_pyarrow().as_py()
-    if day is not None:
-        raise PermanentFailure(
-            f"The forecast of {day} was published live; a run that shall overwrite it must carry the tag "
-            f"{RESTATE_TAG}=true."
-        )

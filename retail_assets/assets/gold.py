@@ -8,6 +8,7 @@ import pandas as pd
 
 from retail_assets.assets.declare import Days, table_asset
 from retail_assets.calendar import Calendar
+from retail_assets.engines.protocol import Engine
 from retail_assets.io_managers.chunks import Chunks, by_month
 from retail_assets.tables import entities, gold, silver
 from retail_assets.tables.contract import Table
@@ -53,9 +54,15 @@ def sales_summary(context: dg.AssetExecutionContext, sales: ibis.Table, products
     events=silver.EVENTS,
 )
 def demand_daily(
-    context: dg.AssetExecutionContext, sales: ibis.Table, inventory: ibis.Table, **snapshots: ibis.Table
+    context: dg.AssetExecutionContext,
+    engine: dg.ResourceParam[Engine],
+    sales: ibis.Table,
+    inventory: ibis.Table,
+    **snapshots: ibis.Table,
 ) -> Chunks:
     known = {name: as_of.newest(rows, key=_KEYS[name]) for name, rows in snapshots.items()}
+    if snapshots["assortment"].count().to_pyarrow().as_py() == 0:
+        known["assortment"] = demand.assortment_from_sales(engine.scan(gold.FACT_SALES))
 
     def month(days: Window) -> pd.DataFrame:
         wide = days.extended(days_before=demand.LOOKBACK_DAYS)

@@ -7,6 +7,8 @@ import ibis
 import pandas as pd
 
 from retail_assets.assets.declare import Days, follows, outputs, reads
+from retail_assets.assets.restating import refuse_restating
+from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Engine, Frame
 from retail_assets.forecasting import Snapshots
 from retail_assets.inventory.calendar import next_delivery_days
@@ -45,10 +47,19 @@ def decisions(
     context: dg.AssetExecutionContext,
     engine: dg.ResourceParam[Engine],
     plan_settings: dg.ResourceParam[PlanSettings],
+    calendar: dg.ResourceParam[Calendar],
     cumulative: ibis.Table,
     stock: ibis.Table,
     demand_rows: ibis.Table,
 ):
+    windows = [part for window in asked_windows(context) for part in window.by_day()]
+    refuse_restating(
+        engine,
+        tables.REPLENISHMENT_PLAN,
+        Window(windows[0].first, windows[-1].last),
+        newest_closed=calendar.newest_closed_day(),
+        tags=context.run.tags,
+    )
     snapshots = Snapshots(engine)
 
     def day(window: Window) -> dict[str, Frame]:
@@ -78,7 +89,6 @@ def decisions(
         return dict(zip((table.name for table in _TABLES), (plan, health, moves), strict=True))
 
     siblings = Siblings(day)
-    windows = [part for window in asked_windows(context) for part in window.by_day()]
     return tuple(siblings.chunks(windows, table.name) for table in _TABLES)
 
 

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from retail_assets.assets.declare import transient_retried
 from retail_assets.engines.delta import as_arrow
 from retail_assets.engines.protocol import Engine
 from retail_assets.io_managers.chunks import asked_windows
@@ -20,7 +21,6 @@ def _load(table: Table) -> dg.AssetsDefinition:
         key=key,
         deps=[table.asset_key],
         pool="warehouse",
-        retry_policy=dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
         check_specs=[dg.AssetCheckSpec(_CHECK, asset=key, description="The warehouse holds the lake's rows.")],
     )
     def load(
@@ -46,7 +46,8 @@ def _windows(context: dg.AssetExecutionContext, table: Table) -> list[Window | N
 
 def _copy(table: Table, window: Window | None, *, engine: Engine, warehouse: Warehouse) -> int:
     rows = engine.scan(table, None if window is None else [window])
-    return warehouse.load(table, as_arrow(rows), window=window).rows
+    with transient_retried():
+        return warehouse.load(table, as_arrow(rows), window=window).rows
 
 
 def loads() -> list[dg.AssetsDefinition]:

@@ -12,14 +12,16 @@ def values_fit(table: Table) -> TableCheck:
 
     def find(rows: Rows) -> Finding:
         delivered = rows.of(table)
-        counted = (
-            delivered.aggregate(all=delivered.count(), unparsed=delivered.unparsed.count()).to_pyarrow().to_pylist()
+        days = delivered.group_by("business_date").aggregate(
+            rows=delivered.count(), unparsed=delivered.unparsed.count()
         )
-        total, unparsed = counted[0]["all"], counted[0]["unparsed"]
+        counted = days.order_by("business_date").to_pandas()
+        broken = counted.loc[counted["unparsed"] > UNPARSED_LIMIT * counted["rows"], "business_date"]
+        first = f", the first on {broken.iloc[0]:%Y-%m-%d}" if len(broken) else ""
         return Finding(
-            passed=unparsed <= UNPARSED_LIMIT * total,
-            sentence=f"{unparsed} of {total} rows hold a value that does not fit (limit {UNPARSED_LIMIT:.0%}).",
-            figures={"rows": total, "unparsed_rows": unparsed},
+            passed=broken.empty,
+            sentence=f"On {len(broken)} days more than {UNPARSED_LIMIT:.0%} of the rows hold a misfit{first}.",
+            figures={"rows": int(counted["rows"].sum()), "unparsed_rows": int(counted["unparsed"].sum())},
         )
 
     return TableCheck(table, "values_fit_their_types", f"At most {UNPARSED_LIMIT:.0%} of the rows hold a misfit.", find)

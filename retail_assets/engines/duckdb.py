@@ -71,7 +71,8 @@ class DuckDBEngine:
         try:
             yield table
         finally:
-            self.connection.raw_sql(f"DROP TABLE {name}")
+            if "connection" in self.__dict__:  # else it ended with the connection
+                self.connection.raw_sql(f"DROP TABLE {name}")
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
         return delta.overwrite_window(self.lake, table, frame, window)

@@ -16,6 +16,7 @@ import pyarrow.feather
 
 from retail_assets.engines.delta import as_arrow
 from retail_assets.engines.protocol import Frame
+from retail_assets.failures import PermanentFailure
 from retail_assets.windows import Window, runs_of
 
 
@@ -31,10 +32,19 @@ class Chunks:
 
 
 def asked_windows(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[Window]:
-    """The partition keys of the run as runs of days; keys of weeks are their Mondays."""
-    keys = context.partition_key_range
-    first, last = date.fromisoformat(keys.start), date.fromisoformat(keys.end)
-    return runs_of([first, last]) if first == last else [Window(first, last)]
+    """The partition keys of the run as runs of days; keys of weeks are their Mondays.
+
+    Raises:
+        PermanentFailure: the run asks for days that are no partitions.
+    """
+    step = context if isinstance(context, dg.AssetExecutionContext) else context.op_execution_context
+    keys, asked = step.partition_keys, step.partition_key_range
+    if not keys or keys[-1] != asked.end or keys[0] != asked.start:
+        raise PermanentFailure(
+            f"The run asks for {asked.start} … {asked.end}, of which only {len(keys)} partitions exist: a day must be "
+            "closed and not before RETAIL_START_DATE."
+        )
+    return runs_of(date.fromisoformat(key) for key in keys)
 
 
 def by_month(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame]) -> Chunks:

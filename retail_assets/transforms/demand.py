@@ -146,6 +146,16 @@ def _by_store(rows: ibis.Table, looked_up: ibis.Table, column: str) -> ibis.Tabl
     return kept.mutate(**{column: ibis.coalesce(kept.own_value, kept.every_value)}).drop("own_value", "every_value")
 
 
+def assortment_from_sales(sales: ibis.Table) -> ibis.Table:
+    """What stores carry when the source does not say: each product from its first sale in the store on.
+
+    Returns:
+        store_id, product_id, valid_from, valid_to (empty).
+    """
+    first = sales.group_by(*_SERIES).aggregate(valid_from=sales.business_date.min())
+    return first.mutate(valid_to=ibis.null("date"))
+
+
 def sales_by_day(sales: ibis.Table) -> ibis.Table:
     """Units sold, brought back and their value by day, store and product."""
     units = sales.quantity.cast("float64")
