@@ -37,6 +37,6 @@ def refuse_restating(
     day = published.as_of_date.min().to_pyarrow().as_py()
     if day is not None:
         raise PermanentFailure(
-            f"{table.path} of {day} was published live; to overwrite it use retail-assets run --restate, or the run tag "
+            f"{table.path} of {day} was published live; overwrite it with retail-assets run --restate, or the run tag "
             f"{RESTATE_TAG}=true."
         )

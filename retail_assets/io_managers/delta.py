@@ -54,10 +54,8 @@ class DeltaTableIOManager(dg.IOManager):
         if table.partitioning is Partitioning.NONE:
             return self._engine.overwrite(table, obj)
         windows = _windows(context.asset_partition_keys)
-        if not isinstance(obj, Chunks):
-            obj = Chunks(windows, lambda _: obj) if len(windows) == 1 else _refuse(table)
         results = []
-        for window, frame in obj:
+        for window, frame in _chunks(table, windows, obj):
             results.append(self._engine.overwrite_window(table, frame, window))
             PROGRESS.info("%s %s", table.path, window)
         return WriteResult(
@@ -90,8 +88,12 @@ def _windows(keys: Any) -> list[Window]:
     return runs_of(date.fromisoformat(key) for key in keys)
 
 
-def _refuse(table: Table) -> Chunks:
-    raise TypeError(f"{table.path}: an asset of several partitions returns Chunks, not one frame.")
+def _chunks(table: Table, windows: list[Window], obj: Any) -> Chunks:
+    if isinstance(obj, Chunks):
+        return obj
+    if len(windows) != 1:
+        raise TypeError(f"{table.path}: an asset of several partitions returns Chunks, not one frame.")
+    return Chunks(windows, lambda _: obj)
 
 
 def _downstream_is_partitioned(context: dg.InputContext) -> bool:

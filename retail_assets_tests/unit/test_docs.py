@@ -1,0 +1,49 @@
+"""The documents say what the code does."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.generate_tables import TARGET, dictionary
+from retail_assets.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_data_dictionary_is_fresh():
+    assert TARGET.read_text(encoding="utf-8") == dictionary(), "run make docs"
+
+
+def test_every_setting_is_documented():
+    documented = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    names = [f"RETAIL_{name.upper()}" for name in Settings.model_fields if name != "mlflow_tracking_uri"]
+    assert [name for name in [*names, "MLFLOW_TRACKING_URI"] if f"`{name}`" not in documented] == []
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"^make ([a-z]+)", README, flags=re.MULTILINE))))
+def test_the_readme_names_targets_that_exist(command):
+    found = subprocess.run(["make", "--dry-run", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"retail-assets [a-z0-9-]+", README))))
+def test_the_readme_names_subcommands_that_exist(command):
+    program, subcommand = shlex.split(command)
+    installed = str(Path(sys.executable).with_name(program))
+    found = subprocess.run([installed, subcommand, "--help"], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+
+
+def test_the_pictures_of_the_readme_exist():
+    missing = [name for name in re.findall(r"\]\((docs/images/[^)]+)\)", README) if not (ROOT / name).exists()]
+    assert missing == []
+
+
+def test_no_document_names_a_folder_of_a_machine():
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    assert [path.name for path in texts if re.search(r"/(work|tmp|root|home)/", path.read_text(encoding="utf-8"))] == []
