@@ -229,13 +229,12 @@ class FakeSource:
     def __init__(self, misfits: int) -> None:
         self._misfits = misfits
 
-    def read_days(self, entity: Entity, start: date, end: date) -> pa.Table:
+    def read_days(self, entity: Entity, start: date, end: date) -> pa.RecordBatchReader:
         if entity.name != "sales":
-            return frame_of(bronze.INVENTORY, [])
+            return frame_of(bronze.INVENTORY, []).to_reader()
         rows = [SOLD | {"sale_line_id": str(n)} for n in range(20)]
-        return frame_of(
-            bronze.SALES, [row | {"unparsed": "{}"} if n < self._misfits else row for n, row in enumerate(rows)]
-        )
+        spoiled = [row | {"unparsed": "{}"} if n < self._misfits else row for n, row in enumerate(rows)]
+        return frame_of(bronze.SALES, spoiled).to_reader()
 
 
 def _run(home: Path, misfits: int) -> dg.ExecuteInProcessResult:

@@ -78,6 +78,12 @@ def test_missing_key_parts_are_equal_and_differ_from_a_store() -> None:
     assert records(newest(ibis.memtable(versions), key=KEY)) == [("P1", "S1", 3), ("P1", None, 2)]
 
 
+def test_a_missing_key_part_keeps_its_place() -> None:
+    versions = _history([(_at(0), [("X", None, 1), (None, "X", 2)]), (_at(1), [("X", None, 1)])])
+    assert records(newest(ibis.memtable(versions), key=KEY)) == [("X", None, 1)]
+    assert versions.num_rows == 3
+
+
 def test_rows_that_share_a_key_change_together() -> None:
     both: list[Row] = [("P1", "S1", 1), ("P1", "S1", 2)]
     versions = _history([(_at(0), [*both, ("P1", "S1", 1)]), (_at(1), both), (_at(2), [("P1", "S1", 2)])])
