@@ -1,7 +1,7 @@
 """Every check with rows that pass and rows that do not, and a failed one that stops what comes after it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -248,7 +248,7 @@ def _run(home: Path, misfits: int) -> dg.ExecuteInProcessResult:
     chosen = dg.AssetSelection.assets(*(t.asset_key for t in (*bronze.DAILY, *silver.DAILY)))
     job = dg.define_asset_job("some", chosen, executor_def=dg.in_process_executor)
     resolved = dg.Definitions.merge(built, dg.Definitions(jobs=[job])).resolve_job_def("some")
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance, closing(engine):
         return resolved.execute_in_process(partition_key=str(DAY), instance=instance, raise_on_error=False)
 
 
