@@ -133,6 +133,13 @@ def test_a_misspelt_variable_names_the_right_one(monkeypatch: pytest.MonkeyPatch
     assert sentence(monkeypatch, **{variable: CANARY}) == f"{variable} is not a setting: did you mean {hint}?"
 
 
+def test_a_misspelt_line_of_the_env_file_is_found_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"RETAIL_LAKE_URL={CANARY}\n", encoding="utf-8")
+    with pytest.raises(PermanentFailure) as raised:
+        load_settings()
+    assert str(raised.value) == "RETAIL_LAKE_URL is not a setting: did you mean RETAIL_LAKE_URI?"
+
+
 def test_a_variable_unlike_any_lists_all(monkeypatch: pytest.MonkeyPatch) -> None:
     said = sentence(monkeypatch, RETAIL_=CANARY)
     known = re.findall(r"RETAIL_[A-Z_]+", said.split("known are")[-1])
