@@ -107,7 +107,7 @@ def policy_replay(
     Returns:
         No rows when nothing can be scored: no common series, or fewer days than the protection takes.
     """
-    if demand.empty or cumulative.empty:
+    if demand.empty or cumulative.empty or not _has_days(demand, cumulative):
         return _empty()
     world = replay_world(
         demand,
@@ -121,6 +121,11 @@ def policy_replay(
     )
     classes = _classes(segments, world.series)
     return _replayed(world, cumulative, classes, targets=targets, unmet_demand=unmet_demand, holding_rate=holding_rate)
+
+
+def _has_days(demand: pd.DataFrame, cumulative: pd.DataFrame) -> bool:
+    """Demand is known after the first forecast; a first run that forecasts one day has nothing to replay yet."""
+    return bool(days_of(demand["business_date"]).max() > days_of(cumulative["as_of_date"]).min())
 
 
 def _replayed(
