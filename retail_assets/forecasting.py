@@ -6,7 +6,7 @@ Reads are lazy and pruned; one `History` serves all as-of days of a run.
 from bisect import bisect_left
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import ibis
 import pandas as pd
@@ -39,8 +39,8 @@ _COLUMNS = [
 class Snapshots:
     """The snapshots as known on any day, computed once for all days that saw the same versions."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, zone: tzinfo = UTC) -> None:
+        self._engine, self._zone = engine, zone
         self._versions = {name: engine.scan(table) for name, table in SNAPSHOTS.items()}
         self._seen = {name: _seen(rows) for name, rows in self._versions.items()}
         self._key: tuple[int, ...] | None = None
@@ -49,16 +49,16 @@ class Snapshots:
 
     def on(self, as_of: date) -> Knowledge:
         """What was known when `as_of` had closed."""
-        end = known_until(as_of)
+        end = known_until(as_of, self._zone)
         key = tuple(bisect_left(seen, end) for seen in self._seen.values())
         if key != self._key:
             self._kept.close()
             self._tables = {name: self._known(name, as_of) for name in self._versions}
             self._key = key
-        return Knowledge(as_of, self._tables)
+        return Knowledge(as_of, self._tables, self._zone)
 
     def _known(self, name: str, as_of: date) -> ibis.Table:
-        known = known_on(self._versions[name], key=KEYS[name], as_of=as_of)
+        known = known_on(self._versions[name], key=KEYS[name], as_of=as_of, zone=self._zone)
         if name == "assortment" and not self._seen[name]:
             known = assortment_from_sales(self._engine.scan(FACT_SALES))
         return self._kept.enter_context(self._engine.kept(known))

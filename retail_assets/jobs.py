@@ -28,6 +28,16 @@ TABLES_OF_JOB: dict[str, tuple[Table, ...]] = {
 }
 
 
+AFTER_DAYS = _with_loads((gold.PRODUCT_SEGMENTS,))
+"""Tables of `ingest` without partitions that are made from daily ones."""
+
+
+def before_days() -> list[Table]:
+    """Tables of `ingest` without partitions that daily ones are made from, or that stand alone."""
+    whole = (table for table in TABLES_OF_JOB[INGEST] if table.partitioning is Partitioning.NONE)
+    return [table for table in whole if table not in AFTER_DAYS]
+
+
 def partitioned(job: str) -> list[Table]:
     """The tables of a job that have partitions."""
     return [table for table in TABLES_OF_JOB[job] if table.partitioning is not Partitioning.NONE]

@@ -31,16 +31,27 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 class Step:
     """One run: a job over a window of days, or for the week that starts on `window.first`.
 
-    `only` names the tables to make, all of the job when empty.
+    A run without a window makes tables without partitions. `only` names the tables, all of the job when empty.
     """
 
     job: str
-    window: Window
+    window: Window | None
     only: tuple[Table, ...] = ()
 
     @property
     def title(self) -> str:
+        if self.window is None:
+            return f"{self.job} {len(self.only)} whole tables"
         return f"{self.job} {self.window.first if self.job == jobs.TRAIN else self.window}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags of the partitions; a week is named by its partition key instead."""
+        return {} if self.window is None or self.job == jobs.TRAIN else range_tags(self.window)
+
+    @property
+    def partition_key(self) -> str | None:
+        return self.window.first.isoformat() if self.window and self.job == jobs.TRAIN else None
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,20 @@ class Planner:
     restate: bool = False
 
     def ingests(self) -> list[Step]:
-        """Missing business dates, each run with the trailing days before it for late and corrected lines."""
-        return [Step(jobs.INGEST, self._with_trailing(run)) for run in runs_of(self._missing(jobs.INGEST, self.wanted))]
+        """Missing business dates, each run with the trailing days before it for late and corrected lines.
+
+        Tables without partitions have runs of their own: inside a range run Dagster plans each of them once a
+        partition (measured: 101,389 planned events instead of 24,869 for 1,913 days).
+        """
+        missing = runs_of(self._missing(jobs.INGEST, self.wanted))
+        if not missing:
+            return []
+        days = tuple(jobs.partitioned(jobs.INGEST))
+        return [
+            Step(jobs.INGEST, None, only=tuple(jobs.before_days())),
+            *(Step(jobs.INGEST, self._with_trailing(run), only=days) for run in missing),
+            Step(jobs.INGEST, None, only=jobs.AFTER_DAYS),
+        ]
 
     def trainings(self) -> list[Step]:
         """A version for the newest missing as-of date, and one every four weeks back to the oldest."""
@@ -91,7 +114,7 @@ class Planner:
         fresh = [Step(jobs.PUBLISH, run) for run in runs_of(day for day in days if day not in stands)]
         rest = tuple(table for table in jobs.TABLES_OF_JOB[jobs.PUBLISH] if table not in _FORECASTS)
         unfinished = [Step(jobs.PUBLISH, run, only=rest) for run in runs_of(day for day in days if day in stands)]
-        return sorted([*fresh, *unfinished], key=lambda step: step.window) + self._rescored(days)
+        return [*unfinished, *fresh, *self._rescored(days)]
 
     def _rescored(self, days: list[date]) -> list[Step]:
         """Days before the first new one that were read again."""
@@ -133,18 +156,19 @@ class Planner:
         last = self.instance.get_runs(filters=dg.RunsFilter(job_name=job), limit=1)
         if not last or last[0].status is dg.DagsterRunStatus.SUCCESS:
             return done
-        return {day for day in done if day not in _window_of(last[0])}
+        window = _window_of(last[0])
+        return done - ({max(done)} if window is None and done else set(window.days() if window else ()))
 
     def _materialised(self, tables: Sequence[Table]) -> set[date]:
         known = [self.instance.get_materialized_partitions(dg.AssetKey(table.asset_key)) for table in tables]
         return {date.fromisoformat(key) for key in set.intersection(*map(set, known))}
 
 
-def _window_of(run: dg.DagsterRun) -> Window:
-    """The partitions a run was for."""
+def _window_of(run: dg.DagsterRun) -> Window | None:
+    """The partitions a run was for; None for a run without any."""
     single = run.tags.get("dagster/partition")
     first, last = (single, single) if single else (run.tags.get(tag) for tag in RANGE_TAGS)
-    return Window(date.fromisoformat(first), date.fromisoformat(last)) if first and last else Window(date.min, date.max)
+    return Window(date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
 
 
 def execute(step: Step, planner: Planner, definitions: dg.Definitions) -> None:
@@ -154,13 +178,13 @@ def execute(step: Step, planner: Planner, definitions: dg.Definitions) -> None:
         PermanentFailure, TransientFailure: the cause, in one sentence.
         KeyboardInterrupt: the run was interrupted.
     """
-    tags = {**LAUNCHED_BY, **({} if step.job == jobs.TRAIN else range_tags(step.window))}
+    tags = {**LAUNCHED_BY, **step.tags}
     if planner.restate:
         tags[RESTATE_TAG] = "true"
     result = definitions.resolve_job_def(step.job).execute_in_process(
         instance=planner.instance,
         tags=tags,
-        partition_key=step.window.first.isoformat() if step.job == jobs.TRAIN else None,
+        partition_key=step.partition_key,
         asset_selection=[dg.AssetKey(table.asset_key) for table in step.only] or None,
         run_config=_QUIET,
         raise_on_error=False,

@@ -157,7 +157,7 @@ def _history(engine: Engine, as_of: Window, *, calendar: Calendar, plan_settings
     return History.of(
         engine.scan(gold.DEMAND_DAILY, [as_of.extended(days_before=plan_settings.train_days)]),
         as_of,
-        snapshots=Snapshots(engine),
+        snapshots=Snapshots(engine, calendar.zone),
         calendar=calendar,
         horizon_days=plan_settings.horizon_days,
         history_days=plan_settings.train_days,

@@ -60,7 +60,7 @@ def decisions(
         newest_closed=calendar.newest_closed_day(),
         tags=context.run.tags,
     )
-    snapshots = Snapshots(engine)
+    snapshots = Snapshots(engine, calendar.zone)
 
     def day(window: Window) -> dict[str, Frame]:
         knowledge = snapshots.on(window.first)
@@ -104,6 +104,7 @@ def decisions(
 )
 def policy_replay(
     engine: dg.ResourceParam[Engine],
+    calendar: dg.ResourceParam[Calendar],
     cumulative: ibis.Table,
     stock: ibis.Table,
     demand_rows: ibis.Table,
@@ -112,7 +113,7 @@ def policy_replay(
     """All that is known is taken as of the first forecast, so that the replay does not look ahead."""
     first = cumulative.as_of_date.min().to_pyarrow().as_py()
     last = demand_rows.business_date.max().to_pyarrow().as_py()
-    snapshots = Snapshots(engine)
+    snapshots = Snapshots(engine, calendar.zone)
     later_orders = snapshots.on(last).purchase_orders()
     knowledge = snapshots.on(first)
     supply = _Supply.known(knowledge)

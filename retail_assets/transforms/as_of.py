@@ -5,7 +5,7 @@ the first one, which makes what is read there a reconstruction.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import ibis
 
@@ -36,23 +36,29 @@ def append_changes(
     return ibis.union(known.select(*columns, "is_deleted", "first_seen_at"), changed, gone)
 
 
-def known_on(versions: ibis.Table, *, key: Sequence[str], as_of: date) -> ibis.Table:
-    """The rows of a snapshot table as they were known when `as_of` had closed.
+def known_on(versions: ibis.Table, *, key: Sequence[str], as_of: date, zone: tzinfo = UTC) -> ibis.Table:
+    """The rows of a snapshot table as they were known when `as_of`, a day of the zone, had closed.
 
     Returns:
         The columns of `versions` without is_deleted and first_seen_at, plus `is_reconstructed`.
     """
     first = versions.first_seen_at.min().as_scalar()
-    end = ibis.literal(known_until(as_of)).cast("timestamp('UTC', 6)")
+    end = ibis.literal(known_until(as_of, zone)).cast("timestamp('UTC', 6)")
     visible = versions.filter(ibis.or_(versions.first_seen_at < end, versions.first_seen_at == first))
     latest = _latest(_keyed(visible, key))
     kept = latest.filter(~latest.is_deleted).mutate(is_reconstructed=latest.first_seen_at >= end)
     return kept.drop("is_deleted", "first_seen_at", "row_key")
 
 
-def known_until(as_of: date) -> datetime:
+def known_until(as_of: date, zone: tzinfo = UTC) -> datetime:
     """The moment from which on a snapshot no longer speaks for `as_of`, UTC."""
-    return datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC) + 2 * _SPEAKS_FOR
+    return end_of_day(as_of + _SPEAKS_FOR, zone)
+
+
+def end_of_day(day: date, zone: tzinfo) -> datetime:
+    """The midnight that ends a day of the zone, UTC."""
+    following = day + timedelta(days=1)
+    return datetime(following.year, following.month, following.day, tzinfo=zone).astimezone(UTC)
 
 
 def newest(versions: ibis.Table, *, key: Sequence[str]) -> ibis.Table:

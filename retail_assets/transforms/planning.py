@@ -5,12 +5,13 @@ Everything is read as it was known when the as-of day had closed; nothing that h
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta, tzinfo
 
 import ibis
 import pandas as pd
 
 from retail_assets.tables import entities, silver
+from retail_assets.transforms.as_of import end_of_day
 from retail_assets.transforms.demand import carried, with_terms
 from retail_assets.windows import Window
 
@@ -40,6 +41,7 @@ class Knowledge:
 
     as_of: date
     tables: Mapping[str, ibis.Table]
+    zone: tzinfo = UTC
 
     def series(self) -> pd.DataFrame:
         """store_id, product_id, region, department, category of what is carried on `as_of`."""
@@ -128,8 +130,9 @@ class Knowledge:
     def decisions(self) -> pd.DataFrame:
         """Approved proposals, decided by the end of `as_of`, that no purchase order carries yet."""
         decided, orders = self.tables["order_decisions"], self.tables["purchase_orders"]
+        closed = ibis.literal(end_of_day(self.as_of, self.zone)).cast("timestamp('UTC', 6)")
         matched = orders.filter(orders.proposal_id.notnull(), orders.ordered_date <= self.as_of)
-        approved = decided.filter(decided.decision == "approved", decided.decided_at.date() <= self.as_of)
+        approved = decided.filter(decided.decision == "approved", decided.decided_at < closed)
         open_ones = approved.anti_join(matched, "proposal_id")
         return open_ones.to_pandas()
 
