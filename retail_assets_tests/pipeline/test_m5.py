@@ -107,3 +107,7 @@ def test_the_command_notes_what_is_switched_off(done):
     notes = [line for line in done.printed.splitlines() if line.startswith("Note: ")]
     assert notes
     assert any("stock" in note for note in notes), notes
+
+
+def test_a_first_forecast_of_one_day_has_no_replay_yet(done):
+    assert done.rows("inventory/policy_replay").num_rows == 0
