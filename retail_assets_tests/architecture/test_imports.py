@@ -30,7 +30,7 @@ ALLOWED = {
     "sources": {"tables"},
     "resources": {"tables", "sources", "settings", "demand"},
     "engines": {"tables", "transforms", "resources.lake"},
-    "forecasting": {"engines", "transforms", "demand", "calendar"},
+    "forecasting": {"tables", "engines", "transforms", "demand", "calendar"},
     "io_managers": {"tables", "engines", "resources.lake"},
     "checks": {"tables", "transforms", "engines", "io_managers.chunks"},
     "assets": PURE | {"engines", "io_managers", "resources", "calendar", "forecasting", "plan_settings"},
