@@ -285,8 +285,8 @@ def _override_form(view: View, forecast: pd.DataFrame, *, scope: str) -> None:
     first, last = targets[0], targets[-1]
     with st.form("demand_override"):
         st.caption(
-            f"Do you know better for **{view.title}**? It is kept with your name and reason and shown beside the forecast; "
-            "orders do not follow it yet."
+            f"Do you know better for **{view.title}**? It is kept with your name and reason, and shown beside the "
+            "forecast; orders do not follow it yet."
         )
         left, right = st.columns(2)
         days: dict[str, Any] = {"min_value": first, "max_value": last, "format": "DD/MM/YYYY"}
