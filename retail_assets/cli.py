@@ -4,7 +4,9 @@ Errors are one sentence on standard error. Exit codes: 0 done, 2 something must 
 when tried again, 130 interrupted.
 """
 
+import atexit
 import fcntl
+import os
 import sys
 import time
 import warnings
@@ -35,7 +37,7 @@ def main() -> None:
     except SystemExit as end:  # the command-line library has caught the interrupt already
         if end.code == EXIT_INTERRUPTED:
             _stop(_INTERRUPTED, EXIT_INTERRUPTED)
-        raise
+        _leave(end.code if isinstance(end.code, int) else 0)
     except PermanentFailure as error:
         _stop(str(error), EXIT_MEND)
     except TransientFailure as error:
@@ -178,4 +180,12 @@ def _day(option: str, text: str | None) -> date | None:
 
 def _stop(sentence: str, code: int) -> None:
     print(sentence, file=sys.stderr)
-    sys.exit(code)
+    _leave(code)
+
+
+def _leave(code: int) -> None:
+    """End without tearing the interpreter down: DuckDB's binding would list objects still alive on stderr."""
+    atexit._run_exitfuncs()  # temporary folders, MLflow's and Dagster's own
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

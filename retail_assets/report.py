@@ -61,7 +61,8 @@ def _accuracy(engine: Engine) -> pd.DataFrame:
         absolute=scored.absolute_error_units.sum(),
         naive=scored.naive_absolute_error_units.sum(),
     )
-    found = sums.to_pandas().sort_values("segment", key=lambda names: names.replace("all", ""))
+    found = sums.filter(sums.actual > 0).to_pandas()
+    found = found.sort_values("segment", key=lambda names: names.replace("all", ""))
     return pd.DataFrame(
         {
             "segment": found["segment"],

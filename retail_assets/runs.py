@@ -15,7 +15,7 @@ from retail_assets.assets.restating import RESTATE_TAG
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 from retail_assets.schedules import RANGE_TAGS, range_tags, trailing
 from retail_assets.settings import Settings
-from retail_assets.tables.contract import Table
+from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.tables.forecast import CUMULATIVE_FORECAST, DEMAND_FORECAST, FORECAST_ACCURACY
 from retail_assets.windows import ONE_DAY, Window, runs_of
 
@@ -23,6 +23,9 @@ LAUNCHED_BY = {"retail/launched-by": "command line"}
 RETRAIN_EVERY = timedelta(weeks=4)
 MIN_TRAINING_DAYS = 90
 MIN_FORECAST_DAYS = 28
+_EXPECTED = {kind.__name__ for kind in (PermanentFailure, TransientFailure, ContractViolation)} | {
+    "DagsterAssetCheckFailedError"
+}
 _FORECASTS = (DEMAND_FORECAST, CUMULATIVE_FORECAST)
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -212,6 +215,8 @@ def _cause(result: dg.ExecuteInProcessResult, step: Step) -> RetailError:
     kind, sentence = _root(failures[0].step_failure_data.error)
     if kind == "DagsterExecutionInterruptedError":
         raise KeyboardInterrupt
+    if kind not in _EXPECTED:
+        sentence = f"{kind}: {sentence} (the whole trace is in run {result.run_id} of make ui)"
     kind_of = TransientFailure if kind == TransientFailure.__name__ else PermanentFailure
     return kind_of(f"{step.title}, {failures[0].step_key}: {sentence}")
 
