@@ -29,15 +29,32 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 console = Console(highlight=False)
 
 
+def entry_point() -> None:
+    """The console command.
+
+    The process ends without tearing the interpreter down: DuckDB's binding would list every object that is still
+    alive on standard error.
+    """
+    code: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code or 0
+    atexit._run_exitfuncs()  # temporary folders, MLflow's and Dagster's own
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
+
+
 def main() -> None:
-    """Entry point of the console command."""
+    """Parse, run, and turn failures into a sentence and an exit code."""
     warnings.filterwarnings("ignore", message=".*backfill_policy.*|.*is currently in (beta|preview).*")
     try:
         app()
     except SystemExit as end:  # the command-line library has caught the interrupt already
         if end.code == EXIT_INTERRUPTED:
             _stop(_INTERRUPTED, EXIT_INTERRUPTED)
-        _leave(end.code if isinstance(end.code, int) else 0)
+        raise
     except PermanentFailure as error:
         _stop(str(error), EXIT_MEND)
     except TransientFailure as error:
@@ -180,12 +197,4 @@ def _day(option: str, text: str | None) -> date | None:
 
 def _stop(sentence: str, code: int) -> None:
     print(sentence, file=sys.stderr)
-    _leave(code)
-
-
-def _leave(code: int) -> None:
-    """End without tearing the interpreter down: DuckDB's binding would list objects still alive on stderr."""
-    atexit._run_exitfuncs()  # temporary folders, MLflow's and Dagster's own
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    sys.exit(code)
