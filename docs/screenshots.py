@@ -77,8 +77,8 @@ def photograph_page(page: Page, address: str, *, name: str, ready: str) -> None:
 def photograph_graph(page: Page, address: str) -> None:
     page.set_viewport_size({"width": 1800, "height": 1000})
     page.goto(f"{address}/asset-groups")
-    page.wait_for_selector("svg foreignObject", timeout=WAIT_MILLISECONDS)
-    page.wait_for_timeout(SETTLE_MILLISECONDS)
+    page.get_by_text("warehouse").last.wait_for(timeout=WAIT_MILLISECONDS)
+    page.wait_for_timeout(4 * SETTLE_MILLISECONDS)
     page.screenshot(path=IMAGES / "asset_graph.png")
 
 

@@ -1,52 +1,6 @@
-"""The definitions Dagster loads, and the function that builds them from settings.
+"""What Dagster loads: the only module that reads the settings when it is imported."""
 
-Partitions, backfill policy, groups, descriptions and columns come from the table contracts; resources come
-from the settings and can be replaced by name in tests.
-"""
+from retail_assets.build import build_definitions
+from retail_assets.settings import load_settings
 
-from typing import Any
-
-import dagster as dg
-
-from retail_assets import jobs, registry, schedules, sensors
-from retail_assets.partitions import partitions
-from retail_assets.settings import Settings, load_settings
-from retail_assets.sources.mapping import Mapping, load_mapping
-from retail_assets.specs import described_spec, source_specs
-from retail_assets.wiring import resources_of
-
-
-def build_definitions(settings: Settings, *, overrides: dict[str, Any] | None = None) -> dg.Definitions:
-    """Everything wired for the settings.
-
-    Args:
-        settings: validated settings.
-        overrides: resources that replace the built ones, by name.
-
-    Raises:
-        PermanentFailure: the mapping cannot be read.
-    """
-    mapping = load_mapping(settings.source_mapping)
-    return dg.Definitions(
-        assets=[*source_specs(mapping), *_assets(settings, mapping)],
-        asset_checks=registry.CHECKS,
-        jobs=jobs.JOBS,
-        schedules=schedules.schedules(settings, settings.timezone or mapping.timezone),
-        sensors=sensors.SENSORS,
-        resources={**resources_of(settings, mapping), **(overrides or {})},
-        executor=dg.in_process_executor,
-    )
-
-
-def _assets(settings: Settings, mapping: Mapping) -> list[dg.AssetsDefinition]:
-    kinds = partitions(settings, settings.timezone or mapping.timezone)
-    assets = dg.map_asset_specs(lambda spec: described_spec(spec, kinds, mapping), registry.ASSETS)
-    policy = dg.BackfillPolicy.single_run()
-    return [asset.with_attributes(backfill_policy=policy) for asset in assets if isinstance(asset, dg.AssetsDefinition)]
-
-
-def __getattr__(name: str) -> dg.Definitions:
-    """`defs`, built when the module's attribute is asked for by Dagster."""
-    if name == "defs":
-        return build_definitions(load_settings())
-    raise AttributeError(name)
+defs = build_definitions(load_settings())

@@ -18,7 +18,7 @@ from rich.console import Console
 from sqlalchemy import event
 
 from retail_assets import jobs
-from retail_assets.definitions import build_definitions
+from retail_assets.build import build_definitions
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.report import report
 from retail_assets.resources.source import Source

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from retail_assets.definitions import build_definitions
+from retail_assets.build import build_definitions
 from retail_assets.jobs import JOBS
 from retail_assets.settings import Settings
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from retail_assets import registry
+from retail_assets.build import build_definitions
 from retail_assets.checks import bronze as bronze_checks
 from retail_assets.checks import forecast as forecast_checks
 from retail_assets.checks import gold as gold_checks
@@ -20,7 +21,6 @@ from retail_assets.checks import inventory as inventory_checks
 from retail_assets.checks import silver as silver_checks
 from retail_assets.checks.contract import key_is_unique, unique_keys
 from retail_assets.checks.declare import Finding, Rows
-from retail_assets.definitions import build_definitions
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.settings import Settings
 from retail_assets.tables import bronze, forecast, gold, inventory, silver

@@ -2,12 +2,15 @@
 
 import datetime as dt
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from retail_assets import jobs
-from retail_assets.definitions import build_definitions
+from retail_assets.build import build_definitions
 from retail_assets.failures import PermanentFailure
 from retail_assets.settings import Settings
 from retail_assets.tables import catalog
@@ -128,3 +131,10 @@ def test_accuracy_of_a_day_reads_the_forecasts_made_before_it(found):
 def test_an_engine_that_is_not_there_is_named(tmp_path):
     with pytest.raises(PermanentFailure, match="RETAIL_ENGINE=spark is not available in this version"):
         build_definitions(Settings(home=tmp_path, start_date=snapshot.START, engine="spark"))
+
+
+def test_dagster_finds_the_definitions_of_the_workspace():
+    """As the webserver and the daemon load them."""
+    command = [str(Path(sys.executable).with_name("dagster")), "definitions", "validate", "-w", "workspace.yaml"]
+    found = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-2000:]
