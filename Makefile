@@ -43,7 +43,7 @@ docs: $(STAMP) ## Generate docs/tables.md from the contracts
 	@$(BIN)/python docs/generate_tables.py
 
 lock: ## Resolve the dependencies anew (needs uv)
-	uv pip compile --python-version 3.11 --all-extras --generate-hashes --no-header \
+	uv pip compile --python-version 3.11 --all-extras --generate-hashes --no-strip-extras --no-header \
 		--no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
 
 clean: ## Remove the environment and everything the runs made

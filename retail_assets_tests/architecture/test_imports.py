@@ -148,7 +148,7 @@ def test_packages_export_nothing():
 
 
 def test_importing_everything_leaves_no_trace(tmp_path, tmp_path_factory):
-    """No file, no thread, no environment needed; definitions, the entry point, builds its graph and still touches nothing."""
+    """No file, no thread, no environment needed; the entry point builds its graph and still touches nothing."""
     fonts = str(tmp_path_factory.mktemp("fonts"))  # matplotlib, which LightGBM imports, keeps a list of fonts
     modules = [f"retail_assets.{_name(file)}" for file in FILES if file.name != "__init__.py"]
     optional = {"retail_assets.engines.spark"}
