@@ -129,17 +129,17 @@ def _relax_sqlite() -> None:
 
 
 def _same_places(settings: Settings) -> None:
-    """What was materialised is known per folder, so a folder belongs to one source, lake and warehouse.
+    """What was materialised is known per folder, so a folder belongs to one lake and one warehouse.
+
+    Passwords may change, and a folder may move with what lies in it.
 
     Raises:
         PermanentFailure: the folder knows runs into another place.
     """
-    places = {
-        "RETAIL_SOURCE_URL": settings.source_secret,
-        "RETAIL_LAKE_URI": settings.lake,
-        "RETAIL_WAREHOUSE_URL": settings.warehouse_secret,
-    }
-    marks = {name: hashlib.sha256(place.encode()).hexdigest() for name, place in places.items()}
+    warehouse = sa.make_url(settings.warehouse_secret).set(username=None, password=None)
+    places = {"RETAIL_LAKE_URI": settings.lake, "RETAIL_WAREHOUSE_URL": str(warehouse)}
+    inside = str(settings.folder)
+    marks = {name: hashlib.sha256(place.replace(inside, "").encode()).hexdigest() for name, place in places.items()}
     record = settings.folder / "places.json"
     known = json.loads(record.read_text(encoding="utf-8")) if record.exists() else marks
     moved = [name for name, mark in marks.items() if known.get(name) != mark]

@@ -1,5 +1,6 @@
 """A lake and an application database for each test, reached through the settings like in production."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,14 @@ import streamlit as st
 from dashboards import session
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets_tests.dashboards.lake_data import write_lake
+
+
+@pytest.fixture(autouse=True)
+def _own_main_module() -> Iterator[None]:
+    """Streamlit's page tests put their script in the place of the main module, which new processes would then run."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 @pytest.fixture(scope="session")

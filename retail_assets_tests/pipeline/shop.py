@@ -49,7 +49,9 @@ class Shop:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("RETAIL_", "DAGSTER_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("RETAIL_", "DAGSTER_", "MLFLOW_"))
+        }
         return kept | {
             "RETAIL_HOME": str(self.folder / "home"),
             "RETAIL_SOURCE_URL": f"sqlite:///{self.source}",

@@ -47,7 +47,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     write(folder, "sales.parquet", columns=SALES_COLUMNS, rows=sales)
     write(folder, "sell_prices.parquet", columns=PRICE_COLUMNS, rows=prices)
     write(folder, "calendar.csv", columns=CALENDAR_COLUMNS, rows=[(str(DAYS[9]), "Parade", "", 1, 0)])
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RETAIL_")} | {
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("RETAIL_", "MLFLOW_"))} | {
         "RETAIL_HOME": str(base / "home"),
         "RETAIL_FORECAST_BACKFILL_DAYS": "1",
         "OMP_NUM_THREADS": "1",
