@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from retail_assets.assets.declare import transient_retried
 from retail_assets.engines.protocol import Engine
+from retail_assets.failures import PermanentFailure
 from retail_assets.io_managers.chunks import Chunks, by_month
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.resources.source import Source
@@ -60,8 +61,17 @@ def _application_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:
 
 
 def _appended(engine: Engine, table: Table, entity: Entity, current: pa.Table) -> ibis.Table:
-    """All versions so far and what changed since; the table's own past is read here, not through the graph."""
+    """All versions so far and what changed since; the table's own past is read here, not through the graph.
+
+    Raises:
+        PermanentFailure: a required entity that had rows reads as empty, as while its table is loaded anew.
+    """
     known = engine.scan_or_empty(table)
+    if entity in entities.REQUIRED_ENTITIES and current.num_rows == 0 and known.count().to_pyarrow().as_py():
+        raise PermanentFailure(
+            f"The source gives no {entity.name} although it had some; nothing was changed, "
+            "read it again when they are back."
+        )
     return as_of.append_changes(
         known,
         ibis.memtable(current),
