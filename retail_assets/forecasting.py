@@ -12,7 +12,7 @@ import ibis
 import pandas as pd
 
 from retail_assets.calendar import Calendar
-from retail_assets.demand.panel import Panel, build_panel
+from retail_assets.demand.panel import DEMAND_COLUMNS, Panel, build_panel
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.gold import FACT_SALES
@@ -21,19 +21,6 @@ from retail_assets.transforms.days import within
 from retail_assets.transforms.demand import assortment_from_sales
 from retail_assets.transforms.planning import KEYS, SNAPSHOTS, Knowledge
 from retail_assets.windows import Window
-
-_COLUMNS = [
-    "business_date",
-    "store_id",
-    "product_id",
-    "sold_units",
-    "unconstrained_units",
-    "unit_price",
-    "discount_rate",
-    "is_open",
-    "is_feed_missing",
-    "censoring",
-]
 
 
 class Snapshots:
@@ -92,8 +79,8 @@ class History:
         history_days: int,
     ) -> "History":
         """Loads the demand of the as-of days and of `history_days` before the first of them."""
-        table = within(demand, as_of.extended(days_before=history_days - 1)).select(_COLUMNS).to_pyarrow()
-        for place, column in enumerate(_COLUMNS):
+        table = within(demand, as_of.extended(days_before=history_days - 1)).select(*DEMAND_COLUMNS).to_pyarrow()
+        for place, column in enumerate(DEMAND_COLUMNS):
             if column in ("store_id", "product_id", "censoring"):
                 table = table.set_column(place, column, table.column(column).dictionary_encode())
         rows = table.to_pandas(date_as_object=False)

@@ -15,7 +15,7 @@ import pandas as pd
 from retail_assets.failures import PermanentFailure
 
 SERIES_COLUMNS = ("store_id", "product_id", "region", "department", "category")
-_DEMAND_COLUMNS = (
+DEMAND_COLUMNS = (
     "business_date",
     "store_id",
     "product_id",
@@ -164,7 +164,7 @@ def build_panel(
     Raises:
         PermanentFailure: a frame lacks columns, or there is no series or no day of history.
     """
-    _require(demand, _DEMAND_COLUMNS, "demand")
+    _require(demand, DEMAND_COLUMNS, "demand")
     _require(series, SERIES_COLUMNS, "series")
     _require(future, _FUTURE_COLUMNS, "future")
     _require(events, _EVENT_COLUMNS, "events")
