@@ -19,6 +19,7 @@ UNKNOWN = "unknown"
 _ABC_LIMITS = {"A": 0.8, "B": 0.95}
 _ADI_LIMIT, _CV2_LIMIT = 1.32, 0.49  # Syntetos, Boylan & Croston 2005
 _SEGMENT_MONTHS = 12
+_EXACT = "decimal(18, 6)"
 
 
 def fact_sales(sales: ibis.Table) -> ibis.Table:
@@ -131,23 +132,24 @@ def product_segments(demand: ibis.Table) -> ibis.Table:
     totals = window.group_by("valid_from", "store_id", "product_id").aggregate(
         days=window.days.sum(),
         demand_days=window.demand_days.sum(),
-        units=window.units.sum(),
-        squares=window.squares.sum(),
+        units=window.units.sum().cast("float64"),
+        squares=window.squares.sum().cast("float64"),
         net_value=window.net_value.sum().cast(MONEY),
-        monthly_mean=window.units.mean(),
-        monthly_sd=window.units.std(how="pop"),
+        months=window.count(),
+        month_squares=(window.units * window.units).sum().cast("float64"),
     )
     return _classified(totals).select(gold.PRODUCT_SEGMENTS.column_names)
 
 
 def _monthly(demand: ibis.Table) -> ibis.Table:
     month_start = demand.business_date.truncate("M").cast("date")
-    rows = demand.mutate(month_start=month_start, units_known=demand.unconstrained_units)
+    # sums of decimals do not depend on the order in which threads add, those of floats do
+    rows = demand.mutate(month_start=month_start, units_known=demand.unconstrained_units.cast(_EXACT))
     return rows.group_by("month_start", "store_id", "product_id").aggregate(
         days=rows.units_known.count(),
         demand_days=(rows.units_known > 0).sum().fill_null(0),
-        units=rows.units_known.sum().fill_null(0.0),
-        squares=(rows.units_known * rows.units_known).sum().fill_null(0.0),
+        units=rows.units_known.sum().fill_null(0).cast(_EXACT),
+        squares=(rows.units_known * rows.units_known).sum().fill_null(0),
         net_value=rows.net_value.sum().fill_null(0).cast(MONEY),
     )
 
@@ -156,12 +158,14 @@ def _classified(totals: ibis.Table) -> ibis.Table:
     size = totals.units / totals.demand_days.nullif(0)
     cv2 = (totals.squares / totals.demand_days.nullif(0) - size * size) / (size * size)
     interval = totals.days / totals.demand_days.nullif(0)
+    month_mean = totals.units / totals.months
+    month_sd = ibis.greatest(totals.month_squares / totals.months - month_mean * month_mean, 0.0).sqrt()
     ranked = totals.mutate(
         average_demand_interval_days=interval,
         # greatest skips nulls: a series without demand would show the variation of a steady one
         squared_variation=ibis.ifelse(totals.demand_days > 0, ibis.greatest(cv2, 0.0), ibis.null("float64")),
         mean_daily_units=(totals.units / totals.days.nullif(0)).fill_null(0.0),
-        variation=totals.monthly_sd / totals.monthly_mean.nullif(0),
+        variation=month_sd / month_mean.nullif(0),
         value_share=_share_before(totals),
     )
     smooth_times = ranked.average_demand_interval_days <= _ADI_LIMIT
@@ -183,9 +187,10 @@ def _classified(totals: ibis.Table) -> ibis.Table:
 
 def _share_before(totals: ibis.Table) -> ibis.Value:
     """Share of the month's value that products of higher value make; the first product has 0."""
-    value = totals.net_value.cast("float64")
+    value = totals.net_value
     ranking = ibis.window(
         group_by="valid_from", order_by=[ibis.desc(value), "store_id", "product_id"], preceding=None, following=0
     )
     whole = value.sum().over(ibis.window(group_by="valid_from"))
-    return ((value.sum().over(ranking) - value) / whole.nullif(0)).fill_null(1.0)
+    before = (value.sum().over(ranking) - value).cast("float64")
+    return (before / whole.cast("float64").nullif(0)).fill_null(1.0)
