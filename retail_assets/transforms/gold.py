@@ -19,7 +19,7 @@ UNKNOWN = "unknown"
 _ABC_LIMITS = {"A": 0.8, "B": 0.95}
 _ADI_LIMIT, _CV2_LIMIT = 1.32, 0.49  # Syntetos, Boylan & Croston 2005
 _SEGMENT_MONTHS = 12
-_EXACT = "decimal(18, 6)"
+_EXACT, _WIDE = "decimal(18, 6)", "decimal(19, 6)"  # wider than 18 digits is not multiplied in 64 bits
 
 
 def fact_sales(sales: ibis.Table) -> ibis.Table:
@@ -136,7 +136,7 @@ def product_segments(demand: ibis.Table) -> ibis.Table:
         squares=window.squares.sum().cast("float64"),
         net_value=window.net_value.sum().cast(MONEY),
         months=window.count(),
-        month_squares=(window.units * window.units).sum().cast("float64"),
+        month_squares=(window.units.cast(_WIDE) * window.units.cast(_WIDE)).sum().cast("float64"),
     )
     return _classified(totals).select(gold.PRODUCT_SEGMENTS.column_names)
 
@@ -149,7 +149,7 @@ def _monthly(demand: ibis.Table) -> ibis.Table:
         days=rows.units_known.count(),
         demand_days=(rows.units_known > 0).sum().fill_null(0),
         units=rows.units_known.sum().fill_null(0).cast(_EXACT),
-        squares=(rows.units_known * rows.units_known).sum().fill_null(0),
+        squares=(rows.units_known.cast(_WIDE) * rows.units_known.cast(_WIDE)).sum().fill_null(0),
         net_value=rows.net_value.sum().fill_null(0).cast(MONEY),
     )
 
