@@ -37,9 +37,9 @@ def follows(*tables: Read) -> list[dg.AssetDep]:
     return [dg.AssetDep(_table(read).asset_key, partition_mapping=_mapping(read)) for read in tables]
 
 
-def table_asset(table: Table, *, follows_also: list[dg.AssetDep] | None = None, **inputs: Read) -> Callable[..., Any]:
+def table_asset(table: Table, **inputs: Read) -> Callable[..., Any]:
     """`dg.asset` for one table of the catalogue, reading the given ones under the argument names."""
-    return dg.asset(key=table.asset_key, ins=reads(**inputs), deps=follows_also)
+    return dg.asset(key=table.asset_key, ins=reads(**inputs))
 
 
 def outputs(*tables: Table) -> Mapping[str, dg.AssetOut]:

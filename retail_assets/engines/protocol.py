@@ -46,3 +46,7 @@ class Engine(Protocol):
     def overwrite(self, table: Table, frame: Frame) -> WriteResult:
         """Replace a table that has no partitions."""
         ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
