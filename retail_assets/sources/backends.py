@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import arrow_odbc
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.connectors.pyodbc import PyODBCConnector
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.conversion import Values
+from retail_assets.sources.database_errors import OdbcError
 from retail_assets.sources.statement import Statement
 
 _CHUNK_ROWS = 5000
@@ -117,6 +117,13 @@ class OdbcBackend:
         self._connection_string = _odbc_connection_string(url)
 
     def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
+        arrow_odbc = _arrow_odbc()
+        try:
+            yield from self._fetched(arrow_odbc, statement, parameters, batch_rows=batch_rows)
+        except arrow_odbc.Error as error:
+            raise OdbcError(str(error)) from None
+
+    def _fetched(self, arrow_odbc: Any, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
         reader = arrow_odbc.read_arrow_batches_from_odbc(
             # Parameters travel as text: the cast keeps the day readable whatever the server's date format.
             statement.rendered(lambda _: "CAST(? AS date)"),
@@ -130,6 +137,18 @@ class OdbcBackend:
         yield _raw(pa.RecordBatch.from_pylist([], reader.schema))
         for batch in reader:
             yield _raw(batch)
+
+
+def _arrow_odbc() -> Any:
+    """The library, which needs the system's driver manager and therefore is not imported with the package."""
+    try:
+        import arrow_odbc
+    except OSError:
+        raise PermanentFailure(
+            "RETAIL_SOURCE_URL names an ODBC driver, but the driver manager is not installed: install unixODBC "
+            "(apt-get install unixodbc, brew install unixodbc) and the driver."
+        ) from None
+    return arrow_odbc
 
 
 def _raw(batch: pa.RecordBatch) -> RawBatch:

@@ -3,13 +3,17 @@
 import re
 import sqlite3
 
-import arrow_odbc
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 
-DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, arrow_odbc.Error, ModuleNotFoundError)
+
+class OdbcError(Exception):
+    """What arrow-odbc says; that library is loaded only when ODBC is used."""
+
+
+DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, OdbcError, ModuleNotFoundError)
 
 _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57", "HYT")
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues, and 1205 deadlock victim
@@ -94,6 +98,6 @@ def may_pass(error: Exception) -> bool:
 
 
 def _is_connecting(error: Exception) -> bool:
-    if isinstance(error, arrow_odbc.Error):
+    if isinstance(error, OdbcError):
         return "SQLDriverConnect" in str(error)
     return isinstance(error, OperationalError) and getattr(error, "statement", None) is None

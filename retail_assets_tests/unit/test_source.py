@@ -2,14 +2,16 @@
 
 import datetime as dt
 import sqlite3
+import sys
 from contextlib import closing
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.source import Source
-from retail_assets.sources.mapping import EntityBinding, Mapping
+from retail_assets.sources.mapping import EntityBinding, Mapping, load_mapping
 from retail_assets.sources.reading import BATCH_ROWS
 from retail_assets.tables import bronze, entities
 
@@ -314,3 +316,17 @@ def test_check_goes_on_after_a_broken_entity(database):
     empty = _source(database, {"products": QUERIES["products"] + " WHERE 1 = 0"}).check()
     problems = next(check.problems for check in empty if check.entity == "products")
     assert problems == ("mapping mine, entity products: the query gives no rows; check its tables and conditions.",)
+
+
+def test_a_machine_without_odbc_reads_everything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel of arrow-odbc needs the system's driver manager as soon as it is imported."""
+    (tmp_path / "arrow_odbc.py").write_text("raise OSError('libodbc.so.2: cannot open shared object file')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "arrow_odbc", raising=False)
+    source = Source("mssql+pyodbc://reader:secret@127.0.0.1/shop?driver=x", load_mapping("demo"))
+    with pytest.raises(PermanentFailure) as raised:
+        source.newest_business_date()
+    assert str(raised.value) == (
+        "RETAIL_SOURCE_URL names an ODBC driver, but the driver manager is not installed: install unixODBC "
+        "(apt-get install unixodbc, brew install unixodbc) and the driver."
+    )
