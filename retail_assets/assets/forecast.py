@@ -18,7 +18,7 @@ from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.promotion import model_versions as versions_of
 from retail_assets.demand.promotion import version_in_force
 from retail_assets.demand.training import TrainedModel, TrainingConfig, load_model, train
-from retail_assets.engines.protocol import Engine, Frame
+from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.forecasting import History, Snapshots
 from retail_assets.inventory.calendar import horizons_in_use
 from retail_assets.inventory.delays import delivery_delays
@@ -118,7 +118,7 @@ def forecasts(
     versions = engine.scan_or_empty(tables.MODEL_VERSIONS).to_pandas()
     model_of = _models(mlflow)
 
-    def day(window: Window) -> dict[str, Frame]:
+    def day(window: Window) -> dict[str, SetAside]:
         panel, knowledge = history.panel(window.first)
         version = version_in_force(versions, window.first)
         made = forecast(panel, model_of(version) if version else None, horizons=_horizons(knowledge, plan_settings))
@@ -126,8 +126,8 @@ def forecasts(
             context.log.warning(f"{made.fallback_count} series fell back to the seasonal naive: {made.failures[:3]}")
         origin = "live" if window.first >= newest_closed else "backfill"
         return {
-            tables.DEMAND_FORECAST.name: made.daily.assign(origin=origin),
-            tables.CUMULATIVE_FORECAST.name: made.cumulative.assign(origin=origin),
+            tables.DEMAND_FORECAST.name: engine.set_aside(made.daily.assign(origin=origin)),
+            tables.CUMULATIVE_FORECAST.name: engine.set_aside(made.cumulative.assign(origin=origin)),
         }
 
     siblings = Siblings(day)

@@ -1,14 +1,14 @@
 """Gold assets: the star schema and the dense demand table."""
 
 from datetime import date
+from functools import partial
 
 import dagster as dg
 import ibis
-import pandas as pd
 
 from retail_assets.assets.declare import Days, table_asset
 from retail_assets.calendar import Calendar
-from retail_assets.engines.protocol import Engine
+from retail_assets.engines.protocol import Engine, Frame
 from retail_assets.io_managers.chunks import Chunks, by_month
 from retail_assets.tables import entities, gold, silver
 from retail_assets.tables.contract import Table
@@ -64,9 +64,10 @@ def demand_daily(
     if snapshots["assortment"].count().to_pyarrow().as_py() == 0:
         known["assortment"] = demand.assortment_from_sales(engine.scan(gold.FACT_SALES))
 
-    def month(days: Window) -> pd.DataFrame:
+    def month(days: Window) -> Frame:
         wide = days.extended(days_before=demand.LOOKBACK_DAYS)
-        return demand.demand_daily(days, sales=within(sales, wide), inventory=within(inventory, wide), **known)
+        seen = demand.observed_demand(days, sales=within(sales, wide), inventory=within(inventory, wide), **known)
+        return engine.apply(seen, partial(demand.unconstrained, window=days), gold.DEMAND_DAILY)
 
     return by_month(context, month)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from retail_assets.assets.declare import Days, follows, outputs, reads
 from retail_assets.assets.restating import refuse_restating
 from retail_assets.calendar import Calendar
-from retail_assets.engines.protocol import Engine, Frame
+from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.forecasting import Snapshots
 from retail_assets.inventory.calendar import next_delivery_days
 from retail_assets.inventory.delays import delivery_delays
@@ -62,7 +62,7 @@ def decisions(
     )
     snapshots = Snapshots(engine, calendar.zone)
 
-    def day(window: Window) -> dict[str, Frame]:
+    def day(window: Window) -> dict[str, SetAside]:
         knowledge = snapshots.on(window.first)
         supply = _Supply.known(knowledge)
         state = _state(within(cumulative, window, "as_of_date"), within(stock, window), supply)
@@ -86,7 +86,8 @@ def decisions(
             cumulative=state["cumulative"],
             products=products,
         )
-        return dict(zip((table.name for table in _TABLES), (plan, health, moves), strict=True))
+        aside = map(engine.set_aside, (plan, health, moves))
+        return dict(zip((table.name for table in _TABLES), aside, strict=True))
 
     siblings = Siblings(day)
     return tuple(siblings.chunks(windows, table.name) for table in _TABLES)

@@ -4,8 +4,7 @@ import dagster as dg
 import ibis
 
 from retail_assets.assets.declare import outputs, reads, table_asset
-from retail_assets.engines.delta import as_arrow
-from retail_assets.engines.protocol import Engine, Frame
+from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.io_managers.chunks import Siblings, asked_windows
 from retail_assets.tables import bronze, entities, silver
 from retail_assets.tables.contract import Table
@@ -30,14 +29,14 @@ def daily(
     stores: ibis.Table,
     products: ibis.Table,
 ):
-    def judge(days: Window) -> dict[str, Frame]:
+    def judge(days: Window) -> dict[str, SetAside]:
         judged_sales = to_silver.judged_sales(within(sales, days), stores=stores, products=products)
         judged_stock = to_silver.judged_inventory(within(inventory, days), stores=stores, products=products)
         with engine.kept(judged_sales) as sold, engine.kept(judged_stock) as stock:
             return {
-                "sales": as_arrow(to_silver.sales(sold)),
-                "inventory": as_arrow(to_silver.inventory(stock)),
-                "rejected_rows": as_arrow(to_silver.rejected_rows(sold, stock)),
+                "sales": engine.set_aside(to_silver.sales(sold)),
+                "inventory": engine.set_aside(to_silver.inventory(stock)),
+                "rejected_rows": engine.set_aside(to_silver.rejected_rows(sold, stock)),
             }
 
     siblings = Siblings(judge)

@@ -4,7 +4,7 @@ One connection a process, because tables of different connections cannot be join
 extension is not used: closed networks cannot download it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
@@ -12,12 +12,14 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import ibis
+import pandas as pd
 import pyarrow as pa
 from deltalake import DeltaTable
 from ibis.backends.duckdb import Backend
 
 from retail_assets.engines import delta
-from retail_assets.engines.protocol import Frame, WriteResult
+from retail_assets.engines.aside import in_file
+from retail_assets.engines.protocol import Frame, SetAside, WriteResult
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
 from retail_assets.transforms.days import within
@@ -73,6 +75,12 @@ class DuckDBEngine:
         finally:
             if "connection" in self.__dict__:  # else it ended with the connection
                 self.connection.raw_sql(f"DROP TABLE {name}")
+
+    def set_aside(self, frame: Frame) -> SetAside:
+        return in_file(frame)
+
+    def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
+        return function(rows.to_pandas())
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
         return delta.overwrite_window(self.lake, table, frame, window)

@@ -1,6 +1,6 @@
 """What every engine does: scan a Delta table as an Ibis table, and overwrite what a contract allows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +13,8 @@ from retail_assets.tables.contract import Table
 from retail_assets.windows import Window
 
 Frame = ibis.Table | pd.DataFrame | pa.Table | pa.RecordBatchReader
+SetAside = Callable[[], Frame]
+"""Gives a frame that was set aside, once; it is used before another one is taken."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,14 @@ class Engine(Protocol):
 
     def kept(self, rows: ibis.Table) -> AbstractContextManager[ibis.Table]:
         """The rows computed once, for several uses inside the context."""
+        ...
+
+    def set_aside(self, frame: Frame) -> SetAside:
+        """Compute the frame now and keep it outside memory."""
+        ...
+
+    def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
+        """The function's result on all rows at once, with the columns of the table's contract."""
         ...
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:

@@ -4,18 +4,13 @@ The IO manager computes, validates, writes and commits window after window, so m
 keeps the finished windows, and a rerun converges.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.feather
 
-from retail_assets.engines.delta import as_arrow
-from retail_assets.engines.protocol import Frame
+from retail_assets.engines.protocol import Frame, SetAside
 from retail_assets.failures import PermanentFailure
 from retail_assets.windows import Window, runs_of
 
@@ -61,26 +56,19 @@ def by_day(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame]
 class Siblings:
     """Several tables from one computation, without holding all windows of all tables in memory.
 
-    The first table that is written computes; the frames of the others wait as files until it is their turn.
+    The first table that is written computes; the frames of the others wait where the engine set them aside.
 
     Args:
-        compute: gives a frame per table name for one window.
+        compute: gives, for one window, the frame each table was set aside as, by table name.
     """
 
-    compute: Callable[[Window], dict[str, Frame]]
-    _folder: tempfile.TemporaryDirectory = field(default_factory=lambda: tempfile.TemporaryDirectory(prefix="retail-"))
+    compute: Callable[[Window], dict[str, SetAside]]
+    _waiting: dict[tuple[Window, str], SetAside] = field(default_factory=dict)
 
     def chunks(self, windows: Sequence[Window], name: str) -> Chunks:
         return Chunks(windows, lambda window: self._frame(window, name))
 
     def _frame(self, window: Window, name: str) -> Frame:
-        waiting = self._file(window, name)
-        if not waiting.exists():
-            for sibling, frame in self.compute(window).items():
-                pyarrow.feather.write_feather(as_arrow(frame), str(self._file(window, sibling)))
-        table: pa.Table = pyarrow.feather.read_table(str(waiting), memory_map=False)
-        waiting.unlink()
-        return table
-
-    def _file(self, window: Window, name: str) -> Path:
-        return Path(self._folder.name) / f"{window.first}-{name}.arrow"
+        if (window, name) not in self._waiting:
+            self._waiting |= {(window, sibling): take for sibling, take in self.compute(window).items()}
+        return self._waiting.pop((window, name))()

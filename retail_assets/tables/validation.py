@@ -2,6 +2,8 @@
 # pyarrow.compute makes its functions when it is imported
 """A frame against its contract, before any byte is written: columns, types without loss, nulls."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,17 +18,22 @@ def conform(table: Table, frame: pa.Table) -> pa.Table:
     Raises:
         ContractViolation: a missing or extra column, a value that does not fit, a null where none may be.
     """
-    _same_columns(table, frame)
+    refuse_other_columns(table, frame.column_names)
     columns = [_conformed(table, column, frame.column(column.name)) for column in table.columns]
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
-def _same_columns(table: Table, frame: pa.Table) -> None:
-    missing = [name for name in table.column_names if name not in frame.column_names]
-    extra = [name for name in frame.column_names if name not in table.column_names]
+def refuse_other_columns(table: Table, names: Sequence[str]) -> None:
+    """Exactly the contract's columns, in any order.
+
+    Raises:
+        ContractViolation: a column is missing, unexpected or repeated.
+    """
+    missing = [name for name in table.column_names if name not in names]
+    extra = [name for name in names if name not in table.column_names]
     if missing or extra:
         raise ContractViolation(f"{table.path}: missing columns {missing}, unexpected columns {extra}.")
-    repeated = sorted({name for name in frame.column_names if frame.column_names.count(name) > 1})
+    repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ContractViolation(f"{table.path}: repeated columns {repeated}.")
 
@@ -43,8 +50,7 @@ def _conformed(table: Table, column: Column, values: pa.ChunkedArray) -> pa.Chun
 def _cast(table: Table, column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
     if values.type == column.type:
         return values
-    if not _may_become(values.type, column.type):
-        raise ContractViolation(f"{table.path}.{column.name}: is {values.type}, the contract says {column.type}.")
+    refuse_other_type(table, column, values.type)
     try:
         cast = values.cast(column.type, safe=True)
         # a safe cast of a timestamp to a date drops the time of day silently
@@ -56,6 +62,16 @@ def _cast(table: Table, column: Column, values: pa.ChunkedArray) -> pa.ChunkedAr
         raise ContractViolation(
             f"{table.path}.{column.name}: {values.type} does not fit {column.type} without loss ({detail})."
         ) from None
+
+
+def refuse_other_type(table: Table, column: Column, given: pa.DataType) -> None:
+    """A type whose values can become the column's.
+
+    Raises:
+        ContractViolation: it cannot, whatever the values.
+    """
+    if given != column.type and not _may_become(given, column.type):
+        raise ContractViolation(f"{table.path}.{column.name}: is {given}, the contract says {column.type}.")
 
 
 def _may_become(given: pa.DataType, wanted: pa.DataType) -> bool:

@@ -19,7 +19,7 @@ _SERIES = ["store_id", "product_id"]
 _FAR = date(9999, 12, 31)
 
 
-def demand_daily(
+def observed_demand(
     days: Window,
     *,
     sales: ibis.Table,
@@ -30,11 +30,11 @@ def demand_daily(
     prices: ibis.Table,
     promotions: ibis.Table,
     events: ibis.Table,
-) -> pd.DataFrame:
-    """gold.demand_daily of the days.
+) -> ibis.Table:
+    """What gold.demand_daily is estimated from: the days and LOOKBACK_DAYS before them, as `unconstrained` takes it.
 
     Args:
-        days: days to return.
+        days: days wanted.
         sales: gold.fact_sales of the days and LOOKBACK_DAYS before them.
         inventory: gold.fact_inventory of the same days.
         assortment, stores, products, prices, promotions, events: silver snapshots as known now.
@@ -42,10 +42,7 @@ def demand_daily(
     wide = days.extended(days_before=LOOKBACK_DAYS)
     rows = carried(wide, assortment=assortment, stores=stores, products=products, events=events)
     seen = observed(rows, sales=sales, inventory=inventory)
-    termed = with_terms(seen, wide, prices=prices, promotions=promotions, products=products)
-    frame = termed.to_pandas()
-    frame["business_date"] = pd.to_datetime(frame["business_date"])
-    return unconstrained(frame, days)
+    return with_terms(seen, wide, prices=prices, promotions=promotions, products=products)
 
 
 def carried(
@@ -214,6 +211,7 @@ def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
         rows: dense rows of the window and LOOKBACK_DAYS before it, with terms and observations.
         window: days to return.
     """
+    rows = rows.assign(business_date=pd.to_datetime(rows["business_date"]))
     grid = _Grid.of(rows, window.extended(days_before=LOOKBACK_DAYS))
     traded = grid.spread(np.where(rows["is_open"], rows["sold_units"], np.nan))
     stock = grid.spread(rows["on_hand_units"])

@@ -14,7 +14,9 @@ import pytest
 from deltalake import DeltaTable
 
 from retail_assets.assets.declare import Days, outputs, reads, table_asset
+from retail_assets.engines.aside import in_file
 from retail_assets.engines.duckdb import DuckDBEngine
+from retail_assets.engines.protocol import SetAside
 from retail_assets.io_managers import delta as io_module
 from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_month
 from retail_assets.io_managers.delta import DeltaTableIOManager
@@ -263,9 +265,9 @@ def test_a_failure_keeps_finished_months_and_a_rerun_completes(run: Callable, fo
 def test_siblings_become_two_tables_of_one_computation(run: Callable, folder: Path) -> None:
     computed: list[Window] = []
 
-    def compute(window: Window) -> dict[str, pa.Table]:
+    def compute(window: Window) -> dict[str, SetAside]:
         computed.append(window)
-        return {MONTHLY.name: rows(window.days(), count=1), DAILY.name: rows(window.days(), count=2)}
+        return {table.name: in_file(rows(window.days(), count=n)) for n, table in enumerate((MONTHLY, DAILY), start=1)}
 
     @dg.multi_asset(outs=outputs(MONTHLY, DAILY), ins=reads())
     def twins(context: dg.AssetExecutionContext) -> tuple[Chunks, Chunks]:

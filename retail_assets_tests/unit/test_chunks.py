@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from retail_assets.engines.protocol import Frame
+from retail_assets.engines.aside import in_file
+from retail_assets.engines.protocol import SetAside
 from retail_assets.failures import PermanentFailure
 from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day, by_month
 from retail_assets.windows import Window
@@ -78,10 +79,11 @@ class Twins:
     def __init__(self) -> None:
         self.computed: list[Window] = []
 
-    def __call__(self, window: Window) -> dict[str, Frame]:
+    def __call__(self, window: Window) -> dict[str, SetAside]:
         self.computed.append(window)
         left = pd.DataFrame({"day": [window.first], "rows": [len(self.computed)]})
-        return {"left": left, "right": pa.table({"day": [window.last], "rows": [-len(self.computed)]})}
+        right = pa.table({"day": [window.last], "rows": [-len(self.computed)]})
+        return {"left": in_file(left), "right": in_file(right)}
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -121,7 +123,7 @@ def test_siblings_in_step_hold_one_file_at_a_time(scratch: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 def test_a_failure_half_way_leaves_no_files(scratch: Path) -> None:
-    def compute(window: Window) -> dict[str, Frame]:
+    def compute(window: Window) -> dict[str, SetAside]:
         if window == MONTHS[1]:
             raise ZeroDivisionError
         return Twins()(window)

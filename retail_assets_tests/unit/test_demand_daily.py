@@ -52,13 +52,13 @@ def _demand(days: Window, sales: list[dict[str, Any]], stock: list[dict[str, Any
     line = {"store_id": "S1", "product_id": "P1", "quantity": 1, "unit_price": 2, "business_date": DAY}
     lines = [line | {"sale_line_id": str(number)} | row for number, row in enumerate(sales)]
     exact = [row | {k: Decimal(row[k]) for k in ("quantity", "unit_price")} for row in lines]
-    frame = demand.demand_daily(
+    seen = demand.observed_demand(
         days,
         sales=to_gold.fact_sales(table_of(silver.SALES, exact)),
         inventory=table_of(gold.FACT_INVENTORY, stock or []),
         **_tables(given),
     )
-    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    rows = pa.Table.from_pandas(demand.unconstrained(seen.to_pandas(), days), preserve_index=False)
     return conform(gold.DEMAND_DAILY, rows).to_pandas().set_index(["business_date", "product_id"]).sort_index()
 
 
@@ -217,7 +217,7 @@ def inputs(database: Path) -> dict[str, ibis.Table]:
 def _made(inputs: dict[str, ibis.Table], days: Window) -> pd.DataFrame:
     wide = days.extended(days_before=demand.LOOKBACK_DAYS)
     cut = {name: within(inputs[name], wide) for name in ("sales", "inventory")}
-    frame = demand.demand_daily(days, **{**inputs, **cut})
+    frame = demand.unconstrained(demand.observed_demand(days, **{**inputs, **cut}).to_pandas(), days)
     rows = conform(gold.DEMAND_DAILY, pa.Table.from_pandas(frame, preserve_index=False))
     return rows.to_pandas().sort_values(KEY, ignore_index=True)
 

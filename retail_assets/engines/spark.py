@@ -1,0 +1,195 @@
+"""Spark engine: reads and writes Delta tables with Spark itself; only what is asked for in Python reaches the driver.
+
+One session a process, on a local master, a cluster or Spark Connect. Every scan is pinned to the version it found.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from uuid import uuid4
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+import pyspark.sql.functions as F
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type
+from pyspark.storagelevel import StorageLevel
+
+from retail_assets.engines import delta
+from retail_assets.engines.aside import in_file
+from retail_assets.engines.protocol import Frame, SetAside, WriteResult
+from retail_assets.engines.spark_backend import ArrowBackend
+from retail_assets.engines.spark_contract import conformed, count_valid
+from retail_assets.failures import TransientFailure
+from retail_assets.resources.lake import Lake
+from retail_assets.tables.contract import MONTH_COLUMN, ContractViolation, Layout, Table
+from retail_assets.tables.validation import conform
+from retail_assets.transforms.days import within
+from retail_assets.windows import Window
+
+
+class SparkEngine:
+    """Engine on one Spark session.
+
+    Args:
+        lake: where the tables are.
+        session: gives the session; asked when it is first needed.
+    """
+
+    def __init__(self, lake: Lake, session: Callable[[], SparkSession]) -> None:
+        self.lake = lake
+        self._open_session = session
+        self._views: list[str] = []
+        self._taken: DataFrame | None = None
+
+    @cached_property
+    def session(self) -> SparkSession:
+        return self._open_session()
+
+    @cached_property
+    def connection(self) -> ArrowBackend:
+        ArrowBackend.register_options()
+        return ArrowBackend().connect(self.session)
+
+    def close(self) -> None:
+        """Let go of views and kept rows; the session belongs to the process and ends with it."""
+        if "session" not in self.__dict__:
+            return
+        self._forget_taken()
+        while self._views:
+            self.session.catalog.dropTempView(self._views.pop())
+
+    def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
+        version = self.lake.require(table).version()
+        reader = self.session.read.format("delta").option("versionAsOf", version)
+        rows = reader.load(self.lake.spark_table_uri(table))
+        if windows and table.layout is Layout.MONTH:
+            rows = rows.filter(F.col(MONTH_COLUMN).isin(sorted({month for w in windows for month in w.months()})))
+        found = self._named(_with_every_column(rows, table))
+        return found if windows is None else within(found, windows, str(table.partition_column))
+
+    def scan_or_empty(self, table: Table) -> ibis.Table:
+        return self._empty(table) if self.lake.open(table) is None else self.scan(table)
+
+    @contextmanager
+    def kept(self, rows: ibis.Table) -> Iterator[ibis.Table]:
+        frame = self._dataframe(rows).persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            yield self._named(frame)
+        finally:
+            frame.unpersist()
+
+    def set_aside(self, frame: Frame) -> SetAside:
+        if not isinstance(frame, ibis.Table):
+            return in_file(frame)
+        stored = self._dataframe(frame).persist(StorageLevel.DISK_ONLY)
+        stored.count()
+        return lambda: self._take(stored)
+
+    def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
+        """One task of the cluster gets all rows: the function looks at series beside each other."""
+        schema = from_arrow_schema(table.schema)
+        return self._named(self._dataframe(rows).groupBy().applyInPandas(function, schema))
+
+    def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
+        if table.partition_column is None:
+            raise ContractViolation(f"{table.path} has no partitions: a window of it cannot be replaced.")
+        return self._write(table, frame, window)
+
+    def overwrite(self, table: Table, frame: Frame) -> WriteResult:
+        if table.partition_column is not None:
+            raise ContractViolation(f"{table.path} is partitioned: it is never overwritten as a whole.")
+        return self._write(table, frame, None)
+
+    def _write(self, table: Table, frame: Frame, window: Window | None) -> WriteResult:
+        with self.lake.errors(table), self._valid(table, frame, window) as (rows, count):
+            delta.created(self.lake, table)
+            write_id = uuid4().hex
+            writer = _laid_out(table, rows).write.format("delta").mode("overwrite").option("userMetadata", write_id)
+            if window is not None:
+                writer = writer.option("replaceWhere", _predicate(table, window))
+            writer.save(self.lake.spark_table_uri(table))
+            return self._reconciled(table, count, write_id)
+
+    @contextmanager
+    def _valid(self, table: Table, frame: Frame, window: Window | None) -> Iterator[tuple[DataFrame, int]]:
+        """The rows in the contract's types and how many they are, computed once, checked before anything is written."""
+        if isinstance(frame, ibis.Table):
+            given = self._dataframe(frame)
+        else:
+            given = self.session.createDataFrame(conform(table, delta.as_arrow(frame)))
+        rows = conformed(table, given)
+        kept = given.persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            yield rows, count_valid(table, kept, window)
+        finally:
+            kept.unpersist()
+
+    def _reconciled(self, table: Table, count: int, write_id: str) -> WriteResult:
+        """Rows handed over = rows committed, by the metrics of this very commit."""
+        for commit in self.lake.require(table).history(_RECENT_COMMITS):
+            if commit.get("userMetadata") != write_id:
+                continue
+            metrics = commit["operationMetrics"]
+            added = int(metrics["numOutputRows"]) - int(metrics.get("numCopiedRows", 0))
+            if added != count:
+                raise TransientFailure(f"{table.path}: {count} rows were handed over, {added} were committed.")
+            return WriteResult(rows=count, bytes=int(metrics["numOutputBytes"]), version=int(commit["version"]))
+        raise TransientFailure(f"{table.path}: the commit that was just made is not in the table's recent history.")
+
+    def _dataframe(self, rows: ibis.Table) -> DataFrame:
+        return self.connection.dataframe(rows)
+
+    def _named(self, rows: DataFrame) -> ibis.Table:
+        name = f"rows_{uuid4().hex}"
+        rows.createOrReplaceTempView(name)
+        self._views.append(name)
+        return self.connection.table(name)
+
+    def _empty(self, table: Table) -> ibis.Table:
+        return self._named(self.session.createDataFrame([], from_arrow_schema(table.schema)))
+
+    def _take(self, stored: DataFrame) -> ibis.Table:
+        self._forget_taken()
+        self._taken = stored
+        return self._named(stored)
+
+    def _forget_taken(self) -> None:
+        if self._taken is not None:
+            self._taken.unpersist()
+            self._taken = None
+
+
+_RECENT_COMMITS = 200
+
+
+def _with_every_column(rows: DataFrame, table: Table) -> DataFrame:
+    """The contract's columns; one the table does not have yet is empty."""
+    return rows.select(
+        *(
+            F.col(c.name) if c.name in rows.columns else F.lit(None).cast(from_arrow_type(c.type)).alias(c.name)
+            for c in table.columns
+        )
+    )
+
+
+def _laid_out(table: Table, rows: DataFrame) -> DataFrame:
+    """One sorted file a physical partition."""
+    folders = delta.physical_columns(table)
+    if table.layout is Layout.MONTH:
+        rows = rows.withColumn(MONTH_COLUMN, F.date_format(str(table.partition_column), "yyyy-MM"))
+    one_each = rows.repartition(*folders) if folders else rows.coalesce(1)
+    return one_each.sortWithinPartitions(*folders, *table.sort_by) if table.sort_by or folders else one_each
+
+
+def _predicate(table: Table, window: Window) -> str:
+    """Days of the window; the month folders too, so that files of other months are not opened."""
+    column = table.partition_column
+    # BETWEEN ends in an internal error of Spark 4.2 where the column names the folders
+    days = f"{column} >= DATE'{window.first}' AND {column} <= DATE'{window.last}'"
+    if table.layout is not Layout.MONTH:
+        return days
+    months = ", ".join(f"'{month}'" for month in window.months())
+    return f"{MONTH_COLUMN} IN ({months}) AND {days}"

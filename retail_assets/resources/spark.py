@@ -1,0 +1,78 @@
+"""The Spark session, through dagster-pyspark: a local master, a cluster's master, or Spark Connect.
+
+A plain object rather than a configured resource, because the lake's key is part of the session's settings and
+whatever is configured shows in the UI.
+"""
+
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from dagster_pyspark import LazyPySparkResource
+
+from retail_assets.failures import PermanentFailure
+
+PACKAGES = ("io.delta:delta-spark_4.2_2.13:4.4.0", "org.apache.hadoop:hadoop-azure:3.5.0")
+"""Jars for Spark 4.2.0 and the Hadoop 3.5.0 it carries; resolved from Maven when the session starts."""
+
+_DELTA = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+_SESSION = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # small files are joined as they are written; OPTIMIZE keeps concurrent writers safe
+    "spark.databricks.delta.autoCompact.enabled": "true",
+    "spark.databricks.delta.autoCompact.minNumFiles": "4",
+}
+_LOCAL = {
+    "spark.ui.enabled": "false",
+    "spark.log.level": "ERROR",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+_REDACTED = "(?i)secret|password|token|access[.]?key|account[.]key|sas"
+
+
+class SparkSessions:
+    """Gives the process's session when it is first needed.
+
+    Args:
+        remote: `local[*]`, a master such as `spark://host:7077`, or a Spark Connect address `sc://host:15002`.
+        storage: Hadoop settings that open the lake; they hold secrets.
+        memory: memory of a local driver, such as `2g`.
+    """
+
+    def __init__(self, remote: str, storage: Mapping[str, str], *, memory: str) -> None:
+        self._remote, self._storage, self._memory = remote, dict(storage), memory
+
+    def __repr__(self) -> str:
+        return f"SparkSessions({self._remote!r})"
+
+    def __call__(self) -> Any:
+        return self._resource.spark_session
+
+    @cached_property
+    def _resource(self) -> LazyPySparkResource:
+        return LazyPySparkResource(spark_config=self.config())
+
+    def config(self) -> dict[str, str]:
+        """Settings of the session.
+
+        Spark Connect brings its own jars and extensions; its sessions take the storage settings without a prefix.
+        """
+        if self._remote.startswith("sc://"):
+            return {"spark.remote": self._remote, **_SESSION, **self._storage}
+        own = {"spark.master": self._remote, "spark.app.name": "retail-assets", **_DELTA, **_SESSION}
+        if self._remote.startswith("local"):
+            own |= {**_LOCAL, "spark.driver.memory": self._memory}
+        own |= {
+            "spark.jars.packages": ",".join(PACKAGES),
+            "spark.pyspark.python": sys.executable,
+            "spark.redaction.regex": _REDACTED,
+        }
+        return own | {f"spark.hadoop.{name}": value for name, value in self._storage.items()}
