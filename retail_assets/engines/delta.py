@@ -111,7 +111,7 @@ def _commit(lake: Lake, table: Table, rows: pa.Table, predicate: str | None) -> 
         rows = rows.append_column(MONTH_COLUMN, pc.strftime(rows.column(str(table.partition_column)), "%Y-%m"))
 
     def write() -> WriteResult:
-        delta, write_id = _created(lake, table), uuid4().hex
+        delta, write_id = prepared(lake, table), uuid4().hex
         write_deltalake(
             delta,
             rows,
@@ -138,7 +138,7 @@ def _reconciled(lake: Lake, table: Table, rows: pa.Table, write_id: str) -> Writ
     raise TransientFailure(f"{table.path}: the commit that was just made is not in the table's recent history.")
 
 
-def _created(lake: Lake, table: Table) -> DeltaTable:
+def prepared(lake: Lake, table: Table) -> DeltaTable:
     delta = lake.open(table)
     if delta is not None:
         return delta

@@ -10,9 +10,7 @@ from uuid import uuid4
 
 import ibis
 import pandas as pd
-import pyarrow as pa
 import pyspark.sql.functions as F
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type
 from pyspark.storagelevel import StorageLevel
@@ -51,7 +49,9 @@ class SparkEngine:
     @cached_property
     def connection(self) -> ArrowBackend:
         ArrowBackend.register_options()
-        return ArrowBackend().connect(self.session)
+        backend = ArrowBackend()
+        backend.do_connect(self.session)
+        return backend
 
     def close(self) -> None:
         """Let go of views and kept rows; the session belongs to the process and ends with it."""
@@ -105,7 +105,7 @@ class SparkEngine:
 
     def _write(self, table: Table, frame: Frame, window: Window | None) -> WriteResult:
         with self.lake.errors(table), self._valid(table, frame, window) as (rows, count):
-            delta.created(self.lake, table)
+            delta.prepared(self.lake, table)
             write_id = uuid4().hex
             writer = _laid_out(table, rows).write.format("delta").mode("overwrite").option("userMetadata", write_id)
             if window is not None:

@@ -30,17 +30,18 @@ class ArrowBackend(Backend):
 
     def get_schema(self, table_name: str, *, catalog: str | None = None, database: str | None = None) -> sch.Schema:
         found = super().get_schema(table_name, catalog=catalog, database=database)
-        return sch.Schema({name: _MOMENT if kind.is_timestamp() else kind for name, kind in found.items()})
+        return sch.schema({name: _MOMENT if kind.is_timestamp() else kind for name, kind in found.items()})
 
     def to_pyarrow(self, expr: ir.Expr, /, *, params: Any = None, limit: Any = None, **kwargs: Any) -> pa.Table:
         found = self._collected(expr.as_table(), params=params, limit=limit, **kwargs)
-        return expr.__pyarrow_result__(found)
+        return expr.__pyarrow_result__(found)  # pyright: ignore[reportAttributeAccessIssue]
 
     def execute(self, expr: ir.Expr, /, *, params: Any = None, limit: Any = None, **kwargs: Any) -> Any:
         table = expr.as_table()
         found = self._collected(table, params=params, limit=limit, **kwargs)
         frame = pd.DataFrame({name: _values(found.column(name)) for name in found.column_names})
-        return expr.__pandas_result__(PandasData.convert_table(frame, table.schema()))
+        converted = PandasData.convert_table(frame, table.schema())
+        return expr.__pandas_result__(converted)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _collected(self, table: ir.Table, **options: Any) -> pa.Table:
         self._run_pre_execute_hooks(table)

@@ -59,6 +59,13 @@ class Lake:
     def table_uri(self, table: Table) -> str:
         return f"{self.uri}/{table.path}"
 
+    def spark_table_uri(self, table: Table) -> str:
+        return self.table_uri(table)
+
+    @property
+    def hadoop_options(self) -> dict[str, str]:
+        return {}
+
     def open(self, table: Table) -> DeltaTable | None:
         """The newest version of a table, or None where it was never written.
 

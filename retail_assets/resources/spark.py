@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from dagster_pyspark import LazyPySparkResource
+from pyspark.errors import PySparkException
 
 from retail_assets.failures import PermanentFailure
 
@@ -44,7 +45,7 @@ class SparkSessions:
     Args:
         remote: `local[*]`, a master such as `spark://host:7077`, or a Spark Connect address `sc://host:15002`.
         storage: Hadoop settings that open the lake; they hold secrets.
-        memory: memory of a local driver, such as `2g`.
+        memory: memory of a local driver, such as `2GB`.
     """
 
     def __init__(self, remote: str, storage: Mapping[str, str], *, memory: str) -> None:
@@ -54,7 +55,18 @@ class SparkSessions:
         return f"SparkSessions({self._remote!r})"
 
     def __call__(self) -> Any:
-        return self._resource.spark_session
+        """The session.
+
+        Raises:
+            PermanentFailure: it cannot be started.
+        """
+        try:
+            return self._resource.spark_session
+        except PySparkException as error:
+            raise PermanentFailure(
+                f"Spark does not start on {self._remote} ({first_line(error)}): look at what Java printed above, use "
+                "Java 17 or 21, and let it reach Maven or put the jars into ~/.ivy2; or use RETAIL_ENGINE=duckdb."
+            ) from None
 
     @cached_property
     def _resource(self) -> LazyPySparkResource:
@@ -69,10 +81,20 @@ class SparkSessions:
             return {"spark.remote": self._remote, **_SESSION, **self._storage}
         own = {"spark.master": self._remote, "spark.app.name": "retail-assets", **_DELTA, **_SESSION}
         if self._remote.startswith("local"):
-            own |= {**_LOCAL, "spark.driver.memory": self._memory}
+            own |= {**_LOCAL, "spark.driver.memory": _java_memory(self._memory)}
         own |= {
             "spark.jars.packages": ",".join(PACKAGES),
             "spark.pyspark.python": sys.executable,
             "spark.redaction.regex": _REDACTED,
         }
         return own | {f"spark.hadoop.{name}": value for name, value in self._storage.items()}
+
+
+def _java_memory(memory: str) -> str:
+    """`1.5GB` as Java wants it."""
+    number, unit = float(memory.rstrip("GMB ")), memory[-2:]
+    return f"{int(number * {'GB': 1024, 'MB': 1}[unit])}m"
+
+
+def first_line(error: Exception) -> str:
+    return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)
