@@ -8,6 +8,7 @@ import contextlib
 import difflib
 import os
 import shutil
+import sys
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -181,8 +182,12 @@ def load_settings(**overrides: Any) -> Settings:
         raise PermanentFailure(_sentence(error)) from None
 
 
-def provide_java() -> None:
-    """Point JAVA_HOME to the Java of the spark extra where the machine has none of its own."""
+def prepare_for_spark() -> None:
+    """What Spark reads from the environment: this Python for its workers, and a Java.
+
+    Where the machine has no Java of its own, the one of the spark extra serves.
+    """
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if os.environ.get("JAVA_HOME") or shutil.which("java"):
         return
     with contextlib.suppress(ModuleNotFoundError):

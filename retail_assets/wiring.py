@@ -19,7 +19,7 @@ from retail_assets.resources.notifier import Notifier
 from retail_assets.resources.source import Source
 from retail_assets.resources.warehouse import Warehouse
 from retail_assets.resources.warehouses.staging import lake_staging
-from retail_assets.settings import Settings, provide_java
+from retail_assets.settings import Settings, prepare_for_spark
 from retail_assets.sources.mapping import Mapping
 
 
@@ -68,7 +68,7 @@ def _spark_engine(settings: Settings, lake: Lake) -> Engine:
         raise PermanentFailure(
             f"RETAIL_ENGINE=spark needs the package {error.name}: pip install 'retail-assets[spark]'."
         ) from None
-    provide_java()
+    prepare_for_spark()
     return SparkEngine(
         lake, SparkSessions(settings.spark_remote or "local[*]", lake.hadoop_options, memory=settings.memory_limit)
     )

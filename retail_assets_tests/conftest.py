@@ -5,6 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from retail_assets.failures import PermanentFailure
+from retail_assets.resources.spark import SparkSessions
+from retail_assets.settings import prepare_for_spark
+
 ON_CI = os.environ.get("CI", "").lower() == "true"
 
 
@@ -16,6 +20,21 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("RETAIL_HOME", str(tmp_path_factory.mktemp("home")))
     yield
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSessions]:
+    """One local Spark for all tests; the jars come from Maven the first time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYSPARK_PYTHON", raising=False)
+        prepare_for_spark()
+        sessions = SparkSessions("local[2]", {}, memory="2GB")
+        try:
+            session = sessions()
+        except PermanentFailure as failure:
+            pytest.skip(str(failure))
+        yield sessions
+        session.stop()
 
 
 @pytest.hookimpl(hookwrapper=True)

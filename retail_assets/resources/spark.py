@@ -4,7 +4,6 @@ A plain object rather than a configured resource, because the lake's key is part
 whatever is configured shows in the UI.
 """
 
-import sys
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -24,6 +23,8 @@ _DELTA = {
 _SESSION = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # an empty day over an empty day is a commit too: it is how a write is told from a lost one
+    "spark.databricks.delta.skipRecordingEmptyCommits": "false",
     # small files are joined as they are written; OPTIMIZE keeps concurrent writers safe
     "spark.databricks.delta.autoCompact.enabled": "true",
     "spark.databricks.delta.autoCompact.minNumFiles": "4",
@@ -84,7 +85,6 @@ class SparkSessions:
             own |= {**_LOCAL, "spark.driver.memory": _java_memory(self._memory)}
         own |= {
             "spark.jars.packages": ",".join(PACKAGES),
-            "spark.pyspark.python": sys.executable,
             "spark.redaction.regex": _REDACTED,
         }
         return own | {f"spark.hadoop.{name}": value for name, value in self._storage.items()}

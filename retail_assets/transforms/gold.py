@@ -92,7 +92,7 @@ def dim_date(*, first: date, last: date, holidays: dict[date, str], events: ibis
     days = day_table(Window(first, last), "date")
     known = events.filter(events.event_type.fill_null("") != "snap").select("event_date", "event_name").distinct()
     named = known.group_by("event_date").aggregate(
-        event_names=known.event_name.group_concat("; ", order_by=known.event_name)
+        event_names=ibis.literal("; ").join(known.event_name.collect().sort())
     )
     listed = ibis.memtable(
         {"holiday_date": list(holidays), "holiday_name": list(holidays.values())},

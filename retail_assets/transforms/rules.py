@@ -50,5 +50,10 @@ def refused(judged: ibis.Table, rules: Sequence[Rule], *, table_name: str, key: 
 
 
 def _text(rows: ibis.Table, columns: Sequence[str]) -> ibis.Value:
-    pairs = [ibis.literal(f"{name}=") + rows[name].cast("string").fill_null("∅") for name in columns]
+    pairs = [ibis.literal(f"{name}=") + _as_text(rows[name]).fill_null("∅") for name in columns]
     return ibis.literal("; ").join(pairs)
+
+
+def _as_text(value: ibis.Value) -> ibis.Value:
+    """The same text from every engine; each writes moments in its own way."""
+    return value.strftime("%Y-%m-%d %H:%M:%S") + " UTC" if value.type().is_timestamp() else value.cast("string")

@@ -3,6 +3,7 @@
 import pytest
 
 from retail_assets_tests.pipeline.shop import LAST, Shop
+from retail_assets_tests.pipeline.walmart import Walmart, run_walmart
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,9 @@ def finished(source_only: Shop, tmp_path_factory: pytest.TempPathFactory) -> Sho
     shop = source_only.copy(tmp_path_factory.mktemp("finished") / "shop")
     shop.succeed()
     return shop
+
+
+@pytest.fixture(scope="session")
+def walmart(tmp_path_factory: pytest.TempPathFactory) -> Walmart:
+    """A Walmart-shaped folder after `load-m5` and `run`; nobody changes it."""
+    return run_walmart(tmp_path_factory.mktemp("m5"))
