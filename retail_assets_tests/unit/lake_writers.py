@@ -14,7 +14,7 @@ from retail_assets_tests.unit.lake_frames import MONTHLY, rows
 
 FIRST = date(2024, 1, 29)
 SIXTY_DAYS = Window(FIRST, FIRST + 59 * ONE_DAY)
-PRODUCTS = [f"p{n:03}" for n in range(120)]
+PRODUCTS = [f"p{n:03}" for n in range(40)]
 
 
 def processes() -> ForkServerContext:
