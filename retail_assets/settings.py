@@ -7,6 +7,7 @@ RETAIL_HOME, named after the mapping. Secrets are `SecretStr`; `kv:NAME` values 
 import contextlib
 import difflib
 import os
+import re
 import shutil
 import sys
 from datetime import date, timedelta
@@ -38,6 +39,7 @@ _EXAMPLES = {
     "RETAIL_ALERT_WEBHOOK_URL": "https://example.webhook.office.com/…",
 }
 DEMO_HISTORY_DAYS = 400
+_LAKE_URI = re.compile(r"file:///.*|az://[^/@?]+(/[^?]*)?|abfss?://[^/@?]+@[^/@?.]+\.dfs\.[^/@?]+(/[^?]*)?")
 
 
 class Settings(BaseSettings):
@@ -56,7 +58,7 @@ class Settings(BaseSettings):
     source_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the operational database.")
     lake_uri: str | None = Field(default=None, description="Folder, abfss:// or az:// URI of the lake.")
     lake_credentials: SecretStr | None = Field(
-        default=None, description="Storage options as JSON; without it the default Azure credential is used."
+        default=None, description="Account key, SAS or identity as JSON; without it the default Azure credential."
     )
     engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="Engine of the transforms.")
     spark_remote: str | None = Field(
@@ -77,6 +79,13 @@ class Settings(BaseSettings):
     memory_limit: str = Field(default="2GB", pattern=r"^\d+(\.\d+)?\s*(MB|GB)$", description="Memory of DuckDB.")
     service_level: float = Field(default=0.95, gt=0.5, lt=1, description="Default cycle service level.")
     alert_webhook_url: SecretStr | None = Field(default=None, description="Teams or Slack webhook for alerts.")
+
+    @field_validator("lake_uri")
+    @classmethod
+    def _folder_or_azure(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value and not _LAKE_URI.fullmatch(value):
+            raise ValueError("is neither a folder nor an address like abfss://… or az://lake/retail")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -217,6 +226,11 @@ def _sentence(error: ValidationError) -> str:
         return f"{message}; for example RETAIL_START_DATE={_EXAMPLES['RETAIL_START_DATE']}."
     variable = name if name.startswith(("RETAIL_", "MLFLOW_")) else f"RETAIL_{name}"
     is_secret = "SecretStr" in str(Settings.model_fields.get(name.lower(), ""))
-    got = "a hidden value" if is_secret else repr(first.get("input"))
+    got = "a hidden value" if is_secret else repr(_without_query(first.get("input")))
     message = message[0].lower() + message[1:]
     return f"{variable} is wrong: got {got}, {message}; for example {variable}={_EXAMPLES.get(variable, '…')}."
+
+
+def _without_query(value: Any) -> Any:
+    """An address pasted with its SAS token carries the signature after the question mark."""
+    return f"{value.partition('?')[0]}?…" if isinstance(value, str) and "?" in value else value

@@ -2,32 +2,39 @@
 # pyarrow.compute makes its functions when it is imported
 """Writing Delta tables with delta-rs: create from the contract, validate, replace exactly one window.
 
-There is no write without a predicate on a partitioned table; that is what loses other days.
+There is no write without a predicate on a partitioned table; that is what loses other days. A month stays one
+sorted file: writing part of it rewrites it.
 """
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from uuid import uuid4
 
 import ibis
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
+from retail_assets.engines.evolution import evolved, physical_columns, physical_schema
 from retail_assets.engines.protocol import Frame, WriteResult
+from retail_assets.engines.sorting import in_order
 from retail_assets.failures import TransientFailure
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, ContractViolation, Layout, Table
 from retail_assets.tables.validation import conform
-from retail_assets.windows import Window
+from retail_assets.windows import ONE_DAY, Window
 
 _PROPERTIES = WriterProperties(compression="ZSTD")
-_ATTEMPTS = 6
+_RACES, _FAULTS = 100, 4
+_LONGEST_PAUSE = 2.0
 _WRITE_ID = "retail_write_id"
-_RECENT_COMMITS = 200
+_SIGNS_OF_A_RACE = ("oncurrent transaction", "since last commit", "existing table version", "maximum commit attempts")
 
 
 def as_arrow(frame: Frame) -> pa.Table:
@@ -39,13 +46,6 @@ def as_arrow(frame: Frame) -> pa.Table:
     if isinstance(frame, pa.RecordBatchReader):
         return frame.read_all()
     return frame
-
-
-def physical_columns(table: Table) -> list[str]:
-    """The columns that name the folders of the table's files."""
-    if table.layout is Layout.MONTH:
-        return [MONTH_COLUMN]
-    return [str(table.partition_column)] if table.layout is Layout.DAY else []
 
 
 def overwrite_window(lake: Lake, table: Table, frame: Frame, window: Window) -> WriteResult:
@@ -60,10 +60,10 @@ def overwrite_window(lake: Lake, table: Table, frame: Frame, window: Window) -> 
         raise ContractViolation(f"{table.path} has no partitions: a window of it cannot be replaced.")
     rows = conform(table, as_arrow(frame))
     _refuse_outside(table, rows, window)
-    if table.layout is Layout.DAY:
-        days, predicate = window.by_day(), f"{table.partition_column} = CAST('{{}}' AS DATE)"
-        return _commit_each(lake, table, rows, [(day, predicate.format(day.first)) for day in days])
-    return _commit_each(lake, table, rows, [(part, _month_predicate(table, part)) for part in window.by_month()])
+    results = [_commit(lake, table, change) for change in _changes(table, rows, window)]
+    return WriteResult(
+        rows=sum(r.rows for r in results), bytes=sum(r.bytes for r in results), version=results[-1].version
+    )
 
 
 def overwrite(lake: Lake, table: Table, frame: Frame) -> WriteResult:
@@ -74,15 +74,48 @@ def overwrite(lake: Lake, table: Table, frame: Frame) -> WriteResult:
     """
     if table.partition_column is not None:
         raise ContractViolation(f"{table.path} is partitioned: it is never overwritten as a whole.")
-    return _commit(lake, table, conform(table, as_arrow(frame)), predicate=None)
+    return _commit(lake, table, _Change(conform(table, as_arrow(frame))))
 
 
-def _month_predicate(table: Table, part: Window) -> str:
-    column = table.partition_column
-    return (
-        f"{MONTH_COLUMN} = '{part.first:%Y-%m}' AND {column} >= CAST('{part.first}' AS DATE)"
-        f" AND {column} <= CAST('{part.last}' AS DATE)"
+def prepared(lake: Lake, table: Table) -> DeltaTable:
+    """The newest version of a table, created from its contract or with the contract's new nullable columns.
+
+    Raises:
+        PermanentFailure: the stored table is of another contract, or the storage refuses.
+        CommitFailedError: somebody else did the same; call it again.
+    """
+    delta = lake.open(table)
+    if delta is not None:
+        return evolved(lake, table, delta)
+    return DeltaTable.create(
+        lake.table_uri(table),
+        schema=Schema.from_arrow(physical_schema(table)),
+        mode="ignore",
+        partition_by=physical_columns(table),
+        name=table.name,
+        description=table.meaning,
+        storage_options=lake.storage_options,
     )
+
+
+@dataclass(frozen=True)
+class _Change:
+    """The rows that one commit puts in the place of a window's, all in one folder; of all rows without a window."""
+
+    rows: pa.Table
+    window: Window | None = None
+
+    @property
+    def month(self) -> str:
+        return f"{self.window.first:%Y-%m}" if self.window else ""
+
+    @property
+    def is_whole_month(self) -> bool:
+        return self.window is not None and self.window.first.day == (self.window.last + ONE_DAY).day == 1
+
+
+class _LostRace(TransientFailure):
+    """Another writer's commit was first; nothing was written."""
 
 
 def _refuse_outside(table: Table, rows: pa.Table, window: Window) -> None:
@@ -92,74 +125,109 @@ def _refuse_outside(table: Table, rows: pa.Table, window: Window) -> None:
         raise ContractViolation(f"{table.path}: {outside} rows have a {table.partition_column} outside {window}.")
 
 
-def _commit_each(lake: Lake, table: Table, rows: pa.Table, parts: list[tuple[Window, str]]) -> WriteResult:
-    dates = rows.column(str(table.partition_column))
-    results = []
-    for part, predicate in parts:
-        inside = pc.and_(pc.greater_equal(dates, part.first), pc.less_equal(dates, part.last))
-        chosen = rows.filter(inside) if len(parts) > 1 else rows
-        results.append(_commit(lake, table, chosen, predicate))
-    return WriteResult(
-        rows=sum(r.rows for r in results), bytes=sum(r.bytes for r in results), version=results[-1].version
-    )
+def _changes(table: Table, rows: pa.Table, window: Window) -> Iterator[_Change]:
+    """The rows folder by folder; each is a slice of the rows by date."""
+    parts = window.by_day() if table.layout is Layout.DAY else window.by_month()
+    if len(parts) == 1:
+        yield _Change(rows, window)
+        return
+    column = str(table.partition_column)
+    rows = rows.take(pc.sort_indices(rows, sort_keys=[(column, "ascending")]))
+    dates = rows.column(column).to_numpy()
+    ends = np.searchsorted(dates, np.array([part.last for part in parts], dtype=dates.dtype), side="right")
+    start = 0
+    for part, end in zip(parts, ends.tolist(), strict=True):
+        yield _Change(rows.slice(start, end - start), part)
+        start = end
 
 
-def _commit(lake: Lake, table: Table, rows: pa.Table, predicate: str | None) -> WriteResult:
-    if table.sort_by:
-        rows = rows.sort_by([(name, "ascending") for name in table.sort_by])
-    if table.layout is Layout.MONTH:
-        rows = rows.append_column(MONTH_COLUMN, pc.strftime(rows.column(str(table.partition_column)), "%Y-%m"))
-
-    def write() -> WriteResult:
-        delta, write_id = prepared(lake, table), uuid4().hex
-        write_deltalake(
-            delta,
-            rows,
-            mode="overwrite",
-            predicate=predicate,
-            commit_properties=CommitProperties(max_commit_retries=50, custom_metadata={_WRITE_ID: write_id}),
-            writer_properties=_PROPERTIES,
-        )
-        return _reconciled(lake, table, rows, write_id)
-
-    with lake.errors(table):
-        return _retried(write, table)
-
-
-def _reconciled(lake: Lake, table: Table, rows: pa.Table, write_id: str) -> WriteResult:
-    """Rows handed over = rows committed, by the metrics of this very commit."""
-    for commit in lake.require(table).history(_RECENT_COMMITS):
-        if commit.get(_WRITE_ID) != write_id:
-            continue
-        added = int(commit["operationMetrics"]["num_added_rows"])
-        if added != rows.num_rows:
-            raise TransientFailure(f"{table.path}: {rows.num_rows} rows were handed over, {added} were committed.")
-        return WriteResult(rows=added, bytes=rows.nbytes, version=int(commit["version"]))
-    raise TransientFailure(f"{table.path}: the commit that was just made is not in the table's recent history.")
-
-
-def prepared(lake: Lake, table: Table) -> DeltaTable:
-    delta = lake.open(table)
-    if delta is not None:
-        return delta
-    fields = list(table.schema)
-    if table.layout is Layout.MONTH:
-        fields.append(pa.field(MONTH_COLUMN, pa.string(), nullable=False))
-    return DeltaTable.create(
-        lake.table_uri(table),
-        schema=Schema.from_arrow(pa.schema(fields)),
-        mode="ignore",
-        partition_by=physical_columns(table),
-        name=table.name,
-        description=table.meaning,
-        storage_options=lake.storage_options,
-    )
-
-
-def _retried(write: Callable[[], WriteResult], table: Table) -> WriteResult:
-    for attempt in range(_ATTEMPTS):
+def _commit(lake: Lake, table: Table, change: _Change) -> WriteResult:
+    """One commit, tried until it is the only one of its folder; replacing is the same the second time."""
+    races = faults = 0
+    while True:
         try:
-            return write()
-        except CommitFailedError:
-            time.sleep(0.1 * 2**attempt * (0.5 + random.random()))
-    raise TransientFailure(f"Other writers kept changing {table.path}; the write was given up after {_ATTEMPTS} tries.")
+            return _tried(lake, table, change)
+        except _LostRace:
+            races += 1
+            if races == _RACES:
+                raise TransientFailure(
+                    f"Other writers kept changing {table.path}; the write was given up after {races} tries."
+                ) from None
+            _pause(min(_LONGEST_PAUSE, 0.02 * 2**races))
+        except TransientFailure:
+            faults += 1
+            if faults == _FAULTS:
+                raise
+            _pause(2**faults)
+
+
+def _pause(seconds: float) -> None:
+    time.sleep(seconds * random.uniform(0.2, 1))
+
+
+def _tried(lake: Lake, table: Table, change: _Change) -> WriteResult:
+    with lake.errors(table):
+        try:
+            delta = prepared(lake, table)
+            return _written(table, delta, change)
+        except CommitFailedError as error:
+            # also raised for a storage that failed during the commit
+            if any(sign in str(error) for sign in _SIGNS_OF_A_RACE):
+                raise _LostRace(str(error)) from None
+            raise
+
+
+def _written(table: Table, delta: DeltaTable, change: _Change) -> WriteResult:
+    """Commit on the version that was read: delta-rs refuses if the folder changed since."""
+    rows, write_id = _with_rest(table, delta, change), uuid4().hex
+    write_deltalake(
+        delta,
+        _stored(table, rows, change),
+        mode="overwrite",
+        predicate=_predicate(table, change),
+        commit_properties=CommitProperties(max_commit_retries=50, custom_metadata={_WRITE_ID: write_id}),
+        writer_properties=_PROPERTIES,
+    )
+    _reconcile(table, delta, rows, write_id)
+    return WriteResult(rows=change.rows.num_rows, bytes=change.rows.nbytes, version=delta.version())
+
+
+def _with_rest(table: Table, delta: DeltaTable, change: _Change) -> pa.Table:
+    """The change and what else its month holds, since a month is one file."""
+    if table.layout is not Layout.MONTH or change.window is None or change.is_whole_month:
+        return change.rows
+    date = ds.field(str(table.partition_column))
+    month = delta.to_pyarrow_dataset(file_pruning_predicate=[(MONTH_COLUMN, "=", change.month)])
+    rest = month.to_table(columns=table.column_names, filter=(date < change.window.first) | (date > change.window.last))
+    return pa.concat_tables([rest.cast(table.schema), change.rows]) if rest.num_rows else change.rows
+
+
+def _stored(table: Table, rows: pa.Table, change: _Change) -> pa.RecordBatchReader:
+    """The rows as they lie in the file, with the column that names the folder."""
+    schema = physical_schema(table)
+    folder = [change.month] if table.layout is Layout.MONTH else []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for piece in in_order(rows, table.sort_by):
+            columns = [*piece.columns, *(pa.repeat(name, piece.num_rows) for name in folder)]
+            yield from pa.Table.from_arrays(columns, schema=schema).to_batches()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def _predicate(table: Table, change: _Change) -> str | None:
+    if change.window is None:
+        return None
+    if table.layout is Layout.MONTH:
+        return f"{MONTH_COLUMN} = '{change.month}'"
+    return f"{table.partition_column} = CAST('{change.window.first}' AS DATE)"
+
+
+def _reconcile(table: Table, delta: DeltaTable, rows: pa.Table, write_id: str) -> None:
+    """Rows handed over = rows committed, by the metrics of this very commit."""
+    commits = delta.history(1)  # the commit that was just made, and any that came after it
+    added = next((c["operationMetrics"]["num_added_rows"] for c in commits if c.get(_WRITE_ID) == write_id), None)
+    if added is None:
+        raise TransientFailure(f"{table.path}: the commit that was just made is not in the table's recent history.")
+    if int(added) != rows.num_rows:
+        raise TransientFailure(f"{table.path}: {rows.num_rows} rows were handed over, {added} were committed.")

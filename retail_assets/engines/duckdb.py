@@ -19,6 +19,7 @@ from ibis.backends.duckdb import Backend
 
 from retail_assets.engines import delta
 from retail_assets.engines.aside import in_file
+from retail_assets.engines.evolution import physical_columns, refuse_unreadable
 from retail_assets.engines.protocol import Frame, SetAside, WriteResult
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
@@ -58,8 +59,9 @@ class DuckDBEngine:
 
     def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
         delta_table = self.lake.require(table)
+        refuse_unreadable(self.lake, table, delta_table)
         found = self._local(table, delta_table, windows) if self.lake.is_local else self._remote(delta_table)
-        rows = found.select(table.column_names)
+        rows = found.select([_column(found, table, name) for name in table.column_names])
         return rows if windows is None else within(rows, windows, str(table.partition_column))
 
     def scan_or_empty(self, table: Table) -> ibis.Table:
@@ -95,7 +97,7 @@ class DuckDBEngine:
         files = [unquote(uri).removeprefix("file://") for uri in uris]
         if not files:
             return self._empty(table)
-        types = ", ".join(f"'{name}': {_HIVE_TYPES[table.layout]}" for name in delta.physical_columns(table))
+        types = ", ".join(f"'{name}': {_HIVE_TYPES[table.layout]}" for name in physical_columns(table))
         listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
         hive = f", hive_partitioning = true, hive_types = {{{types}}}" if types else ""
         name = next(self._names)
@@ -116,6 +118,13 @@ class DuckDBEngine:
 
 
 _HIVE_TYPES = {Layout.MONTH: "VARCHAR", Layout.DAY: "DATE", Layout.WHOLE: ""}
+
+
+def _column(found: ibis.Table, table: Table, name: str) -> ibis.Value:
+    """A column as it was found; null where the files are older than the column."""
+    if name in found.columns:
+        return found[name]
+    return ibis.null(ibis.schema(table.schema)[name]).name(name)
 
 
 def _folders(table: Table, windows: Sequence[Window] | None) -> list[tuple[str, str, list[str]]] | None:

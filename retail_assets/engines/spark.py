@@ -17,6 +17,7 @@ from pyspark.storagelevel import StorageLevel
 
 from retail_assets.engines import delta
 from retail_assets.engines.aside import in_file
+from retail_assets.engines.evolution import physical_columns
 from retail_assets.engines.protocol import Frame, SetAside, WriteResult
 from retail_assets.engines.spark_backend import ArrowBackend
 from retail_assets.engines.spark_contract import conformed, count_valid
@@ -177,7 +178,7 @@ def _with_every_column(rows: DataFrame, table: Table) -> DataFrame:
 
 def _laid_out(table: Table, rows: DataFrame) -> DataFrame:
     """One sorted file a physical partition."""
-    folders = delta.physical_columns(table)
+    folders = physical_columns(table)
     if table.layout is Layout.MONTH:
         rows = rows.withColumn(MONTH_COLUMN, F.date_format(str(table.partition_column), "yyyy-MM"))
     one_each = rows.repartition(*folders) if folders else rows.coalesce(1)

@@ -3,20 +3,39 @@
 Reading and writing rows is the engines' work; what is not a table (staged files) goes through `staging`.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from uuid import uuid4
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
 
-from retail_assets.failures import PermanentFailure, TransientFailure
+from retail_assets.failures import PermanentFailure, RetailError
+from retail_assets.resources.lake_address import AzureAddress, azure_address
+from retail_assets.resources.lake_credentials import LakeCredentials, lake_credentials
+from retail_assets.resources.lake_errors import Tried, storage_failure
 from retail_assets.settings import Settings
 from retail_assets.tables.contract import Table
 
 _UNUSABLE = set("[]^|%#?")
 """delta-rs 1.6 panics on a local path with one of these, or reads it as part of a URL."""
+
+RETRIES = {
+    "max_retries": "12",
+    "retry_timeout": "45s",
+    "connect_timeout": "10s",
+    "timeout": "30s",
+    "backoff_config.init_backoff": "200ms",
+    "backoff_config.max_backoff": "5s",
+    "backoff_config.base": "3",
+}
+"""A host that is gone fails within a minute: a request is tried for 45 seconds, and the last try takes 30 at most.
+
+object_store's own default is three minutes: https://docs.rs/object_store/latest/object_store/struct.RetryConfig.html
+"""
 
 
 class Lake:
@@ -24,13 +43,12 @@ class Lake:
 
     Args:
         uri: folder, `abfss://` or `az://` URI.
-        credentials: storage options as JSON (account key, SAS, service principal); None for the default
-            Azure credential chain, ignored for folders.
+        credentials: JSON of RETAIL_LAKE_CREDENTIALS; None for the default Azure credential, ignored for folders.
     """
 
     def __init__(self, uri: str, credentials: str | None = None) -> None:
         self.uri = uri.rstrip("/")
-        self._credentials = credentials
+        self._text = credentials
 
     def __repr__(self) -> str:
         return f"Lake({self.uri!r})"
@@ -39,32 +57,42 @@ class Lake:
     def is_local(self) -> bool:
         return "://" not in self.uri or self.uri.startswith("file://")
 
+    @cached_property
+    def _credentials(self) -> LakeCredentials:
+        return lake_credentials(self._text)
+
+    @property
+    def _address(self) -> AzureAddress:
+        return azure_address(self.uri, self._credentials.account_name)
+
     @property
     def storage_options(self) -> dict[str, str] | None:
-        """Options for delta-rs; they hold secrets and never belong in metadata."""
+        """Options for delta-rs; they hold secrets and never belong in metadata.
+
+        Raises:
+            PermanentFailure: the credentials are wrong, or no identity gives a token.
+        """
         if self.is_local:
             return None
-        if self._credentials is None:
-            return {"use_azure_cli": "false"}
-        try:
-            options = json.loads(self._credentials)
-        except json.JSONDecodeError:
-            options = None
-        if not isinstance(options, dict):
-            raise PermanentFailure(
-                'RETAIL_LAKE_CREDENTIALS is not a JSON object; for example {"account_key": "…"}.'
-            ) from None
-        return {str(name): str(value) for name, value in options.items()}
+        return {**RETRIES, "account_name": self._address.account, **self._credentials.delta_options()}
+
+    @property
+    def hadoop_options(self) -> dict[str, str]:
+        """Settings of a Spark session that reads the lake; they hold secrets, as `storage_options` do."""
+        if self.is_local:
+            return {}
+        options = self._credentials.hadoop_options(self._address.host)
+        return {f"spark.hadoop.{name}": value for name, value in options.items()}
 
     def table_uri(self, table: Table) -> str:
         return f"{self.uri}/{table.path}"
 
     def spark_table_uri(self, table: Table) -> str:
-        return self.table_uri(table)
-
-    @property
-    def hadoop_options(self) -> dict[str, str]:
-        return {}
+        """The table's address for Spark, whose driver wants the account in it."""
+        if self.is_local:
+            return self.table_uri(table)
+        address = self._address
+        return f"{self._credentials.hadoop_scheme}://{address.container}@{address.host}/{address.within(table.path)}"
 
     def open(self, table: Table) -> DeltaTable | None:
         """The newest version of a table, or None where it was never written.
@@ -93,21 +121,27 @@ class Lake:
     @contextmanager
     def errors(self, table: Table) -> Iterator[None]:
         """Storage errors as one sentence that names the table and the lake."""
-        try:
+        with self._errors(table.path):
             yield
-        except PermissionError:
-            raise PermanentFailure(self._refused(table)) from None
-        except (OSError, DeltaError) as error:
-            raise self._failure(table, error) from None
+
+    def failure(self, table: Table, text: str) -> RetailError:
+        """The sentence for a storage error of another library, such as Hadoop's driver in Spark."""
+        return storage_failure(text, self._tried(table.path))
 
     def check_writable(self) -> None:
-        """Fail early when a local lake cannot be written.
+        """Fail before any work when the lake cannot be written.
 
         Raises:
-            PermanentFailure: no permission, a file stands in the way, or a name delta-rs cannot hold.
+            PermanentFailure: no permission, wrong credentials, no such container, a file in the way, or a name
+                delta-rs cannot hold.
+            TransientFailure: the storage cannot be reached.
         """
-        if not self.is_local:
-            return
+        if self.is_local:
+            self._check_folder()
+        else:
+            self._check_container()
+
+    def _check_folder(self) -> None:
         unusable = sorted(_UNUSABLE & set(self.uri))
         if unusable:
             raise PermanentFailure(
@@ -125,23 +159,29 @@ class Lake:
                 f"RETAIL_LAKE_URI {self.uri} cannot be written: {error.strerror}; choose a folder you may write to."
             ) from None
 
-    def _refused(self, table: Table) -> str:
-        return f"No permission on {table.path} in the lake {self.uri}: grant write access or change RETAIL_LAKE_URI."
+    def _check_container(self) -> None:
+        """Writes, lists and removes an empty file under a name of its own, as two runs may check at once."""
+        name = f".writable-{uuid4().hex[:8]}"
+        with self._errors("files"):
+            storage = DeltaStorageHandler(self.uri, self.storage_options)
+            storage.open_output_stream(name).close()
+            storage.get_file_info([name])
+            storage.delete_file(name)
 
-    def _failure(self, table: Table, error: Exception) -> Exception:
-        text = str(error)
-        if any(word in text for word in ("Permission denied", "AuthorizationFailure", "AuthenticationFailed", "403")):
-            return PermanentFailure(self._refused(table))
-        if any(word in text for word in ("Not a directory", "Invalid table location")):
-            return PermanentFailure(
-                f"A file stands where {table.path} belongs in the lake {self.uri}: move it or change RETAIL_LAKE_URI."
-            )
-        if any(word in text for word in ("ContainerNotFound", "container does not exist", "Invalid path")):
-            return PermanentFailure(
-                f"The lake {self.uri} does not exist: create the container or change RETAIL_LAKE_URI."
-            )
-        short = text.splitlines()[0][:200]
-        return TransientFailure(f"The lake {self.uri} failed on {table.path}: {short}")
+    @contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except PermissionError:
+            raise self._tried(path).refused from None
+        except (OSError, DeltaError) as error:
+            raise storage_failure(str(error), self._tried(path)) from None
+
+    def _tried(self, path: str) -> Tried:
+        if self.is_local:
+            return Tried(self.uri, path)
+        sign_in = self._credentials.sign_in
+        return Tried(self.uri, path, sign_in.label, sign_in.grant)
 
 
 def open_lake(settings: Settings) -> Lake:

@@ -45,7 +45,7 @@ class SparkSessions:
 
     Args:
         remote: `local[*]`, a master such as `spark://host:7077`, or a Spark Connect address `sc://host:15002`.
-        storage: Hadoop settings that open the lake; they hold secrets.
+        storage: settings that open the lake (`Lake.hadoop_options`); they hold secrets.
         memory: memory of a local driver, such as `2GB`.
     """
 
@@ -79,7 +79,8 @@ class SparkSessions:
         Spark Connect brings its own jars and extensions; its sessions take the storage settings without a prefix.
         """
         if self._remote.startswith("sc://"):
-            return {"spark.remote": self._remote, **_SESSION, **self._storage}
+            storage = {name.removeprefix("spark.hadoop."): value for name, value in self._storage.items()}
+            return {"spark.remote": self._remote, **_SESSION, **storage}
         own = {"spark.master": self._remote, "spark.app.name": "retail-assets", **_DELTA, **_SESSION}
         if self._remote.startswith("local"):
             own |= {**_LOCAL, "spark.driver.memory": _java_memory(self._memory)}
@@ -87,7 +88,7 @@ class SparkSessions:
             "spark.jars.packages": ",".join(PACKAGES),
             "spark.redaction.regex": _REDACTED,
         }
-        return own | {f"spark.hadoop.{name}": value for name, value in self._storage.items()}
+        return own | self._storage
 
 
 def _java_memory(memory: str) -> str:

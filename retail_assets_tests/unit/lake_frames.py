@@ -6,8 +6,10 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
+from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import COUNT, DATE, NULLABLE, TEXT, UNITS, Layout, Partitioning, Table, described
 
 _COLUMNS = described(
@@ -53,15 +55,30 @@ def rows(days: Iterable[date], *, count: int = 1, products: Iterable[str] = ("a"
 
 
 def held(folder: Path, table: Table) -> list[tuple]:
-    """All rows, read by delta-rs as Arrow, ascending."""
-    found = DeltaTable(str(folder / table.path)).to_pyarrow_table(columns=table.column_names).to_pylist()
+    """All rows of a local lake, read by Arrow, ascending."""
+    return held_by(Lake(str(folder)), table)
+
+
+def held_by(lake: Lake, table: Table) -> list[tuple]:
+    """All rows of any lake, read by Arrow, ascending."""
+    found = lake.require(table).to_pyarrow_table(columns=table.column_names).to_pylist()
     return sorted(tuple(row.values()) for row in found)
 
 
 def held_in_files(folder: Path, table: Table) -> list[tuple]:
     """All rows, read by DuckDB from the Parquet files of the newest version, ascending."""
     files = DeltaTable(str(folder / table.path)).file_uris()
+    if not files:
+        return []
     columns = ", ".join(table.column_names)
     with duckdb.connect() as connection:
         found = connection.execute(f"SELECT {columns} FROM read_parquet($1, hive_partitioning = true)", [files])
         return sorted(found.fetchall())
+
+
+def files_of(folder: Path, table: Table) -> dict[str, list[pa.Table]]:
+    """The files of the newest version by their folder, each as Arrow reads it alone, in the order of its rows."""
+    found: dict[str, list[pa.Table]] = {}
+    for uri in DeltaTable(str(folder / table.path)).file_uris():
+        found.setdefault(Path(uri).parent.name, []).append(pq.ParquetFile(uri).read())
+    return found

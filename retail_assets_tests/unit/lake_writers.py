@@ -1,32 +1,56 @@
-"""Writers that run in processes of their own; a light module, because each process imports it afresh."""
+"""Writers that run in processes of their own; a light module, because a fork server imports it before it forks."""
 
-import sys
-from datetime import date, timedelta
+import multiprocessing
+from collections.abc import Iterable
+from datetime import date
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.synchronize import Barrier, Event
 
 from retail_assets.engines.delta import overwrite_window
 from retail_assets.resources.lake import Lake
-from retail_assets.windows import Window
+from retail_assets.tables.contract import Layout, Table
+from retail_assets.windows import ONE_DAY, Window
 from retail_assets_tests.unit.lake_frames import MONTHLY, rows
 
 FIRST = date(2024, 1, 29)
-WRITERS, DAYS_EACH = 4, 10
-YEAR = Window(date(2024, 1, 1), date(2024, 12, 31))
-PRODUCTS = [f"p{n}" for n in range(40)]
+SIXTY_DAYS = Window(FIRST, FIRST + 59 * ONE_DAY)
+PRODUCTS = [f"p{n:03}" for n in range(40)]
 
 
-def write_own_days(folder: str, writer: int) -> None:
-    """Days writer, writer + 4, … so that all writers share the month files."""
-    for number in range(DAYS_EACH):
-        day = FIRST + timedelta(days=writer + WRITERS * number)
-        overwrite_window(Lake(folder), MONTHLY, rows([day], count=writer), Window(day, day))
+def processes() -> ForkServerContext:
+    """Processes start in milliseconds: the server they are forked from has imported everything and used nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "pytest"])
+    return context
 
 
-def write_year(lake: Lake, *, count: int) -> None:
-    """Month after month, as a range run does; says when each is committed."""
-    for month in YEAR.by_month():
-        overwrite_window(lake, MONTHLY, rows(month.days(), count=count, products=PRODUCTS), month)
-        print(month, flush=True)
+def ended(children: Iterable[ForkServerProcess]) -> list[int | None]:
+    """Exit codes, when all have ended."""
+    children = list(children)
+    for child in children:
+        child.join()
+    return [child.exitcode for child in children]
 
 
-if __name__ == "__main__":
-    write_year(Lake(sys.argv[1]), count=int(sys.argv[2]))
+def write_days(uri: str, credentials: str | None, days: list[date], count: int) -> None:
+    """One commit a day."""
+    lake = Lake(uri, credentials)
+    for day in days:
+        overwrite_window(lake, MONTHLY, rows([day], count=count), Window(day, day))
+
+
+def write_one_day(uri: str, credentials: str | None, turns: Barrier, counts: list[int]) -> None:
+    """The same day again and again, each time when the other is about to write it too."""
+    lake = Lake(uri, credentials)
+    for count in counts:
+        turns.wait()
+        overwrite_window(lake, MONTHLY, rows([FIRST], count=count, products=PRODUCTS), Window(FIRST, FIRST))
+        turns.wait()
+
+
+def write_sixty_days(uri: str, table: Table, count: int, begun: Event) -> None:
+    """Part after part, as a range run does."""
+    parts = SIXTY_DAYS.by_day() if table.layout is Layout.DAY else SIXTY_DAYS.by_month()
+    begun.set()
+    for part in parts:
+        overwrite_window(Lake(uri), table, rows(part.days(), count=count, products=PRODUCTS), part)

@@ -6,6 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from retail_assets.resources.lake_address import PUBLIC, azure_address
+from retail_assets.resources.lake_credentials import (
+    AccountKey,
+    Identity,
+    SasToken,
+    ServicePrincipal,
+    SignIn,
+    lake_credentials,
+)
+
 if TYPE_CHECKING:
     from dagster_azure.adls2 import ADLS2Resource
 
@@ -14,12 +24,18 @@ FOLDER = "_staging/warehouse"
 
 @dataclass(frozen=True)
 class LakeStaging:
-    """Container and folder of the lake. Signs in with the default Azure credential; nothing is opened yet."""
+    """Container and folder of the lake. Signs in as the lake does; nothing is opened yet.
+
+    Args:
+        credentials: JSON of RETAIL_LAKE_CREDENTIALS; None for the default Azure credential.
+        resource: in place of the one made from the credentials.
+    """
 
     account: str
     container: str
     folder: str
-    endpoint_suffix: str = "core.windows.net"
+    endpoint_suffix: str = PUBLIC
+    credentials: str | None = field(default=None, repr=False)
     resource: "ADLS2Resource | None" = field(default=None, repr=False)
 
     def url(self, path: str) -> str:
@@ -41,28 +57,43 @@ class LakeStaging:
 
     @cached_property
     def _files(self) -> Any:
-        resource = self.resource or self._default_resource()
-        return resource.adls2_client.get_file_system_client(self.container)
+        return self._client().get_file_system_client(self.container)
+
+    def _client(self) -> Any:
+        sign_in = lake_credentials(self.credentials).sign_in
+        if self.resource is None and isinstance(sign_in, ServicePrincipal):  # ADLS2Resource takes no principal
+            from azure.storage.filedatalake import DataLakeServiceClient
+
+            url = f"https://{self.account}.dfs.{self.endpoint_suffix}"
+            return DataLakeServiceClient(url, credential=sign_in.azure_credential())
+        return (self.resource or self._default_resource()).adls2_client
 
     def _default_resource(self) -> "ADLS2Resource":
-        from dagster_azure.adls2 import ADLS2DefaultAzureCredential, ADLS2Resource  # slow, only Synapse needs it
+        from dagster_azure.adls2 import ADLS2Resource  # slow, only Synapse needs it
 
-        credential = ADLS2DefaultAzureCredential(kwargs={})
+        credential = _credential(lake_credentials(self.credentials).sign_in)
         return ADLS2Resource(storage_account=self.account, credential=credential, endpoint_suffix=self.endpoint_suffix)
 
     def _inside(self, path: str) -> str:
         return f"{self.folder}/{path}" if self.folder else path
 
 
-def lake_staging(lake_uri: str) -> LakeStaging | None:
+def _credential(sign_in: SignIn) -> Any:
+    """The resource's credential for a way of signing in."""
+    from dagster_azure.adls2 import ADLS2DefaultAzureCredential, ADLS2Key, ADLS2SASToken
+
+    if isinstance(sign_in, AccountKey):
+        return ADLS2Key(key=sign_in.account_key)
+    if isinstance(sign_in, SasToken):
+        return ADLS2SASToken(token=sign_in.token)
+    named = isinstance(sign_in, Identity) and sign_in.client_id
+    return ADLS2DefaultAzureCredential(kwargs={"managed_identity_client_id": named} if named else {})
+
+
+def lake_staging(lake_uri: str, credentials: str | None = None) -> LakeStaging | None:
     """Staging in the lake of an `abfss://container@account.dfs…/folder` URI; None for any other lake."""
     parts = urlsplit(lake_uri)
     if parts.scheme not in ("abfss", "abfs") or not parts.hostname or not parts.username:
         return None
-    account, _, suffix = parts.hostname.partition(".dfs.")
-    return LakeStaging(
-        account=account,
-        container=parts.username,
-        folder=parts.path.strip("/"),
-        endpoint_suffix=suffix or "core.windows.net",
-    )
+    found = azure_address(lake_uri)
+    return LakeStaging(found.account, found.container, found.folder, found.suffix, credentials=credentials)
