@@ -16,7 +16,8 @@ _CHECK = dg.AssetCheckSpec(
     asset=LAKE_MAINTENANCE.asset_key,
     description="No table of the lake had a problem; the others were maintained all the same.",
 )
-_TOTALS = [name for name in LAKE_MAINTENANCE.column_names if name.endswith(("files", "bytes", "rows", "partitions"))]
+_COUNTED = {"files", "bytes", "rows", "partitions"}
+_TOTALS = [name for name in LAKE_MAINTENANCE.column_names if _COUNTED & set(name.split("_"))]
 _SHOWN = [name for name in LAKE_MAINTENANCE.column_names if name != "maintained_at"]
 
 

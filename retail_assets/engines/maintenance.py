@@ -231,10 +231,9 @@ def _vacuumed(delta: DeltaTable, retention: Retention) -> Figures:
 
 def _checkpointed(lake: Lake, delta: DeltaTable) -> Figures:
     delta.update_incremental()
-    files = PyFileSystem(DeltaStorageHandler(delta.table_uri, lake.storage_options))
-    if _checkpoint_version(files) != delta.version():
-        delta.create_checkpoint()
+    delta.create_checkpoint()  # does nothing where this version has one
     delta.cleanup_metadata()
+    files = PyFileSystem(DeltaStorageHandler(delta.table_uri, lake.storage_options))
     log = files.get_file_info(FileSelector("_delta_log"))
     return {
         "checkpoint_version": _checkpoint_version(files),

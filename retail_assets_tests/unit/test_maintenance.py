@@ -164,6 +164,18 @@ def test_one_small_file_beside_full_ones_is_left(lake: Lake, folder: Path, monke
     assert done(maintain_table(lake, WHOLE, KEEP)) == NOTHING | {"compacted_partitions": 1}
 
 
+def test_a_folder_is_one_file_whatever_size_the_table_asks_for(lake: Lake, folder: Path) -> None:
+    chance = random.Random(3)
+    for _ in range(2):
+        appended(folder, WHOLE, rows([FIRST], products=[str(chance.random()) for _ in range(40_000)]))
+    DeltaTable(folder / WHOLE.path).alter.set_table_properties({"delta.targetFileSize": "100000"})
+    maintain_table(lake, WHOLE, KEEP)
+    [[file]] = files_by_folder(folder, WHOLE).values()
+    assert file.stat().st_size > 400_000
+    products = pq.ParquetFile(file).read(["product_id"]).column(0).to_pylist()
+    assert (len(products), products) == (80_000, sorted(products))
+
+
 def meanwhile(monkeypatch: pytest.MonkeyPatch, write: Callable[[], Any]) -> None:
     """Another writer commits after the first folder was read and before it is written."""
     original, waiting = maintenance.write_deltalake, [write]
@@ -279,6 +291,17 @@ def test_files_older_than_the_history_go_and_versions_within_it_can_be_read(lake
         assert past.column("line_count").to_pylist() == [number, number]
     with pytest.raises(FileNotFoundError):
         DeltaTable(table, version=first).to_pyarrow_table()
+
+
+def test_files_of_a_writer_that_died_go_when_they_are_old(lake: Lake, folder: Path) -> None:
+    overwrite(lake, WHOLE, rows([FIRST]))
+    orphan = folder / WHOLE.path / "part-never-committed.parquet"
+    orphan.write_bytes(b"uncommitted")
+    assert done(maintain_table(lake, WHOLE, KEEP)) == NOTHING
+    age(folder / WHOLE.path, days=31)
+    assert done(maintain_table(lake, WHOLE, KEEP)) == NOTHING | {"vacuumed_files": 1, "vacuumed_bytes": 11}
+    assert not orphan.exists()
+    assert held_in_files(folder, WHOLE) == [(FIRST, "a", 1, 0.5), (FIRST, "b", 1, 0.5)]
 
 
 def test_what_was_in_force_when_the_history_begins_stays_readable(lake: Lake, folder: Path) -> None:
