@@ -117,6 +117,22 @@ def check_source() -> None:
 
 
 @app.command()
+def show(
+    table: Annotated[str, typer.Argument(help="Layer and name, such as gold/fact_sales.")],
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="YYYY-MM-DDTHH:MM", help="As it was at this time of the stores.")
+    ] = None,
+    version: Annotated[int | None, typer.Option("--version", min=0, help="As it was in this Delta version.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Rows at most; 20 on the terminal.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write to a .parquet or .csv file.")] = None,
+) -> None:
+    """Print a table of the lake, or write it to a file: now, or as it was."""
+    from retail_assets.show import show as show_table  # loads Arrow
+
+    show_table(load_settings(), table, as_of=as_of, version=version, limit=limit, to=to, console=console)
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port of the webserver.")] = 3000) -> None:
     """Start the Dagster webserver and daemon on the instance that `run` fills."""
     from retail_assets.launch import serve_ui

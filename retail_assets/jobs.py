@@ -1,4 +1,4 @@
-"""The three jobs of a night: ingest, train, publish.
+"""The three jobs of a night, ingest, train and publish, and the weekly maintenance of the lake.
 
 One job cannot hold assets of different partitions, nor can one range run; assets without partitions may
 join any. A warehouse load belongs to the job of its table.
@@ -6,7 +6,7 @@ join any. A warehouse load belongs to the job of its table.
 
 import dagster as dg
 
-from retail_assets.tables import bronze, forecast, gold, inventory, silver
+from retail_assets.tables import bronze, forecast, gold, inventory, operations, silver
 from retail_assets.tables.contract import Partitioning, Table
 from retail_assets.tables.warehouse import PUBLISHED, load_contract
 
@@ -14,7 +14,7 @@ _TRAINED = (forecast.DEMAND_MODEL, forecast.MODEL_VERSIONS)
 _INGESTED = (*bronze.TABLES, *silver.TABLES, *gold.TABLES)
 _PUBLISHED = (forecast.DEMAND_FORECAST, forecast.CUMULATIVE_FORECAST, forecast.FORECAST_ACCURACY, *inventory.TABLES)
 
-INGEST, TRAIN, PUBLISH = "ingest", "train", "publish"
+INGEST, TRAIN, PUBLISH, MAINTAIN = "ingest", "train", "publish", "maintain"
 
 
 def _with_loads(tables: tuple[Table, ...]) -> tuple[Table, ...]:
@@ -25,6 +25,7 @@ TABLES_OF_JOB: dict[str, tuple[Table, ...]] = {
     INGEST: _with_loads(_INGESTED),
     TRAIN: _with_loads(_TRAINED),
     PUBLISH: _with_loads(_PUBLISHED),
+    MAINTAIN: operations.TABLES,
 }
 
 
@@ -47,6 +48,7 @@ _DESCRIPTIONS = {
     INGEST: "Source to bronze, silver, gold and the warehouse's facts, for a range of business dates.",
     TRAIN: "The weekly training and the list of versions that may forecast.",
     PUBLISH: "Forecast, plan, health, transfers and replay of an as-of date, loaded into the warehouse.",
+    MAINTAIN: "Expiry, compaction, vacuum and checkpoints of every table of the lake.",
 }
 
 

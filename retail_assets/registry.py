@@ -1,6 +1,6 @@
 """Every asset and check of the graph, listed by hand: nothing is found by scanning folders."""
 
-from retail_assets.assets import bronze, forecast, gold, inventory, silver, warehouse
+from retail_assets.assets import bronze, forecast, gold, inventory, maintenance, silver, warehouse
 from retail_assets.checks import bronze as bronze_checks
 from retail_assets.checks import forecast as forecast_checks
 from retail_assets.checks import gold as gold_checks
@@ -29,6 +29,7 @@ ASSETS = [
     inventory.decisions,
     inventory.policy_replay,
     *warehouse.loads(),
+    maintenance.lake_maintenance,
 ]
 CHECKS = [
     *bronze_checks.CHECKS,

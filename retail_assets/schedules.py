@@ -1,4 +1,5 @@
-"""When things run by themselves: every night the trailing days, every Monday the training.
+"""When things run by themselves: every night the trailing days, every Monday the training, every
+Sunday at noon, between the nights, the maintenance of the lake.
 
 Publishing has no clock: it follows the success of the nightly ingest (sensors.py).
 """
@@ -11,7 +12,7 @@ from retail_assets import jobs
 from retail_assets.settings import Settings
 from retail_assets.windows import Window
 
-_NIGHTLY, _WEEKLY = "0 2 * * *", "0 5 * * 1"
+_NIGHTLY, _WEEKLY, _SUNDAYS = "0 2 * * *", "0 5 * * 1", "0 12 * * 0"
 
 
 RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
@@ -28,7 +29,7 @@ def trailing(day: date, *, trailing_days: int, first_date: date) -> Window:
 
 
 def schedules(settings: Settings, timezone: str) -> list[dg.ScheduleDefinition]:
-    """The nightly and the weekly schedule, in the stores' time zone."""
+    """The nightly and the weekly schedules, in the stores' time zone."""
 
     @dg.schedule(job_name=jobs.INGEST, cron_schedule=_NIGHTLY, execution_timezone=timezone, name="nightly_ingest")
     def nightly_ingest(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
@@ -41,4 +42,8 @@ def schedules(settings: Settings, timezone: str) -> list[dg.ScheduleDefinition]:
         monday = context.scheduled_execution_time.date().isoformat()
         return dg.RunRequest(run_key=f"train {monday}", partition_key=monday)
 
-    return [nightly_ingest, weekly_training]
+    @dg.schedule(job_name=jobs.MAINTAIN, cron_schedule=_SUNDAYS, execution_timezone=timezone, name="weekly_maintenance")
+    def weekly_maintenance(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(run_key=f"maintain {context.scheduled_execution_time.date()}")
+
+    return [nightly_ingest, weekly_training, weekly_maintenance]

@@ -32,6 +32,7 @@ _EXAMPLES = {
     "RETAIL_TRAILING_DAYS": "3",
     "RETAIL_TRAIN_DAYS": "730",
     "RETAIL_FORECAST_BACKFILL_DAYS": "56",
+    "RETAIL_HISTORY_DAYS": "30",
     "RETAIL_TIMEZONE": "Europe/London",
     "RETAIL_MEMORY_LIMIT": "2GB",
     "RETAIL_SERVICE_LEVEL": "0.95",
@@ -75,6 +76,9 @@ class Settings(BaseSettings):
     trailing_days: int = Field(default=3, ge=0, le=60, description="Days before the newest read again every night.")
     train_days: int = Field(default=730, ge=90, description="Days of history a training uses.")
     forecast_backfill_days: int = Field(default=56, ge=1, description="As-of days a first run forecasts.")
+    history_days: int = Field(
+        default=30, ge=7, description="Days back that the lake's tables can be read as they were."
+    )
     timezone: str | None = Field(default=None, description="Time zone of business dates; the mapping's by default.")
     memory_limit: str = Field(default="2GB", pattern=r"^\d+(\.\d+)?\s*(MB|GB)$", description="Memory of DuckDB.")
     service_level: float = Field(default=0.95, gt=0.5, lt=1, description="Default cycle service level.")

@@ -12,6 +12,7 @@ _OWNERS = {
     "gold": "team:data-engineering",
     "forecast": "team:data-science",
     "inventory": "team:planning",
+    "operations": "team:data-engineering",
     "warehouse": "team:data-engineering",
 }
 

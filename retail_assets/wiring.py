@@ -7,6 +7,7 @@ from typing import Any
 
 from retail_assets.calendar import Calendar
 from retail_assets.engines.duckdb import DuckDBEngine
+from retail_assets.engines.maintenance import Retention
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.plan import PlanPolicy
@@ -31,6 +32,7 @@ def resources_of(settings: Settings, mapping: Mapping) -> dict[str, Any]:
         "io_manager": DeltaTableIOManager(engine, lake),
         "engine": engine,
         "lake": lake,
+        "retention": Retention(settings.history_days),
         "source": Source(settings.source_secret, mapping),
         "app_database": AppDatabase(settings.app_database_secret),
         "calendar": calendar_of(settings, mapping),

@@ -1,6 +1,6 @@
 """Every table of the lake by its path; the one place that knows all layers."""
 
-from retail_assets.tables import bronze, forecast, gold, inventory, silver, warehouse
+from retail_assets.tables import bronze, forecast, gold, inventory, operations, silver, warehouse
 from retail_assets.tables.contract import Table
 
 LAKE_TABLES: tuple[Table, ...] = (
@@ -9,6 +9,7 @@ LAKE_TABLES: tuple[Table, ...] = (
     *gold.TABLES,
     *forecast.TABLES,
     *inventory.TABLES,
+    *operations.TABLES,
 )
 TABLES: tuple[Table, ...] = (*LAKE_TABLES, *warehouse.TABLES)
 BY_PATH: dict[str, Table] = {table.path: table for table in TABLES}

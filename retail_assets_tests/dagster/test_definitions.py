@@ -70,7 +70,7 @@ def test_every_table_belongs_to_one_job(found):
 
 def test_a_job_has_at_most_one_kind_of_partitions():
     for tables in jobs.TABLES_OF_JOB.values():
-        assert len({table.partitioning for table in tables} - {Partitioning.NONE}) == 1
+        assert len({table.partitioning for table in tables} - {Partitioning.NONE}) <= 1
 
 
 def test_lineage_starts_at_the_source_and_ends_in_the_warehouse(found):

@@ -118,9 +118,16 @@ def test_only_the_model_is_weekly() -> None:
 
 def test_every_layer_is_in_the_catalogue() -> None:
     layers = {table.layer for table in TABLES}
-    assert layers == {"bronze", "silver", "gold", "forecast", "inventory", "warehouse"}
+    assert layers == {"bronze", "silver", "gold", "forecast", "inventory", "operations", "warehouse"}
     assert {table.layer for table in LAKE_TABLES} == layers - {"warehouse"}
     assert len(catalog.TABLES) == len(LAKE_TABLES) + len(PUBLISHED)
+
+
+def test_only_tables_laid_out_by_day_expire() -> None:
+    """Whole folders leave, which takes no row to be rewritten."""
+    keeping = [table for table in LAKE_TABLES if table.retention_days is not None]
+    assert keeping
+    assert {table.layout for table in keeping} == {Layout.DAY}
 
 
 def test_a_published_table_keeps_its_contract() -> None:

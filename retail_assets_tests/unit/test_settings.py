@@ -81,6 +81,7 @@ WRONG = [
     ("RETAIL_TRAILING_DAYS", "61", "input should be less than or equal to 60", "3"),
     ("RETAIL_TRAIN_DAYS", "89", "input should be greater than or equal to 90", "730"),
     ("RETAIL_FORECAST_BACKFILL_DAYS", "0", "input should be greater than or equal to 1", "56"),
+    ("RETAIL_HISTORY_DAYS", "6", "input should be greater than or equal to 7", "30"),
     ("RETAIL_ENGINE", "polars", "input should be 'duckdb' or 'spark'", "duckdb"),
     ("RETAIL_TIMEZONE", "Mars/Base", "is not an IANA time zone", "Europe/London"),
     ("RETAIL_MEMORY_LIMIT", "lots", r"string should match pattern '^\d+(\.\d+)?\s*(MB|GB)$'", "2GB"),

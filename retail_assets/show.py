@@ -1,0 +1,132 @@
+"""What `retail-assets show` does: a table of the lake, now or as it was, on the terminal or in a file."""
+
+import difflib
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table as Grid
+from rich.text import Text
+
+from retail_assets.engines.time_travel import Past, past
+from retail_assets.failures import PermanentFailure
+from retail_assets.resources.lake import open_lake
+from retail_assets.settings import Settings
+from retail_assets.sources.mapping import load_mapping
+from retail_assets.tables.catalog import LAKE_TABLES
+from retail_assets.tables.contract import Table
+
+SHOWN_ROWS = 20
+_BY_PATH = {table.path: table for table in LAKE_TABLES}
+
+
+def show(
+    settings: Settings,
+    path: str,
+    *,
+    as_of: str | None,
+    version: int | None,
+    limit: int | None,
+    to: Path | None,
+    console: Console,
+) -> None:
+    """Print the first rows of a table, or write all of them to a file.
+
+    Raises:
+        PermanentFailure: no such table or version, a time that is none, or a file that cannot be written.
+    """
+    table = _table(path)
+    if as_of is not None and version is not None:
+        raise PermanentFailure("--as-of and --version name a version each; give one of them.")
+    zone = settings.zone(load_mapping(settings.source_mapping).timezone)
+    found = past(open_lake(settings), table, version=version, moment=_moment(as_of, zone))
+    at = found.commit.committed_at.astimezone(zone)
+    console.print(
+        f"{table.path}, version {found.commit.version} of {at:%Y-%m-%d %H:%M:%S %Z}, {found.row_count} rows",
+        soft_wrap=True,
+    )
+    if to is None:
+        _print(found, limit or SHOWN_ROWS, console=console)
+        return
+    written = _write(found, limit, to)
+    console.print(f"{written} rows written to {to}", soft_wrap=True)
+
+
+def _table(path: str) -> Table:
+    """Raises: PermanentFailure: no such table, with what is meant perhaps."""
+    if path in _BY_PATH:
+        return _BY_PATH[path]
+    names = {name: table.path for table in LAKE_TABLES for name in (table.path, table.name)}
+    close = dict.fromkeys(names[name] for name in difflib.get_close_matches(path.lower(), names, n=3))
+    layers = ", ".join(dict.fromkeys(table.layer for table in LAKE_TABLES))
+    hint = f"did you mean {' or '.join(close)}?" if close else f"name a layer ({layers}) and a table of docs/tables.md."
+    raise PermanentFailure(f"There is no table {path!r} in the lake: {hint}")
+
+
+def _moment(text: str | None, zone: ZoneInfo) -> datetime | None:
+    """A time without an offset is the stores'; a date is its first moment, as in SQL.
+
+    Raises:
+        PermanentFailure: not a time.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise PermanentFailure(f"--as-of is wrong: got {text!r}, wanted a time such as 2026-01-31T06:00.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def _print(found: Past, limit: int, *, console: Console) -> None:
+    """As a grid where the terminal is wide enough, else a line a value."""
+    rows = [row for batch in found.batches(limit) for row in batch.to_pylist()]
+    grid = Grid(*found.schema.names)
+    for row in rows:
+        grid.add_row(*(Text(_text(value)) for value in row.values()))
+    if Measurement.get(console, console.options.update(max_width=10_000), grid).maximum <= console.width:
+        console.print(grid)
+        return
+    broad = max(map(len, found.schema.names))
+    for number, row in enumerate(rows, start=1):
+        console.print(f"row {number}")
+        for name, value in row.items():
+            console.print(Text(f"  {name:{broad}}  {_text(value)}"), soft_wrap=True)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _write(found: Past, limit: int | None, to: Path) -> int:
+    """Rows written; the file is complete or not there."""
+    if to.suffix not in _WRITERS:
+        raise PermanentFailure(f"--to is wrong: got {str(to)!r}, wanted a file that ends in .parquet or .csv.")
+    part = to.with_name(f"{to.name}.part")
+    try:
+        with part.open("wb") as file, _WRITERS[to.suffix](file, found.schema) as writer:
+            written = sum(_appended(writer, batch) for batch in found.batches(limit))
+        part.replace(to)
+    except OSError as error:
+        raise PermanentFailure(
+            f"--to {to} cannot be written: {error.strerror}; choose a folder you may write to."
+        ) from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
+    return written
+
+
+def _appended(writer: Any, batch: pa.RecordBatch) -> int:
+    writer.write_batch(batch)
+    return batch.num_rows
+
+
+_WRITERS: dict[str, Any] = {".parquet": pyarrow.parquet.ParquetWriter, ".csv": pyarrow.csv.CSVWriter}
