@@ -6,8 +6,6 @@ There is no write without a predicate on a partitioned table; that is what loses
 sorted file: writing part of it rewrites it.
 """
 
-import random
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import uuid4
@@ -21,6 +19,7 @@ import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, Schema, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
+from retail_assets.engines.committing import LostRace, committed
 from retail_assets.engines.evolution import evolved, physical_columns, physical_schema
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.engines.sorting import in_order
@@ -31,8 +30,6 @@ from retail_assets.tables.validation import conform
 from retail_assets.windows import ONE_DAY, Window
 
 _PROPERTIES = WriterProperties(compression="ZSTD")
-_RACES, _FAULTS = 100, 4
-_LONGEST_PAUSE = 2.0
 _WRITE_ID = "retail_write_id"
 _SIGNS_OF_A_RACE = ("oncurrent transaction", "since last commit", "existing table version", "maximum commit attempts")
 
@@ -114,10 +111,6 @@ class _Change:
         return self.window is not None and self.window.first.day == (self.window.last + ONE_DAY).day == 1
 
 
-class _LostRace(TransientFailure):
-    """Another writer's commit was first; nothing was written."""
-
-
 def _refuse_outside(table: Table, rows: pa.Table, window: Window) -> None:
     dates = rows.column(str(table.partition_column))
     outside = pc.sum(pc.or_(pc.less(dates, window.first), pc.greater(dates, window.last))).as_py() or 0
@@ -142,27 +135,7 @@ def _changes(table: Table, rows: pa.Table, window: Window) -> Iterator[_Change]:
 
 
 def _commit(lake: Lake, table: Table, change: _Change) -> WriteResult:
-    """One commit, tried until it is the only one of its folder; replacing is the same the second time."""
-    races = faults = 0
-    while True:
-        try:
-            return _tried(lake, table, change)
-        except _LostRace:
-            races += 1
-            if races == _RACES:
-                raise TransientFailure(
-                    f"Other writers kept changing {table.path}; the write was given up after {races} tries."
-                ) from None
-            _pause(min(_LONGEST_PAUSE, 0.02 * 2**races))
-        except TransientFailure:
-            faults += 1
-            if faults == _FAULTS:
-                raise
-            _pause(2**faults)
-
-
-def _pause(seconds: float) -> None:
-    time.sleep(seconds * random.uniform(0.2, 1))
+    return committed(table, lambda: _tried(lake, table, change))
 
 
 def _tried(lake: Lake, table: Table, change: _Change) -> WriteResult:
@@ -173,7 +146,7 @@ def _tried(lake: Lake, table: Table, change: _Change) -> WriteResult:
         except CommitFailedError as error:
             # also raised for a storage that failed during the commit
             if any(sign in str(error) for sign in _SIGNS_OF_A_RACE):
-                raise _LostRace(str(error)) from None
+                raise LostRace(str(error)) from None
             raise
 
 

@@ -3,6 +3,7 @@
 One session a process, on a local master, a cluster or Spark Connect. Every scan is pinned to the version it found.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,13 +12,17 @@ from uuid import uuid4
 import ibis
 import pandas as pd
 import pyspark.sql.functions as F
+from deltalake.exceptions import CommitFailedError
+from py4j.protocol import Py4JError
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type
 from pyspark.storagelevel import StorageLevel
 
 from retail_assets.engines import delta
 from retail_assets.engines.aside import in_file
-from retail_assets.engines.evolution import physical_columns
+from retail_assets.engines.committing import LostRace, committed
+from retail_assets.engines.evolution import physical_columns, refuse_unreadable
 from retail_assets.engines.protocol import Frame, SetAside, WriteResult
 from retail_assets.engines.spark_backend import ArrowBackend
 from retail_assets.engines.spark_contract import conformed, count_valid
@@ -63,13 +68,15 @@ class SparkEngine:
             self.session.catalog.dropTempView(self._views.pop())
 
     def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
-        version = self.lake.require(table).version()
+        found = self.lake.require(table)
+        refuse_unreadable(self.lake, table, found)
+        version = found.version()
         reader = self.session.read.format("delta").option("versionAsOf", version)
         rows = reader.load(self.lake.spark_table_uri(table))
         if windows and table.layout is Layout.MONTH:
             rows = rows.filter(F.col(MONTH_COLUMN).isin(sorted({month for w in windows for month in w.months()})))
-        found = self._named(_with_every_column(rows, table))
-        return found if windows is None else within(found, windows, str(table.partition_column))
+        named = self._named(_with_every_column(rows, table))
+        return named if windows is None else within(named, windows, str(table.partition_column))
 
     def scan_or_empty(self, table: Table) -> ibis.Table:
         return self._empty(table) if self.lake.open(table) is None else self.scan(table)
@@ -105,7 +112,11 @@ class SparkEngine:
         return self._write(table, frame, None)
 
     def _write(self, table: Table, frame: Frame, window: Window | None) -> WriteResult:
-        with self.lake.errors(table), self._valid(table, frame, window) as (rows, count):
+        with self._errors(table), self._valid(table, frame, window) as (rows, count):
+            return committed(table, lambda: self._tried(table, rows, window, count=count))
+
+    def _tried(self, table: Table, rows: DataFrame, window: Window | None, *, count: int) -> WriteResult:
+        with self._errors(table):
             delta.prepared(self.lake, table)
             write_id = uuid4().hex
             writer = _laid_out(table, rows).write.format("delta").mode("overwrite").option("userMetadata", write_id)
@@ -113,6 +124,22 @@ class SparkEngine:
                 writer = writer.option("replaceWhere", _predicate(table, window))
             writer.save(self.lake.spark_table_uri(table))
             return self._reconciled(table, count, write_id)
+
+    @contextmanager
+    def _errors(self, table: Table) -> Iterator[None]:
+        """A lost race as such, and the storage's errors as one sentence; what else Spark says passes as it is."""
+        try:
+            with self.lake.errors(table):
+                yield
+        except CommitFailedError as error:  # of the table's creation
+            raise LostRace(str(error)) from None
+        except (PySparkException, Py4JError) as error:
+            text = str(error)
+            if _RACE.search(text):
+                raise LostRace(text) from None
+            if _STORAGE.search(text) and not isinstance(error, AnalysisException):
+                raise self.lake.failure(table, text) from None
+            raise
 
     @contextmanager
     def _valid(self, table: Table, frame: Frame, window: Window | None) -> Iterator[tuple[DataFrame, int]]:
@@ -130,15 +157,15 @@ class SparkEngine:
 
     def _reconciled(self, table: Table, count: int, write_id: str) -> WriteResult:
         """Rows handed over = rows committed, by the metrics of this very commit."""
-        for commit in self.lake.require(table).history(_RECENT_COMMITS):
-            if commit.get("userMetadata") != write_id:
-                continue
-            metrics = commit["operationMetrics"]
-            added = int(metrics["numOutputRows"]) - int(metrics.get("numCopiedRows", 0))
-            if added != count:
-                raise TransientFailure(f"{table.path}: {count} rows were handed over, {added} were committed.")
-            return WriteResult(rows=count, bytes=int(metrics["numOutputBytes"]), version=int(commit["version"]))
-        raise TransientFailure(f"{table.path}: the commit that was just made is not in the table's recent history.")
+        commits = self.lake.require(table).history(_RECENT_COMMITS)
+        commit = next((commit for commit in commits if commit.get("userMetadata") == write_id), None)
+        if commit is None:
+            raise TransientFailure(f"{table.path}: the commit that was just made is not in the table's recent history.")
+        metrics = commit["operationMetrics"]
+        added = int(metrics["numOutputRows"]) - int(metrics.get("numCopiedRows", 0))
+        if added != count:
+            raise TransientFailure(f"{table.path}: {count} rows were handed over, {added} were committed.")
+        return WriteResult(rows=count, bytes=int(metrics["numOutputBytes"]), version=int(commit["version"]))
 
     def _dataframe(self, rows: ibis.Table) -> DataFrame:
         return self.connection.dataframe(rows)
@@ -163,7 +190,9 @@ class SparkEngine:
             self._taken = None
 
 
-_RECENT_COMMITS = 200
+_RECENT_COMMITS = 20
+_RACE = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChangedException|MetadataChangedException")
+_STORAGE = re.compile(r"azurebfs|java\.(io|net|nio)\.\w+Exception|UnknownHostException|hadoop\.fs\.\w+Exception")
 
 
 def _with_every_column(rows: DataFrame, table: Table) -> DataFrame:

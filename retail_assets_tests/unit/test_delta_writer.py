@@ -17,7 +17,7 @@ from deltalake.schema import Field, PrimitiveType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.engines import delta
+from retail_assets.engines import committing, delta
 from retail_assets.engines.delta import overwrite, overwrite_window
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.lake import Lake
@@ -234,7 +234,7 @@ def test_a_whole_table_is_replaced(lake: Lake, folder: Path) -> None:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr(delta.time, "sleep", waits.append)
+    monkeypatch.setattr(committing.time, "sleep", waits.append)
     return waits
 
 

@@ -11,7 +11,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from retail_assets.engines import delta
+from retail_assets.engines import committing, delta
 from retail_assets.engines.delta import overwrite, overwrite_window
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.engines.evolution import evolved
@@ -157,7 +157,7 @@ def test_the_order_of_columns_does_not_matter(lake: Lake, engine: DuckDBEngine) 
 
 def test_a_column_that_two_writers_add_is_added_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other one adds it after this one has looked."""
-    monkeypatch.setattr(delta.time, "sleep", lambda _: None)
+    monkeypatch.setattr(committing.time, "sleep", lambda _: None)
     _write(lake, MONTHLY, rows([FIRST], products=["a"]))
     original, tables = delta.evolved, []
 
