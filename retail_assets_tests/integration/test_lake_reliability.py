@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from deltalake import DeltaTable
@@ -34,9 +35,12 @@ Place = tuple[str, str | None]
 """URI and credentials of an empty lake."""
 
 
-@pytest.fixture(params=["local"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    yield str(tmp_path / "lake"), None
+@pytest.fixture(params=["local", "azurite"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "local":
+        return str(tmp_path / "lake"), None
+    azurite = request.getfixturevalue("azurite")
+    return azurite.lake(f"writers-{uuid4().hex}").uri, azurite.credentials
 
 
 def _days_of(writer: int) -> list[date]:
