@@ -23,6 +23,7 @@ _DELTA = {
 _SESSION = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.parquet.compression.codec": "zstd",
     # an empty day over an empty day is a commit too: it is how a write is told from a lost one
     "spark.databricks.delta.skipRecordingEmptyCommits": "false",
     # small files are joined as they are written; OPTIMIZE keeps concurrent writers safe
@@ -31,6 +32,7 @@ _SESSION = {
 }
 _LOCAL = {
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "1",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -67,7 +68,7 @@ def held_by(lake: Lake, table: Table) -> list[tuple]:
 
 def held_in_files(folder: Path, table: Table) -> list[tuple]:
     """All rows, read by DuckDB from the Parquet files of the newest version, ascending."""
-    files = DeltaTable(str(folder / table.path)).file_uris()
+    files = [unquote(uri) for uri in DeltaTable(str(folder / table.path)).file_uris()]
     if not files:
         return []
     columns = ", ".join(table.column_names)
