@@ -80,7 +80,9 @@ class Settings(BaseSettings):
         default=30, ge=7, description="Days back that the lake's tables can be read as they were."
     )
     timezone: str | None = Field(default=None, description="Time zone of business dates; the mapping's by default.")
-    memory_limit: str = Field(default="2GB", pattern=r"^\d+(\.\d+)?\s*(MB|GB)$", description="Memory of DuckDB.")
+    memory_limit: str = Field(
+        default="2GB", pattern=r"^\d+(\.\d+)?\s*(MB|GB)$", description="Memory of DuckDB or a local Spark."
+    )
     service_level: float = Field(default=0.95, gt=0.5, lt=1, description="Default cycle service level.")
     alert_webhook_url: SecretStr | None = Field(default=None, description="Teams or Slack webhook for alerts.")
 
