@@ -161,11 +161,11 @@ class SparkEngine:
         commit = next((commit for commit in commits if commit.get("userMetadata") == write_id), None)
         if commit is None:
             raise TransientFailure(f"{table.path}: the commit that was just made is not in the table's recent history.")
-        metrics = commit["operationMetrics"]
-        added = int(metrics["numOutputRows"]) - int(metrics.get("numCopiedRows", 0))
+        metrics: dict[str, str] = commit["operationMetrics"]  # a commit without files has none
+        added = int(metrics.get("numOutputRows", 0)) - int(metrics.get("numCopiedRows", 0))
         if added != count:
             raise TransientFailure(f"{table.path}: {count} rows were handed over, {added} were committed.")
-        return WriteResult(rows=count, bytes=int(metrics["numOutputBytes"]), version=int(commit["version"]))
+        return WriteResult(rows=count, bytes=int(metrics.get("numOutputBytes", 0)), version=int(commit["version"]))
 
     def _dataframe(self, rows: ibis.Table) -> DataFrame:
         return self.connection.dataframe(rows)
