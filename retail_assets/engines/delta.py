@@ -31,7 +31,7 @@ from retail_assets.tables.validation import conform
 from retail_assets.windows import ONE_DAY, Window
 
 _PROPERTIES = WriterProperties(compression="ZSTD")
-_RACES, _FAULTS = 100, 4
+_RACES, _FAULTS = 100, 3
 _LONGEST_PAUSE = 2.0
 _WRITE_ID = "retail_write_id"
 _SIGNS_OF_A_RACE = ("oncurrent transaction", "since last commit", "existing table version", "maximum commit attempts")
@@ -94,6 +94,7 @@ def prepared(lake: Lake, table: Table) -> DeltaTable:
         partition_by=physical_columns(table),
         name=table.name,
         description=table.meaning,
+        configuration={"delta.checkpointInterval": "10"},
         storage_options=lake.storage_options,
     )
 
@@ -145,6 +146,7 @@ def _commit(lake: Lake, table: Table, change: _Change) -> WriteResult:
     """One commit, tried until it is the only one of its folder; replacing is the same the second time."""
     races = faults = 0
     while True:
+        started = time.monotonic()
         try:
             return _tried(lake, table, change)
         except _LostRace:
@@ -153,12 +155,13 @@ def _commit(lake: Lake, table: Table, change: _Change) -> WriteResult:
                 raise TransientFailure(
                     f"Other writers kept changing {table.path}; the write was given up after {races} tries."
                 ) from None
-            _pause(min(_LONGEST_PAUSE, 0.02 * 2**races))
+            # as long as the others need for theirs, on any storage, and longer the more of them there are
+            _pause(min(_LONGEST_PAUSE, (time.monotonic() - started) * 2**races))
         except TransientFailure:
             faults += 1
             if faults == _FAULTS:
                 raise
-            _pause(2**faults)
+            _pause(2**faults / 2)  # the storage client has tried for most of a minute before
 
 
 def _pause(seconds: float) -> None:
