@@ -63,7 +63,7 @@ class Lake:
 
     @property
     def _address(self) -> AzureAddress:
-        return azure_address(self.uri, self._credentials.account_name)
+        return azure_address(self.uri, self._credentials.account_name, suffix=self._credentials.suffix)
 
     @property
     def storage_options(self) -> dict[str, str] | None:

@@ -17,6 +17,7 @@ from retail_assets.resources.lake_credentials import (
     ServicePrincipal,
     lake_credentials,
 )
+from retail_assets_tests.unit.lake_frames import WHOLE
 
 CANARY = "c4n4ry"
 KEY = "YzRuNHJ5LWtleQ=="
@@ -103,11 +104,44 @@ HADOOP = [
 ]
 
 
+TRIES = {"spark.hadoop.fs.azure.io.retry.max.retries": "6"}
+
+
+def test_what_spark_is_given_for_an_emulator() -> None:
+    given = {"account_key": KEY, "account_name": "dev", "endpoint": "http://127.0.0.1:1/dev", "allow_http": True}
+    lake = Lake("az://lake/retail", json.dumps(given))
+    host = "dev.dfs.core.windows.net"
+    assert lake.hadoop_options == {
+        **TRIES,
+        "spark.hadoop.fs.azure.abfs.endpoint": "127.0.0.1:1",
+        "spark.hadoop.fs.azure.always.use.https": "false",
+        "spark.hadoop.fs.azure.account.hns.enabled": "false",
+        "spark.hadoop.fs.azure.fns.account.service.type": "BLOB",
+        "spark.hadoop.fs.azure.networking.library": "JDK_HTTP_URL_CONNECTION",
+        f"spark.hadoop.fs.azure.account.auth.type.{host}": "SharedKey",
+        f"spark.hadoop.fs.azure.account.key.{host}": KEY,
+    }
+    assert lake.spark_table_uri(WHOLE) == f"abfs://lake@{host}/retail/test/whole"
+
+
+def test_another_cloud() -> None:
+    given = {"account_key": KEY, "account_name": "acme", "endpoint": "https://acme.blob.core.chinacloudapi.cn"}
+    lake = Lake("az://lake/retail", json.dumps(given))
+    host = "acme.dfs.core.chinacloudapi.cn"
+    assert lake.spark_table_uri(WHOLE) == f"abfss://lake@{host}/retail/test/whole"
+    assert lake.hadoop_options == {
+        **TRIES,
+        f"spark.hadoop.fs.azure.account.auth.type.{host}": "SharedKey",
+        f"spark.hadoop.fs.azure.account.key.{host}": KEY,
+    }
+    assert (lake.storage_options or {})["azure_endpoint"] == "https://acme.blob.core.chinacloudapi.cn"
+
+
 @pytest.mark.parametrize(("given", "settings"), HADOOP, ids=["key", "SAS", "principal", "default", "managed"])
 def test_what_spark_is_given(given: dict[str, Any], settings: dict[str, str]) -> None:
     """Every setting names the account, so that another account of the same session is not touched."""
     expected = {f"spark.hadoop.fs.azure.{name}.{HOST}": value for name, value in settings.items()}
-    assert Lake(AZURE, json.dumps(given)).hadoop_options == expected
+    assert Lake(AZURE, json.dumps(given)).hadoop_options == {**TRIES, **expected}
 
 
 def test_a_folder_needs_no_options() -> None:
