@@ -186,7 +186,7 @@ FAILURES = [
             _azure("401 Unauthorized", "InvalidAuthenticationInfo", "Lifetime validation failed. The token is expired")
         ),
         TransientFailure,
-        f"The sign-in to the lake {AZURE} ran out while test/monthly was in use; try again.",
+        f"The sign-in to the lake {AZURE} ran out during work on test/monthly; try again.",
     ),
     (OSError(_azure("404 Not Found", "ContainerNotFound")), PermanentFailure, GONE),
     (DeltaError("The specified container does not exist."), PermanentFailure, GONE),
