@@ -225,6 +225,7 @@ FAILURES = [
         TransientFailure,
         _passing("the rest"),
     ),
+    (OSError("\x1b[31m↳\x1b[0m something \x1b[31mnew\x1b[0m"), TransientFailure, _passing("something new")),
     (OSError(""), TransientFailure, _passing("without a reason")),
 ]
 
