@@ -11,6 +11,7 @@ from dagster._core.remote_representation.external_data import RepositorySnap  # 
 from dagster._serdes import serialize_value
 
 from retail_assets import cli
+from retail_assets.resources.lake import RETRIES
 from retail_assets.resources.notifier import Notifier
 from retail_assets_tests.dagster import snapshot
 
@@ -23,12 +24,13 @@ CANARIES = {
     "lake": "c4n4ry-lake",
     "webhook": "c4n4ry-webhook",
 }
+KEY = "YzRuNHJ5LWxha2U="
 SETTINGS = {
     "source_url": f"postgresql+psycopg://reader:{CANARIES['source']}@127.0.0.1:1/shop",
     "warehouse_url": f"postgresql+psycopg://loader:{CANARIES['warehouse']}@127.0.0.1:1/warehouse",
     "app_database_url": f"postgresql+psycopg://planner:{CANARIES['app_database']}@127.0.0.1:1/decisions",
     "mlflow_tracking_uri": f"http://tracker:{CANARIES['mlflow']}@127.0.0.1:1",
-    "lake_credentials": json.dumps({"account_key": CANARIES["lake"]}),
+    "lake_credentials": json.dumps({"sas_token": f"sv=1&sig={CANARIES['lake']}"}),
     "alert_webhook_url": f"http://127.0.0.1:1/hook/{CANARIES['webhook']}",
 }
 
@@ -141,6 +143,51 @@ def test_a_succeeding_run_leaves_no_secret(tmp_path, capfd):
 def test_the_lake_keeps_its_key_out_of_its_errors(planted):
     lake = (planted.resources or {})["lake"]
     assert _found(repr(lake) + repr(vars(lake).get("uri"))) == []
+
+
+@pytest.mark.parametrize(
+    "sign_in",
+    [
+        {"account_key": KEY},
+        {"sas_token": f"sv=1&sig={CANARIES['lake']}"},
+        {
+            "tenant_id": "tenant",
+            "client_id": "client",
+            "client_secret": CANARIES["lake"],
+            "authority_host": "http://127.0.0.1:1",
+        },
+    ],
+    ids=["key", "SAS", "principal"],
+)
+def test_a_lake_that_does_not_answer_leaves_no_secret(sign_in, tmp_path, monkeypatch, capfd, caplog):
+    """The run reads its source and fails when it writes: events, stored logs and printed logs are searched."""
+    from retail_assets_tests.pipeline.shop import Shop
+
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setitem(RETRIES, "max_retries", "0")
+    shop = Shop(tmp_path, first=snapshot.START)
+    shop.live_to(snapshot.START)
+    home = tmp_path / "dagster"
+    home.mkdir()
+    storage = {"account_name": "acme", "endpoint": "http://127.0.0.1:1/acme", "allow_http": True}
+    found = snapshot.definitions(
+        tmp_path / "home",
+        source_url=f"sqlite:///{shop.source}",
+        lake_uri="az://lake/retail",
+        lake_credentials=json.dumps({**sign_in, **storage}),
+    )
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        done = found.resolve_job_def("ingest").execute_in_process(
+            instance=instance,
+            partition_key=str(snapshot.START),
+            asset_selection=[dg.AssetKey(["bronze", "stores"])],
+            raise_on_error=False,
+        )
+        events = "\n".join(serialize_value(entry) for entry in instance.all_logs(done.run_id))
+    assert "The lake az://lake/retail failed on bronze/stores: the connection was refused." in events
+    printed = capfd.readouterr()
+    everything = events + _files(home) + printed.out + printed.err + caplog.text
+    assert _found(everything) == [] and KEY not in everything
 
 
 def test_an_alert_that_cannot_be_sent_hides_its_address(caplog):
