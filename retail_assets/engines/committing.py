@@ -11,7 +11,7 @@ from retail_assets.engines.protocol import WriteResult
 from retail_assets.failures import TransientFailure
 from retail_assets.tables.contract import Table
 
-_RACES, _FAULTS = 100, 4
+_RACES, _FAULTS = 100, 3
 _LONGEST_PAUSE = 2.0
 
 
@@ -28,6 +28,7 @@ def committed(table: Table, attempt: Callable[[], WriteResult]) -> WriteResult:
     """
     races = faults = 0
     while True:
+        started = time.monotonic()
         try:
             return attempt()
         except LostRace:
@@ -36,12 +37,13 @@ def committed(table: Table, attempt: Callable[[], WriteResult]) -> WriteResult:
                 raise TransientFailure(
                     f"Other writers kept changing {table.path}; the write was given up after {races} tries."
                 ) from None
-            _pause(min(_LONGEST_PAUSE, 0.02 * 2**races))
+            # as long as the others need for theirs, on any storage, and longer the more of them there are
+            _pause(min(_LONGEST_PAUSE, (time.monotonic() - started) * 2**races))
         except TransientFailure:
             faults += 1
             if faults == _FAULTS:
                 raise
-            _pause(2**faults)
+            _pause(2**faults / 2)  # the storage client has tried for most of a minute before
 
 
 def _pause(seconds: float) -> None:

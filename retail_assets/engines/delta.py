@@ -91,6 +91,7 @@ def prepared(lake: Lake, table: Table) -> DeltaTable:
         partition_by=physical_columns(table),
         name=table.name,
         description=table.meaning,
+        configuration={"delta.checkpointInterval": "10"},
         storage_options=lake.storage_options,
     )
 

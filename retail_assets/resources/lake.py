@@ -37,6 +37,10 @@ RETRIES = {
 object_store's own default is three minutes: https://docs.rs/object_store/latest/object_store/struct.RetryConfig.html
 """
 
+_REDACTION = "spark.redaction.regex"
+_SECRET_NAMES = "(?i)secret|password|token|access[.]?key|account[.]key"
+"""Settings Spark hides in its pages and logs: its own choice, and fs.azure.account.key, which it shows."""
+
 
 class Lake:
     """The lake at a URI.
@@ -63,7 +67,7 @@ class Lake:
 
     @property
     def _address(self) -> AzureAddress:
-        return azure_address(self.uri, self._credentials.account_name)
+        return azure_address(self.uri, self._credentials.account_name, suffix=self._credentials.suffix)
 
     @property
     def storage_options(self) -> dict[str, str] | None:
@@ -82,7 +86,7 @@ class Lake:
         if self.is_local:
             return {}
         options = self._credentials.hadoop_options(self._address.host)
-        return {f"spark.hadoop.{name}": value for name, value in options.items()}
+        return {_REDACTION: _SECRET_NAMES, **{f"spark.hadoop.{name}": value for name, value in options.items()}}
 
     def table_uri(self, table: Table) -> str:
         return f"{self.uri}/{table.path}"

@@ -26,8 +26,12 @@ class AzureAddress:
         return f"{self.folder}/{path}" if self.folder else path
 
 
-def azure_address(uri: str, account_name: str | None = None) -> AzureAddress:
+def azure_address(uri: str, account_name: str | None = None, *, suffix: str = PUBLIC) -> AzureAddress:
     """The parts of `abfss://container@account.dfs.core.windows.net/folder` or `az://container/folder`.
+
+    Args:
+        account_name: where the URI names none.
+        suffix: of hosts, where the URI has none.
 
     Raises:
         PermanentFailure: another scheme, no container, or no account named anywhere.
@@ -35,8 +39,8 @@ def azure_address(uri: str, account_name: str | None = None) -> AzureAddress:
     parts = urlsplit(uri)
     folder = parts.path.strip("/")
     if parts.scheme in ("abfss", "abfs") and parts.username and parts.hostname and ".dfs." in parts.hostname:
-        account, _, suffix = parts.hostname.partition(".dfs.")
-        return AzureAddress(account, parts.username, folder, suffix)
+        account, _, own_suffix = parts.hostname.partition(".dfs.")
+        return AzureAddress(account, parts.username, folder, own_suffix)
     if parts.scheme != "az" or not parts.netloc or "@" in parts.netloc:
         raise PermanentFailure(
             f"RETAIL_LAKE_URI is wrong: got {uri.partition('?')[0]!r}; write it like "
@@ -47,4 +51,4 @@ def azure_address(uri: str, account_name: str | None = None) -> AzureAddress:
             f"RETAIL_LAKE_URI {uri} names no storage account: add account_name to RETAIL_LAKE_CREDENTIALS, or write "
             f"abfss://{parts.netloc}@account.dfs.{PUBLIC}/{folder}."
         )
-    return AzureAddress(account_name, parts.netloc, folder)
+    return AzureAddress(account_name, parts.netloc, folder, suffix)

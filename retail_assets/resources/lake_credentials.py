@@ -15,11 +15,14 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from retail_assets.failures import PermanentFailure, TransientFailure
+from retail_assets.resources.lake_address import PUBLIC
 
 _VARIABLE = "RETAIL_LAKE_CREDENTIALS"
 _SCOPE = "https://storage.azure.com/.default"
 _OAUTH2 = "org.apache.hadoop.fs.azurebfs.oauth2"
 _LOGIN = "https://login.microsoftonline.com"
+_HADOOP_RETRIES = {"fs.azure.io.retry.max.retries": "6"}
+"""A minute or two; Hadoop's own 30 tries are more than ten."""
 
 
 class SignIn(Protocol):
@@ -211,12 +214,38 @@ class LakeCredentials:
         return options
 
     @property
+    def is_emulated(self) -> bool:
+        """An emulator has the account in the path; Azure has it in the host."""
+        return self.endpoint is not None and bool(urlsplit(self.endpoint).path.strip("/"))
+
+    @property
+    def suffix(self) -> str:
+        """What follows `account.blob.` in the endpoint, where another cloud is meant."""
+        host = urlsplit(self.endpoint).hostname if self.endpoint else None
+        return (host or "").partition(".blob.")[2] or PUBLIC
+
+    @property
     def hadoop_scheme(self) -> str:
         return "abfs" if self.allow_http else "abfss"
 
     def hadoop_options(self, host: str) -> dict[str, str]:
         """Settings of hadoop-azure for the account at `host`, without the prefix `spark.hadoop.`"""
-        return self.sign_in.hadoop_options(host)
+        return {**_HADOOP_RETRIES, **self._hadoop_endpoint(), **self.sign_in.hadoop_options(host)}
+
+    def _hadoop_endpoint(self) -> dict[str, str]:
+        """Emulators speak the blob service's language and know no hierarchy (HADOOP-19179).
+
+        Java's own HTTP client, because the other one is made with a TLS factory that only an https address sets up.
+        """
+        if not self.is_emulated:
+            return {}
+        return {
+            "fs.azure.abfs.endpoint": urlsplit(self.endpoint or "").netloc,
+            "fs.azure.always.use.https": "false" if self.allow_http else "true",
+            "fs.azure.account.hns.enabled": "false",
+            "fs.azure.fns.account.service.type": "BLOB",
+            "fs.azure.networking.library": "JDK_HTTP_URL_CONNECTION",
+        }
 
 
 def lake_credentials(text: str | None) -> LakeCredentials:

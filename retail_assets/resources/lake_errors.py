@@ -65,9 +65,7 @@ def storage_failure(text: str, tried: Tried) -> RetailError:
     """The failure an error text stands for."""
     plain = _COLOURS.sub("", text)
     if _EXPIRED.search(plain):
-        return TransientFailure(
-            f"The sign-in to the lake {tried.lake} ran out while {tried.path} was in use; try again."
-        )
+        return TransientFailure(f"The sign-in to the lake {tried.lake} ran out during work on {tried.path}; try again.")
     if _SIGN_IN.search(plain):
         return PermanentFailure(
             f"The lake {tried.lake} refuses the sign-in with {tried.sign_in or 'these credentials'}: it is wrong, "

@@ -186,7 +186,7 @@ FAILURES = [
             _azure("401 Unauthorized", "InvalidAuthenticationInfo", "Lifetime validation failed. The token is expired")
         ),
         TransientFailure,
-        f"The sign-in to the lake {AZURE} ran out while test/monthly was in use; try again.",
+        f"The sign-in to the lake {AZURE} ran out during work on test/monthly; try again.",
     ),
     (OSError(_azure("404 Not Found", "ContainerNotFound")), PermanentFailure, GONE),
     (DeltaError("The specified container does not exist."), PermanentFailure, GONE),
@@ -225,6 +225,7 @@ FAILURES = [
         TransientFailure,
         _passing("the rest"),
     ),
+    (OSError("\x1b[31m↳\x1b[0m something \x1b[31mnew\x1b[0m"), TransientFailure, _passing("something new")),
     (OSError(""), TransientFailure, _passing("without a reason")),
 ]
 

@@ -1,6 +1,7 @@
 """Each way of signing in, as delta-rs and Hadoop take it, and the sentence for each way to write it wrong."""
 
 import json
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from retail_assets.resources.lake_credentials import (
     ServicePrincipal,
     lake_credentials,
 )
+from retail_assets_tests.unit.lake_frames import WHOLE
 
 CANARY = "c4n4ry"
 KEY = "YzRuNHJ5LWtleQ=="
@@ -103,11 +105,54 @@ HADOOP = [
 ]
 
 
+ALWAYS = {
+    "spark.redaction.regex": "(?i)secret|password|token|access[.]?key|account[.]key",
+    "spark.hadoop.fs.azure.io.retry.max.retries": "6",
+}
+
+
+@pytest.mark.parametrize("given", [row[0] for row in HADOOP], ids=["key", "SAS", "principal", "default", "managed"])
+def test_spark_hides_every_setting_that_holds_a_secret(given: dict[str, Any]) -> None:
+    options = Lake(AZURE, json.dumps(given)).hadoop_options
+    shown = [value for name, value in options.items() if not re.search(options["spark.redaction.regex"], name)]
+    assert not [value for value in shown if CANARY in value or KEY in value]
+
+
+def test_what_spark_is_given_for_an_emulator() -> None:
+    given = {"account_key": KEY, "account_name": "dev", "endpoint": "http://127.0.0.1:1/dev", "allow_http": True}
+    lake = Lake("az://lake/retail", json.dumps(given))
+    host = "dev.dfs.core.windows.net"
+    assert lake.hadoop_options == {
+        **ALWAYS,
+        "spark.hadoop.fs.azure.abfs.endpoint": "127.0.0.1:1",
+        "spark.hadoop.fs.azure.always.use.https": "false",
+        "spark.hadoop.fs.azure.account.hns.enabled": "false",
+        "spark.hadoop.fs.azure.fns.account.service.type": "BLOB",
+        "spark.hadoop.fs.azure.networking.library": "JDK_HTTP_URL_CONNECTION",
+        f"spark.hadoop.fs.azure.account.auth.type.{host}": "SharedKey",
+        f"spark.hadoop.fs.azure.account.key.{host}": KEY,
+    }
+    assert lake.spark_table_uri(WHOLE) == f"abfs://lake@{host}/retail/test/whole"
+
+
+def test_another_cloud() -> None:
+    given = {"account_key": KEY, "account_name": "acme", "endpoint": "https://acme.blob.core.chinacloudapi.cn"}
+    lake = Lake("az://lake/retail", json.dumps(given))
+    host = "acme.dfs.core.chinacloudapi.cn"
+    assert lake.spark_table_uri(WHOLE) == f"abfss://lake@{host}/retail/test/whole"
+    assert lake.hadoop_options == {
+        **ALWAYS,
+        f"spark.hadoop.fs.azure.account.auth.type.{host}": "SharedKey",
+        f"spark.hadoop.fs.azure.account.key.{host}": KEY,
+    }
+    assert (lake.storage_options or {})["azure_endpoint"] == "https://acme.blob.core.chinacloudapi.cn"
+
+
 @pytest.mark.parametrize(("given", "settings"), HADOOP, ids=["key", "SAS", "principal", "default", "managed"])
 def test_what_spark_is_given(given: dict[str, Any], settings: dict[str, str]) -> None:
     """Every setting names the account, so that another account of the same session is not touched."""
     expected = {f"spark.hadoop.fs.azure.{name}.{HOST}": value for name, value in settings.items()}
-    assert Lake(AZURE, json.dumps(given)).hadoop_options == expected
+    assert Lake(AZURE, json.dumps(given)).hadoop_options == {**ALWAYS, **expected}
 
 
 def test_a_folder_needs_no_options() -> None:
