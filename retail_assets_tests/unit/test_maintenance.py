@@ -27,8 +27,8 @@ from retail_assets.tables.operations import LAKE_MAINTENANCE
 from retail_assets.windows import Window
 from retail_assets_tests.unit.aged_tables import age
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, WHOLE, held, held_in_files, rows
-from retail_assets_tests.unit.lake_writers import DAYS_EACH, FIRST, WRITERS, write_own_days
 
+FIRST = date(2024, 1, 29)
 DAY = timedelta(days=1)
 KEEP = Retention(history_days=30)
 SPAN = Window(FIRST, FIRST + 5 * DAY)
@@ -231,17 +231,22 @@ def test_a_writer_of_another_month_disturbs_nothing(lake: Lake, folder: Path, mo
     assert {row[0] for row in held(folder, MONTHLY)} >= {far}
 
 
+def write_days(folder: str, days: list[date], count: int) -> None:
+    for day in days:
+        overwrite_window(Lake(folder), MONTHLY, rows([day], count=count), Window(day, day))
+
+
 def test_maintenance_beside_writers_in_other_processes_loses_nothing(lake: Lake, folder: Path) -> None:
+    days = [[FIRST + (2 * k + n) * DAY for k in range(12)] for n in range(2)]
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_own_days, args=(str(folder), n)) for n in range(2)]
+    writers = [context.Process(target=write_days, args=(str(folder), days[n], n)) for n in range(2)]
     for writer in writers:
         writer.start()
     while any(writer.is_alive() for writer in writers):
         figures = maintain_table(lake, MONTHLY, KEEP)
         assert figures is None or "problem" not in figures, figures["problem"]
     assert [writer.exitcode for writer in writers] == [0, 0]
-    days = [(FIRST + (n + WRITERS * k) * DAY, n) for n in range(2) for k in range(DAYS_EACH)]
-    expected = sorted((day, product, n, n / 2) for day, n in days for product in "ab")
+    expected = sorted((day, product, n, n / 2) for n in range(2) for day in days[n] for product in "ab")
     assert held(folder, MONTHLY) == held_in_files(folder, MONTHLY) == expected
 
 
