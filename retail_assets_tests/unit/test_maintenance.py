@@ -54,12 +54,12 @@ def lake(folder: Path) -> Lake:
 
 
 def appended(folder: Path, table: Table, frame: pa.Table) -> None:
-    """By bare delta-rs, as any other writer would."""
-    columns: list[str] = []
+    """By bare delta-rs, as any other writer would; the first one creates the table with the contract's columns."""
+    frame, columns = frame.cast(table.schema), []
     if table.layout is Layout.MONTH:
         columns = [MONTH_COLUMN]
         months = [f"{day:%Y-%m}" for day in frame.column("business_date").to_pylist()]
-        frame = frame.append_column(MONTH_COLUMN, pa.array(months))
+        frame = frame.append_column(pa.field(MONTH_COLUMN, pa.string(), nullable=False), pa.array(months))
     elif table.layout is Layout.DAY:
         columns = ["business_date"]
     write_deltalake(folder / table.path, frame, mode="append", partition_by=columns or None)
@@ -229,6 +229,39 @@ def test_a_writer_of_another_month_disturbs_nothing(lake: Lake, folder: Path, mo
     assert done(maintain_table(lake, MONTHLY, KEEP)) == NOTHING | {"compacted_partitions": 2}
     assert held_in_files(folder, MONTHLY) == [*before, *held_in_files(folder, MONTHLY)[-2:]]
     assert {row[0] for row in held(folder, MONTHLY)} >= {far}
+
+
+def test_properties_are_set_beside_a_writer(lake: Lake, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overwrite(lake, WHOLE, rows([FIRST]))
+    original, waiting = maintenance._set_properties, [1, 2, 3]
+
+    def late(delta: DeltaTable, retention: Retention) -> None:
+        if waiting:
+            overwrite(lake, WHOLE, rows([FIRST], count=waiting.pop(0)))
+        original(delta, retention)
+
+    monkeypatch.setattr(maintenance, "_set_properties", late)
+    assert done(maintain_table(lake, WHOLE, KEEP)) == NOTHING
+    assert DeltaTable(folder / WHOLE.path).metadata().configuration == KEEP.table_properties
+    assert held_in_files(folder, WHOLE) == [(FIRST, "a", 3, 1.5), (FIRST, "b", 3, 1.5)]
+
+
+def test_files_are_deleted_beside_a_writer(lake: Lake, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        overwrite(lake, WHOLE, rows([FIRST], count=number))
+    age(folder / WHOLE.path, days=31)
+    old, original, waiting = on_disk(folder, WHOLE), DeltaTable.vacuum, [7, 8]
+
+    def late(delta: DeltaTable, *arguments: Any, dry_run: bool, **options: Any) -> list[str]:
+        found = original(delta, *arguments, dry_run=dry_run, **options)
+        if dry_run and waiting:
+            overwrite(lake, WHOLE, rows([FIRST], count=waiting.pop(0)))
+        return found
+
+    monkeypatch.setattr(DeltaTable, "vacuum", late)
+    assert done(maintain_table(lake, WHOLE, KEEP))["vacuumed_files"] == 2
+    assert len(old.keys() - on_disk(folder, WHOLE).keys()) == 2
+    assert held_in_files(folder, WHOLE) == [(FIRST, "a", 8, 4.0), (FIRST, "b", 8, 4.0)]
 
 
 def write_days(folder: str, days: list[date], count: int) -> None:
