@@ -5,12 +5,13 @@ is lost, and the folder waits for the next time. No row changes; only expiry tak
 """
 
 import json
+import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pyarrow as pa
@@ -32,6 +33,7 @@ _PROPERTIES = WriterProperties(compression="ZSTD")
 _MAINTENANCE_ID = "retail_maintenance_id"
 _RECENT_COMMITS = 10
 """Counted back from the version in hand; delta-rs lists all newer ones too, under wrong version numbers."""
+_RACES = 20
 _SUNDAY = 7
 _COUNTED = [
     name
@@ -40,6 +42,7 @@ _COUNTED = [
 ]
 
 Figures = dict[str, Any]
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,10 @@ def expired_dates(dates: Iterable[date], keep_days: int) -> list[date]:
 
 def _steps(lake: Lake, delta: DeltaTable, table: Table, retention: Retention) -> Iterator[Figures]:
     yield {f"{name}_before": value for name, value in _size(delta).items()}
-    _set_properties(delta, retention)
+    _repeated(delta, lambda: _set_properties(delta, retention))
     yield _expired(delta, table)
     yield from _compacted(delta, table)
-    yield _vacuumed(delta, retention)
+    yield _repeated(delta, lambda: _vacuumed(delta, retention))
     yield _checkpointed(lake, delta)
     yield {f"{name}_after": value for name, value in _size(delta).items()}
     yield {"delta_version": delta.version(), "row_count": delta.count()}
@@ -113,6 +116,17 @@ def _steps(lake: Lake, delta: DeltaTable, table: Table, retention: Retention) ->
 def _size(delta: DeltaTable) -> Figures:
     sizes = pa.table(delta.get_add_actions()).column("size_bytes").to_pylist()
     return {"files": len(sizes), "bytes": sum(sizes)}
+
+
+def _repeated(delta: DeltaTable, change: Callable[[], Done]) -> Done:
+    """A change of the log alone, which delta-rs refuses while others commit too, until it is quicker than they."""
+    for attempt in range(_RACES):
+        try:
+            return change()
+        except CommitFailedError:
+            time.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))
+            delta.update_incremental()
+    return change()
 
 
 def _set_properties(delta: DeltaTable, retention: Retention) -> None:

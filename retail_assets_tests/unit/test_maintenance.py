@@ -27,8 +27,8 @@ from retail_assets.tables.operations import LAKE_MAINTENANCE
 from retail_assets.windows import Window
 from retail_assets_tests.unit.aged_tables import age
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, WHOLE, held, held_in_files, rows
-from retail_assets_tests.unit.lake_writers import DAYS_EACH, FIRST, WRITERS, write_own_days
 
+FIRST = date(2024, 1, 29)
 DAY = timedelta(days=1)
 KEEP = Retention(history_days=30)
 SPAN = Window(FIRST, FIRST + 5 * DAY)
@@ -54,12 +54,12 @@ def lake(folder: Path) -> Lake:
 
 
 def appended(folder: Path, table: Table, frame: pa.Table) -> None:
-    """By bare delta-rs, as any other writer would."""
-    columns: list[str] = []
+    """By bare delta-rs, as any other writer would; the first one creates the table with the contract's columns."""
+    frame, columns = frame.cast(table.schema), []
     if table.layout is Layout.MONTH:
         columns = [MONTH_COLUMN]
         months = [f"{day:%Y-%m}" for day in frame.column("business_date").to_pylist()]
-        frame = frame.append_column(MONTH_COLUMN, pa.array(months))
+        frame = frame.append_column(pa.field(MONTH_COLUMN, pa.string(), nullable=False), pa.array(months))
     elif table.layout is Layout.DAY:
         columns = ["business_date"]
     write_deltalake(folder / table.path, frame, mode="append", partition_by=columns or None)
@@ -231,17 +231,55 @@ def test_a_writer_of_another_month_disturbs_nothing(lake: Lake, folder: Path, mo
     assert {row[0] for row in held(folder, MONTHLY)} >= {far}
 
 
+def test_properties_are_set_beside_a_writer(lake: Lake, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overwrite(lake, WHOLE, rows([FIRST]))
+    original, waiting = maintenance._set_properties, [1, 2, 3]
+
+    def late(delta: DeltaTable, retention: Retention) -> None:
+        if waiting:
+            overwrite(lake, WHOLE, rows([FIRST], count=waiting.pop(0)))
+        original(delta, retention)
+
+    monkeypatch.setattr(maintenance, "_set_properties", late)
+    assert done(maintain_table(lake, WHOLE, KEEP)) == NOTHING
+    assert DeltaTable(folder / WHOLE.path).metadata().configuration == KEEP.table_properties
+    assert held_in_files(folder, WHOLE) == [(FIRST, "a", 3, 1.5), (FIRST, "b", 3, 1.5)]
+
+
+def test_files_are_deleted_beside_a_writer(lake: Lake, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        overwrite(lake, WHOLE, rows([FIRST], count=number))
+    age(folder / WHOLE.path, days=31)
+    old, original, waiting = on_disk(folder, WHOLE), DeltaTable.vacuum, [7, 8]
+
+    def late(delta: DeltaTable, *arguments: Any, dry_run: bool, **options: Any) -> list[str]:
+        found = original(delta, *arguments, dry_run=dry_run, **options)
+        if dry_run and waiting:
+            overwrite(lake, WHOLE, rows([FIRST], count=waiting.pop(0)))
+        return found
+
+    monkeypatch.setattr(DeltaTable, "vacuum", late)
+    assert done(maintain_table(lake, WHOLE, KEEP))["vacuumed_files"] == 2
+    assert len(old.keys() - on_disk(folder, WHOLE).keys()) == 2
+    assert held_in_files(folder, WHOLE) == [(FIRST, "a", 8, 4.0), (FIRST, "b", 8, 4.0)]
+
+
+def write_days(folder: str, days: list[date], count: int) -> None:
+    for day in days:
+        overwrite_window(Lake(folder), MONTHLY, rows([day], count=count), Window(day, day))
+
+
 def test_maintenance_beside_writers_in_other_processes_loses_nothing(lake: Lake, folder: Path) -> None:
+    days = [[FIRST + (2 * k + n) * DAY for k in range(12)] for n in range(2)]
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_own_days, args=(str(folder), n)) for n in range(2)]
+    writers = [context.Process(target=write_days, args=(str(folder), days[n], n)) for n in range(2)]
     for writer in writers:
         writer.start()
     while any(writer.is_alive() for writer in writers):
         figures = maintain_table(lake, MONTHLY, KEEP)
         assert figures is None or "problem" not in figures, figures["problem"]
     assert [writer.exitcode for writer in writers] == [0, 0]
-    days = [(FIRST + (n + WRITERS * k) * DAY, n) for n in range(2) for k in range(DAYS_EACH)]
-    expected = sorted((day, product, n, n / 2) for day, n in days for product in "ab")
+    expected = sorted((day, product, n, n / 2) for n in range(2) for day in days[n] for product in "ab")
     assert held(folder, MONTHLY) == held_in_files(folder, MONTHLY) == expected
 
 
