@@ -2,9 +2,10 @@
 
 import json
 import resource
+import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,9 +38,38 @@ def publish(name: str, figures: Sequence[Figure]) -> None:
         met = {True: "yes", False: "NO", None: ""}[figure.met]
         grid.add_row(figure.name, f"{figure.value:g}", figure.unit, target, met)
     Console(width=110).print(grid)
+    keep(name, figures)
+
+
+def keep(name: str, figures: Sequence[Figure]) -> None:
+    """Write bench/results/NAME.json; a long run calls it as it goes."""
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps([asdict(figure) for figure in figures], indent=1, ensure_ascii=False)
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def interleaved(ours: Callable[[], object], bare: Callable[[], object], *, repeats: int) -> tuple[float, float]:
+    """Median seconds of two ways to do the same, taken in turn so that a busy moment hits both.
+
+    An action that returns a float times itself. Warm both up before.
+    """
+    pairs = [(seconds(ours), seconds(bare)) for _ in range(repeats)]
+    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long the action took, or says that it took."""
+    started = time.monotonic()
+    stated = action()
+    return stated if isinstance(stated, float) else time.monotonic() - started
+
+
+def ratio(name: str, timings: tuple[float, float], *, target: float | None = None) -> list[Figure]:
+    """Ours, bare, and ours / bare beside its target."""
+    ours, bare = timings
+    value = round(ours / bare, 3)
+    judged = at_most(f"{name}: ratio", value, "ratio", target) if target else Figure(f"{name}: ratio", value, "ratio")
+    return [Figure(f"{name}: ours", round(ours, 3), "s"), Figure(f"{name}: bare", round(bare, 3), "s"), judged]
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,11 @@ class Azurite:
         self.port = _free_port()
 
     @property
+    def log(self) -> Path:
+        """What the server says, a line a request."""
+        return self._folder / "server.log"
+
+    @property
     def credentials(self) -> str:
         """RETAIL_LAKE_CREDENTIALS with the account key."""
         return self.credentials_with(account_key=self.key)
@@ -95,9 +100,9 @@ class Azurite:
 
     def start(self) -> None:
         options = ["--blobHost", "127.0.0.1", "--blobPort", str(self.port), "--location", str(self._folder)]
-        with (self._folder / "server.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self._server = subprocess.Popen(
-                [*self._command, *options, "--skipApiVersionCheck", "--silent", "--disableTelemetry"],
+                [*self._command, *options, "--skipApiVersionCheck", "--disableTelemetry"],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
@@ -122,7 +127,7 @@ class Azurite:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
             time.sleep(0.1)
-        raise RuntimeError(f"Azurite did not start: {(self._folder / 'server.log').read_text(encoding='utf-8')}")
+        raise RuntimeError(f"Azurite did not start: {self.log.read_text(encoding='utf-8')}")
 
 
 def _exists() -> type[Exception]:
