@@ -29,8 +29,9 @@ from retail_assets.tables.contract import MONTH_COLUMN, ContractViolation, Layou
 from retail_assets.tables.validation import conform
 from retail_assets.windows import ONE_DAY, Window
 
-# groups of this size let a read of one series skip most of a month (docs/decisions/0006-physical-layout.md)
-_PROPERTIES = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
+PROPERTIES = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
+"""Groups of this size let a read of one series skip most of a month (docs/decisions/0006-physical-layout.md)."""
+
 _WRITE_ID = "retail_write_id"
 _SIGNS_OF_A_RACE = ("oncurrent transaction", "since last commit", "existing table version", "maximum commit attempts")
 
@@ -161,7 +162,7 @@ def _written(table: Table, delta: DeltaTable, change: _Change) -> WriteResult:
         mode="overwrite",
         predicate=_predicate(table, change),
         commit_properties=CommitProperties(max_commit_retries=50, custom_metadata={_WRITE_ID: write_id}),
-        writer_properties=_PROPERTIES,
+        writer_properties=PROPERTIES,
     )
     _reconcile(table, delta, rows, write_id)
     return WriteResult(rows=change.rows.num_rows, bytes=change.rows.nbytes, version=delta.version())

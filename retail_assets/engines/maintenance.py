@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileSelector, FileSystem, FileType, PyFileSystem
 
-from retail_assets.engines.delta import physical_columns
+from retail_assets.engines.delta import PROPERTIES
+from retail_assets.engines.evolution import physical_columns
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import Layout, Table
@@ -29,7 +30,6 @@ from retail_assets.tables.operations import LAKE_MAINTENANCE
 TARGET_FILE_BYTES = 128 * 2**20
 """A folder with more than one file below this size is rewritten."""
 _ONE_FILE = 2**40
-_PROPERTIES = WriterProperties(compression="ZSTD")
 _MAINTENANCE_ID = "retail_maintenance_id"
 _RECENT_COMMITS = 10
 """Counted back from the version in hand; delta-rs lists all newer ones too, under wrong version numbers."""
@@ -223,7 +223,7 @@ def _rewrite(delta: DeltaTable, table: Table, folder: _Folder, *, predicate: str
         predicate=predicate,
         target_file_size=_ONE_FILE,
         commit_properties=CommitProperties(max_commit_retries=50, custom_metadata={_MAINTENANCE_ID: written}),
-        writer_properties=_PROPERTIES,
+        writer_properties=PROPERTIES,
     )
     [commit] = [c for c in delta.history(_RECENT_COMMITS) if c.get(_MAINTENANCE_ID) == written]
     added = int(commit["operationMetrics"]["num_added_rows"])

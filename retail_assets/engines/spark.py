@@ -12,7 +12,6 @@ from uuid import uuid4
 import ibis
 import pandas as pd
 import pyspark.sql.functions as F
-from deltalake.exceptions import CommitFailedError
 from py4j.protocol import Py4JError
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -131,8 +130,6 @@ class SparkEngine:
         try:
             with self.lake.errors(table):
                 yield
-        except CommitFailedError as error:  # of the table's creation
-            raise LostRace(str(error)) from None
         except (PySparkException, Py4JError) as error:
             text = str(error)
             if _RACE.search(text):
