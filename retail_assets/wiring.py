@@ -43,7 +43,9 @@ def resources_of(settings: Settings, mapping: Mapping) -> dict[str, Any]:
         ),
         "mlflow": ModelRegistry(settings.mlflow_secret, settings.folder / "models"),
         "notifier": Notifier(settings.alert_webhook_secret),
-        "warehouse": Warehouse(settings.warehouse_secret, staging=lake_staging(settings.lake)),
+        "warehouse": Warehouse(
+            settings.warehouse_secret, staging=lake_staging(settings.lake, settings.lake_credentials_secret)
+        ),
     }
 
 

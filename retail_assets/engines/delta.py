@@ -29,7 +29,8 @@ from retail_assets.tables.contract import MONTH_COLUMN, ContractViolation, Layou
 from retail_assets.tables.validation import conform
 from retail_assets.windows import ONE_DAY, Window
 
-_PROPERTIES = WriterProperties(compression="ZSTD")
+# groups of this size let a read of one series skip most of a month (docs/decisions/0006-physical-layout.md)
+_PROPERTIES = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
 _WRITE_ID = "retail_write_id"
 _SIGNS_OF_A_RACE = ("oncurrent transaction", "since last commit", "existing table version", "maximum commit attempts")
 

@@ -68,7 +68,7 @@ class SparkSessions:
         except PySparkException as error:
             raise PermanentFailure(
                 f"Spark does not start on {self._remote} ({first_line(error)}): look at what Java printed above, use "
-                "Java 17 or 21, and let it reach Maven or put the jars into ~/.ivy2; or use RETAIL_ENGINE=duckdb."
+                "Java 17 or 21, and let it reach Maven or put the jars into ~/.ivy2.5.2; or use RETAIL_ENGINE=duckdb."
             ) from None
 
     @cached_property

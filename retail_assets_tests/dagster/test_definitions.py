@@ -10,9 +10,6 @@ import dagster as dg
 import pytest
 
 from retail_assets import jobs
-from retail_assets.build import build_definitions
-from retail_assets.failures import PermanentFailure
-from retail_assets.settings import Settings
 from retail_assets.tables import catalog
 from retail_assets.tables.contract import Partitioning
 from retail_assets_tests.dagster import snapshot
@@ -128,9 +125,8 @@ def test_accuracy_of_a_day_reads_the_forecasts_made_before_it(found):
     assert (days[0], days[-1], len(days)) == ("2025-05-04", "2025-05-31", 28)
 
 
-def test_an_engine_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(PermanentFailure, match="RETAIL_ENGINE=spark is not available in this version"):
-        build_definitions(Settings(home=tmp_path, start_date=snapshot.START, engine="spark"))
+def test_the_graph_does_not_depend_on_the_engine(found, tmp_path):
+    assert snapshot.graph(snapshot.definitions(tmp_path, engine="spark")) == snapshot.graph(found)
 
 
 def test_dagster_finds_the_definitions_of_the_workspace():

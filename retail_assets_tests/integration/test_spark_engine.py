@@ -21,6 +21,7 @@ from retail_assets.resources.spark import SparkSessions
 from retail_assets.tables import bronze, forecast, gold, silver
 from retail_assets.tables.contract import Column, ContractViolation, Table
 from retail_assets.windows import Window
+from retail_assets_tests.integration.azurite import Azurite
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, WHOLE, held, held_in_files, rows
 from retail_assets_tests.unit.test_delta_writer import BAD_FRAMES
 from retail_assets_tests.unit.warehouse_frames import FIRST as FRAMES_FIRST
@@ -195,3 +196,19 @@ def test_an_ibis_frame_comes_with_the_types_of_the_other_engine(engine: SparkEng
     one = engine.scan(gold.DEMAND_DAILY)
     assert one.schema() == other.schema()
     assert list(one.to_pandas().dtypes) == list(other.to_pandas().dtypes)
+
+
+def test_a_lake_on_azure_storage_is_read_and_written(spark: SparkSessions, azurite: Azurite) -> None:
+    """Hadoop's driver in the blob mode of Azurite; delta-rs reads what Spark wrote, and the other way round."""
+    lake = azurite.lake("spark")
+    session = spark()
+    for name, value in lake.hadoop_options.items():
+        session.conf.set(name.removeprefix("spark.hadoop."), value)
+    engine = SparkEngine(lake, spark)
+    overwrite_window(lake, MONTHLY, rows(SPAN.days(), count=1), SPAN)
+    first = engine.scan(MONTHLY, [Window(FIRST, FIRST)])
+    engine.overwrite_window(MONTHLY, first.mutate(line_count=first.line_count + 4), Window(FIRST, FIRST))
+    found = lake.require(MONTHLY).to_pyarrow_table(columns=["business_date", "line_count"]).to_pylist()
+    counts = {row["business_date"]: row["line_count"] for row in found}
+    assert counts == {day: 5 if day == FIRST else 1 for day in SPAN.days()} and len(found) == 12
+    engine.close()
