@@ -43,6 +43,9 @@ DEMO_HISTORY_DAYS = 400
 _LAKE_URI = re.compile(r"file:///.*|az://[^/@?]+(/[^?]*)?|abfss?://[^/@?]+@[^/@?.]+\.dfs\.[^/@?]+(/[^?]*)?")
 
 
+_CONNECTION_STRING = re.compile(r"AccountKey=|SharedAccessSignature=", re.IGNORECASE)
+
+
 class Settings(BaseSettings):
     """All settings, validated once.
 
@@ -62,7 +65,7 @@ class Settings(BaseSettings):
         default=None, description="Account key, SAS or identity as JSON; without it the default Azure credential."
     )
     engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="Engine of the transforms.")
-    spark_remote: str | None = Field(
+    spark_remote: SecretStr | None = Field(
         default=None, description="Master (local[*] by default, spark://…) or Spark Connect address (sc://…)."
     )
     warehouse_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the warehouse.")
@@ -89,6 +92,8 @@ class Settings(BaseSettings):
     @field_validator("lake_uri")
     @classmethod
     def _folder_or_azure(cls, value: str | None) -> str | None:
+        if value is not None and _CONNECTION_STRING.search(value):
+            raise ValueError("is a connection string; its key belongs into RETAIL_LAKE_CREDENTIALS")
         if value is not None and "://" in value and not _LAKE_URI.fullmatch(value):
             raise ValueError("is neither a folder nor an address like abfss://… or az://lake/retail")
         return value
@@ -152,6 +157,10 @@ class Settings(BaseSettings):
     @property
     def mlflow_secret(self) -> str:
         return self._secret(self.mlflow_tracking_uri) or f"sqlite:///{self.folder / 'mlflow.db'}"
+
+    @property
+    def spark_remote_secret(self) -> str:
+        return self._secret(self.spark_remote) or "local[*]"
 
     @property
     def alert_webhook_secret(self) -> str | None:
@@ -238,5 +247,7 @@ def _sentence(error: ValidationError) -> str:
 
 
 def _without_query(value: Any) -> Any:
-    """An address pasted with its SAS token carries the signature after the question mark."""
+    """An address pasted with its SAS token carries the signature after the question mark; a connection string a key."""
+    if isinstance(value, str) and _CONNECTION_STRING.search(value):
+        return "…"
     return f"{value.partition('?')[0]}?…" if isinstance(value, str) and "?" in value else value

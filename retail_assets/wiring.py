@@ -74,5 +74,5 @@ def _spark_engine(settings: Settings, lake: Lake) -> Engine:
         ) from None
     prepare_for_spark()
     return SparkEngine(
-        lake, SparkSessions(settings.spark_remote or "local[*]", lake.hadoop_options, memory=settings.memory_limit)
+        lake, SparkSessions(settings.spark_remote_secret, lake.hadoop_options, memory=settings.memory_limit)
     )

@@ -22,6 +22,7 @@ from retail_assets.transforms import as_of
 from retail_assets.windows import Window
 
 _POOL = "source"
+"""One at a time: a snapshot reads its own past and writes it again with what changed."""
 
 
 @dg.asset(key=bronze.SALES.asset_key, pool=_POOL)
@@ -53,7 +54,7 @@ def _source_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:
 
 
 def _application_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:
-    @dg.asset(key=table.asset_key)
+    @dg.asset(key=table.asset_key, pool=_POOL)
     def snapshot(app_database: dg.ResourceParam[AppDatabase], engine: dg.ResourceParam[Engine]) -> ibis.Table:
         return _appended(engine, table, entity, app_database.read(entity))
 

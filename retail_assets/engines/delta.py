@@ -7,6 +7,7 @@ sorted file: writing part of it rewrites it.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -32,6 +33,8 @@ from retail_assets.windows import ONE_DAY, Window
 PROPERTIES = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
 """Groups of this size let a read of one series skip most of a month (docs/decisions/0006-physical-layout.md)."""
 
+EVERY_ROW = "true"
+"""Without a predicate delta-rs takes a first overwrite for an append, and two of them stay beside each other."""
 _WRITE_ID = "retail_write_id"
 _SIGNS_OF_A_RACE = ("oncurrent transaction", "since last commit", "existing table version", "maximum commit attempts")
 
@@ -142,15 +145,23 @@ def _commit(lake: Lake, table: Table, change: _Change) -> WriteResult:
 
 
 def _tried(lake: Lake, table: Table, change: _Change) -> WriteResult:
-    with lake.errors(table):
-        try:
-            delta = prepared(lake, table)
-            return _written(table, delta, change)
-        except CommitFailedError as error:
-            # also raised for a storage that failed during the commit
-            if any(sign in str(error) for sign in _SIGNS_OF_A_RACE):
-                raise LostRace(str(error)) from None
-            raise
+    with lake.errors(table), lost_races():
+        return _written(table, prepared(lake, table), change)
+
+
+@contextmanager
+def lost_races() -> Iterator[None]:
+    """A commit that lost against another writer's, told from a storage that failed during the commit.
+
+    Raises:
+        LostRace: nothing was written; try again on the newest version.
+    """
+    try:
+        yield
+    except CommitFailedError as error:
+        if any(sign in str(error) for sign in _SIGNS_OF_A_RACE):
+            raise LostRace(str(error)) from None
+        raise
 
 
 def _written(table: Table, delta: DeltaTable, change: _Change) -> WriteResult:
@@ -191,9 +202,9 @@ def _stored(table: Table, rows: pa.Table, change: _Change) -> pa.RecordBatchRead
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def _predicate(table: Table, change: _Change) -> str | None:
+def _predicate(table: Table, change: _Change) -> str:
     if change.window is None:
-        return None
+        return EVERY_ROW
     if table.layout is Layout.MONTH:
         return f"{MONTH_COLUMN} = '{change.month}'"
     return f"{table.partition_column} = CAST('{change.window.first}' AS DATE)"

@@ -79,7 +79,7 @@ class DuckDBEngine:
                 self.connection.raw_sql(f"DROP TABLE {name}")
 
     def set_aside(self, frame: Frame) -> SetAside:
-        return in_file(frame)
+        return in_file(frame, self._temp_folder)
 
     def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
         return function(rows.to_pandas())

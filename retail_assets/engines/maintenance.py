@@ -108,7 +108,7 @@ def _steps(lake: Lake, delta: DeltaTable, table: Table, retention: Retention) ->
     yield _expired(delta, table)
     yield from _compacted(delta, table)
     yield _repeated(delta, lambda: _vacuumed(delta, retention))
-    yield _checkpointed(lake, delta)
+    yield _checkpointed(lake, delta, retention)
     yield {f"{name}_after": value for name, value in _size(delta).items()}
     yield {"delta_version": delta.version(), "row_count": delta.count()}
 
@@ -243,16 +243,28 @@ def _vacuumed(delta: DeltaTable, retention: Retention) -> Figures:
     return {"vacuumed_files": len(removed), "vacuumed_bytes": begun["operationMetrics"]["sizeOfDataToDelete"]}
 
 
-def _checkpointed(lake: Lake, delta: DeltaTable) -> Figures:
+def _checkpointed(lake: Lake, delta: DeltaTable, retention: Retention) -> Figures:
     delta.update_incremental()
     delta.create_checkpoint()  # does nothing where this version has one
-    delta.cleanup_metadata()
+    if _log_may_be_cut(delta, retention):
+        delta.cleanup_metadata()
     files = PyFileSystem(DeltaStorageHandler(delta.table_uri, lake.storage_options))
     log = files.get_file_info(FileSelector("_delta_log"))
     return {
         "checkpoint_version": _checkpoint_version(files),
         "log_files": sum(info.type is FileType.File for info in log),
     }
+
+
+def _log_may_be_cut(delta: DeltaTable, retention: Retention) -> bool:
+    """Whether the version in force when the history began is younger than what the clean-up leaves.
+
+    After a long pause it is older: the clean-up would take it away, although it was the newest until today.
+    """
+    began = datetime.now(UTC) - timedelta(days=retention.history_days)
+    made = (datetime.fromtimestamp(commit["timestamp"] / 1000, UTC) for commit in delta.history())
+    in_force = max((moment for moment in made if moment <= began), default=None)
+    return in_force is not None and in_force > began - timedelta(days=retention.history_days)
 
 
 def _checkpoint_version(files: FileSystem) -> int | None:

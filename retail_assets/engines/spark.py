@@ -45,6 +45,7 @@ class SparkEngine:
         self.lake = lake
         self._open_session = session
         self._views: list[str] = []
+        self._stored: list[DataFrame] = []
         self._taken: DataFrame | None = None
 
     @cached_property
@@ -62,7 +63,9 @@ class SparkEngine:
         """Let go of views and kept rows; the session belongs to the process and ends with it."""
         if "session" not in self.__dict__:
             return
-        self._forget_taken()
+        self._taken = None
+        while self._stored:
+            self._stored.pop().unpersist()
         while self._views:
             self.session.catalog.dropTempView(self._views.pop())
 
@@ -93,6 +96,7 @@ class SparkEngine:
             return in_file(frame)
         stored = self._dataframe(frame).persist(StorageLevel.DISK_ONLY)
         stored.count()
+        self._stored.append(stored)
         return lambda: self._take(stored)
 
     def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
@@ -116,7 +120,8 @@ class SparkEngine:
 
     def _tried(self, table: Table, rows: DataFrame, window: Window | None, *, count: int) -> WriteResult:
         with self._errors(table):
-            delta.prepared(self.lake, table)
+            with delta.lost_races():
+                delta.prepared(self.lake, table)
             write_id = uuid4().hex
             writer = _laid_out(table, rows).write.format("delta").mode("overwrite").option("userMetadata", write_id)
             if window is not None:
@@ -134,7 +139,7 @@ class SparkEngine:
             text = str(error)
             if _RACE.search(text):
                 raise LostRace(text) from None
-            if _STORAGE.search(text) and not isinstance(error, AnalysisException):
+            if _STORAGE.search(text) and _WORKER not in text and not isinstance(error, AnalysisException):
                 raise self.lake.failure(table, text) from None
             raise
 
@@ -184,12 +189,16 @@ class SparkEngine:
     def _forget_taken(self) -> None:
         if self._taken is not None:
             self._taken.unpersist()
+            self._stored.remove(self._taken)
             self._taken = None
 
 
 _RECENT_COMMITS = 20
 _RACE = re.compile(r"Concurrent\w*Exception|DELTA_CONCURRENT|ProtocolChangedException|MetadataChangedException")
-_STORAGE = re.compile(r"azurebfs|java\.(io|net|nio)\.\w+Exception|UnknownHostException|hadoop\.fs\.\w+Exception")
+_STORAGE = re.compile(
+    r"azurebfs|hadoop\.fs\.|UnknownHostException|java\.net\.|java\.nio\.file\.|java\.io\.(FileNotFound|Interrupted)"
+)
+_WORKER = "Python worker"
 
 
 def _with_every_column(rows: DataFrame, table: Table) -> DataFrame:

@@ -26,6 +26,7 @@ _IN_THE_WAY = re.compile(r"Not a directory|Invalid table location")
 _GONE = re.compile(
     r"ContainerNotFound|FilesystemNotFound|container does not exist|filesystem does not exist|Invalid path"
 )
+_LASTING = re.compile(r"No space left on device|failed validation check|[Uu]nsupported reader feature")
 _ADDRESS = re.compile(r"did not match any known pattern|URL scheme is not allowed")
 
 # What the network did, by the words that say so; the first that is found.
@@ -86,7 +87,8 @@ def storage_failure(text: str, tried: Tried) -> RetailError:
             f"The lake {tried.lake} has an address that is not understood: write RETAIL_LAKE_URI as az://lake/path and "
             "give account_name and endpoint in RETAIL_LAKE_CREDENTIALS."
         )
-    return TransientFailure(f"The lake {tried.lake} failed on {tried.path}: {_cause(plain)}.")
+    kind = PermanentFailure if _LASTING.search(plain) else TransientFailure
+    return kind(f"The lake {tried.lake} failed on {tried.path}: {_cause(plain)}.")
 
 
 def _cause(plain: str) -> str:

@@ -39,6 +39,7 @@ _LOCAL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
+_HADOOP = "spark.hadoop."
 _REDACTED = "(?i)secret|password|token|access[.]?key|account[.]key|sas"
 
 
@@ -55,7 +56,12 @@ class SparkSessions:
         self._remote, self._storage, self._memory = remote, dict(storage), memory
 
     def __repr__(self) -> str:
-        return f"SparkSessions({self._remote!r})"
+        return f"SparkSessions({self._place!r})"
+
+    @property
+    def _place(self) -> str:
+        """The address without what follows it, which may be a token."""
+        return self._remote.partition(";")[0]
 
     def __call__(self) -> Any:
         """The session.
@@ -64,25 +70,26 @@ class SparkSessions:
             PermanentFailure: it cannot be started.
         """
         try:
-            return self._resource.spark_session
+            return self._session
         except PySparkException as error:
             raise PermanentFailure(
-                f"Spark does not start on {self._remote} ({first_line(error)}): look at what Java printed above, use "
+                f"Spark does not start on {self._place} ({first_line(error)}): look at what Java printed above, use "
                 "Java 17 or 21, and let it reach Maven or put the jars into ~/.ivy2.5.2; or use RETAIL_ENGINE=duckdb."
             ) from None
 
     @cached_property
-    def _resource(self) -> LazyPySparkResource:
-        return LazyPySparkResource(spark_config=self.config())
+    def _session(self) -> Any:
+        """Secrets are set when it runs: what a session is started with stands on the command line of its JVM."""
+        session = LazyPySparkResource(spark_config=self.config()).spark_session
+        for name, value in self._storage.items():
+            if name.startswith(_HADOOP):
+                session.conf.set(name.removeprefix(_HADOOP), value)
+        return session
 
     def config(self) -> dict[str, str]:
-        """Settings of the session.
-
-        Spark Connect brings its own jars and extensions; its sessions take the storage settings without a prefix.
-        """
+        """What the session is started with: nothing secret. Spark Connect brings its own jars and extensions."""
         if self._remote.startswith("sc://"):
-            storage = {name.removeprefix("spark.hadoop."): value for name, value in self._storage.items()}
-            return {"spark.remote": self._remote, **_SESSION, **storage}
+            return {"spark.remote": self._remote, **_SESSION}
         own = {"spark.master": self._remote, "spark.app.name": "retail-assets", **_DELTA, **_SESSION}
         if self._remote.startswith("local"):
             own |= {**_LOCAL, "spark.driver.memory": _java_memory(self._memory)}
@@ -90,7 +97,7 @@ class SparkSessions:
             "spark.jars.packages": ",".join(PACKAGES),
             "spark.redaction.regex": _REDACTED,
         }
-        return own | self._storage
+        return own | {name: value for name, value in self._storage.items() if not name.startswith(_HADOOP)}
 
 
 def _java_memory(memory: str) -> str:

@@ -425,3 +425,22 @@ def test_a_commit_that_left_no_trace_is_noticed(lake: Lake, monkeypatch: pytest.
 
 def _files(folder: Path, table: Table) -> list[str]:
     return DeltaTable(str(folder / table.path)).file_uris()
+
+
+def test_two_first_writers_of_a_whole_table_do_not_both_stay(
+    lake: Lake, folder: Path, monkeypatch: pytest.MonkeyPatch, no_waiting: list[float]
+) -> None:
+    """The other one commits after this one has opened the table, which has no file yet."""
+    original, sneaked = delta.prepared, []
+
+    def prepared(*args: Any) -> DeltaTable:
+        opened = original(*args)
+        if not sneaked:
+            sneaked.append(True)
+            overwrite(lake, WHOLE, rows([FIRST], count=1))
+        return opened
+
+    monkeypatch.setattr(delta, "prepared", prepared)
+    overwrite(lake, WHOLE, rows([FIRST], count=2))
+    assert held_in_files(folder, WHOLE) == [(FIRST, "a", 2, 1.0), (FIRST, "b", 2, 1.0)]
+    assert len(no_waiting) == 1

@@ -360,6 +360,18 @@ def test_what_was_in_force_when_the_history_begins_stays_readable(lake: Lake, fo
     assert DeltaTable(table, version=version).to_pyarrow_table().column("line_count").to_pylist() == [1, 1]
 
 
+def test_a_table_that_was_idle_for_long_keeps_the_version_it_had(lake: Lake, folder: Path) -> None:
+    """It was the newest until a moment ago, however old its commit."""
+    table = folder / WHOLE.path
+    overwrite(lake, WHOLE, rows([FIRST], count=1))
+    maintain_table(lake, WHOLE, KEEP)
+    version = DeltaTable(table).version()
+    age(table, days=90)
+    overwrite(lake, WHOLE, rows([FIRST], count=2))
+    maintain_table(lake, WHOLE, KEEP)
+    assert DeltaTable(table, version=version).to_pyarrow_table().column("line_count").to_pylist() == [1, 1]
+
+
 def test_the_log_is_cut_at_twice_the_history_and_the_table_still_read(lake: Lake, folder: Path) -> None:
     log = folder / WHOLE.path / "_delta_log"
     for number in range(6):
@@ -367,6 +379,8 @@ def test_the_log_is_cut_at_twice_the_history_and_the_table_still_read(lake: Lake
     first = maintain_table(lake, WHOLE, KEEP) or {}
     assert (first["checkpoint_version"], (log / f"{0:020}.json").exists()) == (first["delta_version"], True)
     age(folder / WHOLE.path, days=61)
+    overwrite(lake, WHOLE, rows([FIRST], count=4))
+    age(folder / WHOLE.path, days=40)
     overwrite(lake, WHOLE, rows([FIRST], count=5))
     figures = maintain_table(lake, WHOLE, KEEP) or {}
     assert figures["checkpoint_version"] == figures["delta_version"] > first["delta_version"]

@@ -248,3 +248,12 @@ def test_every_setting_says_what_it_is() -> None:
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_settings().horizon_days = 7  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("end", ["", ";BlobEndpoint=https://acme.blob.core.windows.net"])
+def test_a_connection_string_is_refused_without_showing_its_key(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    monkeypatch.setenv("RETAIL_LAKE_URI", f"DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=c4n4ry=={end}")
+    with pytest.raises(PermanentFailure) as raised:
+        load_settings()
+    assert str(raised.value).startswith("RETAIL_LAKE_URI is wrong: got '…', is a connection string; its key belongs")
+    assert "c4n4ry" not in str(raised.value)

@@ -24,7 +24,7 @@ def test_a_local_session_has_delta_and_the_memory_of_the_settings() -> None:
     assert (config["spark.master"], config["spark.driver.memory"]) == ("local[2]", "1536m")
     assert config["spark.jars.packages"] == ",".join(PACKAGES)
     assert config["spark.sql.extensions"] == "io.delta.sql.DeltaSparkSessionExtension"
-    assert config.items() >= STORAGE.items()
+    assert CANARY not in str(config), "the settings of the start stand on the command line of the JVM"
 
 
 def test_a_cluster_keeps_its_own_memory() -> None:
@@ -36,8 +36,29 @@ def test_a_cluster_keeps_its_own_memory() -> None:
 def test_spark_connect_brings_its_own_jars_and_takes_the_storage_as_session_settings() -> None:
     config = SparkSessions("sc://host:15002", STORAGE, memory="2GB").config()
     assert config["spark.remote"] == "sc://host:15002"
-    assert config["fs.azure.account.key.acme.dfs.core.windows.net"] == CANARY
     assert not {"spark.master", "spark.jars.packages", "spark.sql.extensions"} & set(config)
+
+
+def test_the_key_reaches_the_session_when_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, str] = {}
+
+    class Started:
+        def __init__(self, **_: object) -> None:
+            self.spark_session = self
+            self.conf = self
+
+        def set(self, name: str, value: str) -> None:
+            told[name] = value
+
+    monkeypatch.setattr(spark_module, "LazyPySparkResource", Started)
+    sessions = SparkSessions("local[2]", {**STORAGE, "spark.redaction.regex": "key"}, memory="2GB")
+    assert sessions() is sessions()
+    assert told == {"fs.azure.account.key.acme.dfs.core.windows.net": CANARY}
+    assert sessions.config()["spark.redaction.regex"] == "key"
+
+
+def test_a_token_in_the_address_is_not_printed() -> None:
+    assert repr(SparkSessions(f"sc://host:443/;token={CANARY}", {}, memory="2GB")) == "SparkSessions('sc://host:443/')"
 
 
 def test_secrets_are_not_printed() -> None:
