@@ -62,6 +62,8 @@ class Retention:
         return {
             "delta.deletedFileRetentionDuration": f"interval {self.history_days} days",
             "delta.logRetentionDuration": f"interval {2 * self.history_days} days",
+            # else a checkpoint on the first commit after a long pause takes away the version in force until then
+            "delta.enableExpiredLogCleanup": "false",
         }
 
 

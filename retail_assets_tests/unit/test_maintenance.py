@@ -92,7 +92,7 @@ def on_disk(folder: Path, table: Table) -> dict[Path, int]:
 def retention_of(folder: Path, table: Table) -> dict[str, str]:
     """Of the table's properties, those that any Delta writer reads."""
     properties = DeltaTable(folder / table.path).metadata().configuration
-    return {name: value for name, value in properties.items() if name.endswith("RetentionDuration")}
+    return {name: value for name, value in properties.items() if name.endswith(("RetentionDuration", "LogCleanup"))}
 
 
 def done(figures: dict[str, Any] | None) -> dict[str, int]:
@@ -385,7 +385,23 @@ def test_the_table_itself_tells_other_writers_its_retention(lake: Lake, folder: 
         assert retention_of(folder, WHOLE) == {
             "delta.deletedFileRetentionDuration": f"interval {days} days",
             "delta.logRetentionDuration": f"interval {2 * days} days",
+            "delta.enableExpiredLogCleanup": "false",
         }
+
+
+@pytest.mark.parametrize("more", range(10))
+def test_writers_after_a_long_pause_do_not_cut_the_log(lake: Lake, folder: Path, more: int) -> None:
+    """Wherever the next checkpoint falls, the version that was in force during the pause stays."""
+    overwrite(lake, WHOLE, rows([FIRST]))
+    maintain_table(lake, WHOLE, KEEP)
+    for number in range(more + 1):
+        overwrite(lake, WHOLE, rows([FIRST], count=number))
+    in_force = DeltaTable(folder / WHOLE.path).version()
+    age(folder / WHOLE.path, days=100)
+    for _ in range(10):
+        overwrite(lake, WHOLE, rows([FIRST], count=99))
+    past = DeltaTable(folder / WHOLE.path, version=in_force).to_pyarrow_table()
+    assert past.column("line_count").to_pylist() == [more, more]
 
 
 @given(
