@@ -22,6 +22,7 @@ from pyarrow.fs import FileSelector, FileSystem, FileType, PyFileSystem
 
 from retail_assets.engines.delta import PROPERTIES
 from retail_assets.engines.evolution import physical_columns
+from retail_assets.engines.sorting import in_order
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import Layout, Table
@@ -61,6 +62,8 @@ class Retention:
         return {
             "delta.deletedFileRetentionDuration": f"interval {self.history_days} days",
             "delta.logRetentionDuration": f"interval {2 * self.history_days} days",
+            # else a checkpoint on the first commit after a long pause takes away the version in force until then
+            "delta.enableExpiredLogCleanup": "false",
         }
 
 
@@ -218,7 +221,7 @@ def _rewrite(delta: DeltaTable, table: Table, folder: _Folder, *, predicate: str
     written = uuid4().hex
     write_deltalake(
         delta,
-        rows.sort_by([(name, "ascending") for name in table.sort_by]) if table.sort_by else rows,
+        _sorted(rows, table),
         mode="overwrite",
         predicate=predicate,
         target_file_size=_ONE_FILE,
@@ -231,6 +234,11 @@ def _rewrite(delta: DeltaTable, table: Table, folder: _Folder, *, predicate: str
         raise PermanentFailure(
             f"{folder.name}: of {folder.row_count} rows {added} were written; restore version {version} and report it."
         )
+
+
+def _sorted(rows: pa.Table, table: Table) -> pa.RecordBatchReader:
+    pieces = in_order(rows, table.sort_by)
+    return pa.RecordBatchReader.from_batches(rows.schema, (batch for piece in pieces for batch in piece.to_batches()))
 
 
 def _vacuumed(delta: DeltaTable, retention: Retention) -> Figures:
