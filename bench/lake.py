@@ -38,7 +38,7 @@ LINES = 10_000_000
 _HISTORY = Window(date(2015, 10, 1), date(2016, 3, 31))
 _MONTH = Window(date(2016, 3, 1), date(2016, 3, 31))
 _DAY = Window(date(2016, 3, 17), date(2016, 3, 17))
-_REPEATS = 7
+_REPEATS, _READ_REPEATS = 5, 25
 
 
 def main() -> None:
@@ -90,6 +90,7 @@ class _Comparison:
         self._engine = DuckDBEngine(store.lake, memory_limit="2GB", temp_folder=Path(self._spill.name))
         self._bare = _BareTable(store.uri_of("bare"), store.options)
         self._month, self._day = data.of(_MONTH), data.of(_DAY)
+        self._without_day = self._month.filter(pc.not_equal(self._month.column("business_date"), _DAY.first))
         self._bare.create()
         for month in _HISTORY.by_month():
             rows = data.of(month)
@@ -104,27 +105,39 @@ class _Comparison:
             self._spill.cleanup()
 
     def _writes(self) -> list[Figure]:
-        where = self._store.name
+        where, bare = self._store.name, self._bare
         month = interleaved(self._our_month, self._bare_month, repeats=_REPEATS)
-        unsorted = interleaved(
-            self._our_month, lambda: self._bare.write(self._month, _month_predicate(_MONTH)), repeats=_REPEATS
-        )
-        day = interleaved(
-            lambda: _after(self._our_month, lambda: self._ours(self._day, _DAY)),
-            lambda: _after(self._bare_month, lambda: self._bare.merge_day(self._day, _DAY)),
-            repeats=_REPEATS,
-        )
-        small = interleaved(
-            lambda: _after(self._our_month, lambda: self._ours(self._day, _DAY)),
-            lambda: _after(self._bare_month, lambda: self._bare.write_day(self._day, _DAY)),
-            repeats=_REPEATS,
-        )
-        return [
+        day = self._day_after(self._month, bare.merge_day)
+        figures = [
             *ratio(f"{where}, write a month", month, target=TARGET),
-            *ratio(f"{where}, write a month, bare leaves it unsorted", unsorted),
-            *ratio(f"{where}, overwrite a day, one file stays", day, target=TARGET),
-            *ratio(f"{where}, overwrite a day, bare leaves small files", small),
-            *self._file_counts(),
+            *ratio(f"{where}, overwrite a day in a sorted month", day, target=TARGET),
+        ]
+        less = {
+            "write a month, bare unsorted": interleaved(
+                self._our_month, lambda: bare.write(self._month, _month_predicate(_MONTH)), repeats=_REPEATS
+            ),
+            "overwrite a day, bare unsorted": self._day_after(self._month, bare.write_day),
+            "add a day, bare as a file of its own": self._day_after(self._without_day, bare.write_day),
+        }
+        for name, timings in less.items():
+            figures += ratio(f"{where}, {name}", timings)
+        return [*figures, *self._file_counts()]
+
+    def _day_after(self, month: pa.Table, write: Callable[[pa.Table, Window], None]) -> tuple[float, float]:
+        """A day written into a month that is there."""
+        return interleaved(
+            lambda: _after(lambda: self._ours(month, _MONTH), lambda: self._ours(self._day, _DAY)),
+            lambda: _after(lambda: self._bare.write_month(month, _MONTH), lambda: write(self._day, _DAY)),
+            repeats=_REPEATS,
+        )
+
+    def _file_counts(self) -> list[Figure]:
+        """Of the month, after a day was added to it."""
+        ours, bare = self._store.lake.require(DEMAND), self._bare.open()
+        name = f"{self._store.name}, files of a month after a day was added"
+        return [
+            Figure(f"{name}: {side}", len(table.file_uris(file_pruning_predicate=_folder(_MONTH))), "")
+            for side, table in (("ours", ours), ("bare", bare))
         ]
 
     def _reads(self) -> list[Figure]:
@@ -134,7 +147,7 @@ class _Comparison:
         for name, window in (("a day", _DAY), ("a month", _MONTH)):
             self._check(window)
             timings = interleaved(
-                lambda w=window: self._scan(w), lambda w=window: self._bare.read(w), repeats=2 * _REPEATS
+                lambda w=window: self._scan(w), lambda w=window: self._bare.read(w), repeats=_READ_REPEATS
             )
             figures += ratio(f"{self._store.name}, read {name}", timings, target=TARGET)
         return figures
@@ -143,17 +156,6 @@ class _Comparison:
         ours, theirs = (_sorted(rows.cast(DEMAND.schema)) for rows in (self._scan(window), self._bare.read(window)))
         if not ours.num_rows or ours != theirs:
             raise SystemExit(f"{self._store.name}: our rows of {window} are not those that bare delta-rs reads.")
-
-    def _file_counts(self) -> list[Figure]:
-        """After one overwritten day, of one month."""
-        self._our_month()
-        self._ours(self._day, _DAY)
-        ours = self._store.lake.require(DEMAND).file_uris(file_pruning_predicate=_folder(_MONTH))
-        self._bare_month()
-        self._bare.write_day(self._day, _DAY)
-        bare = self._bare.open().file_uris(file_pruning_predicate=_folder(_MONTH))
-        name = f"{self._store.name}, files of a month after a day"
-        return [Figure(f"{name}: ours", len(ours), ""), Figure(f"{name}: bare", len(bare), "")]
 
     def _our_month(self) -> None:
         self._ours(self._month, _MONTH)
