@@ -26,7 +26,6 @@ from bench.lake_data import DEMAND, Demand
 from bench.sales_data import write_m5, write_synthetic
 from bench.stores import Store, azurite_store, folder_store
 from bench.transforms import transform_figures
-from retail_assets.engines import delta
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN
@@ -183,7 +182,11 @@ class _BareTable:
     def create(self) -> None:
         schema = DEMAND.schema.append(pa.field(MONTH_COLUMN, pa.string()))
         write_deltalake(
-            self.uri, schema.empty_table(), partition_by=delta.physical_columns(DEMAND), storage_options=self.options
+            self.uri,
+            schema.empty_table(),
+            partition_by=[MONTH_COLUMN],
+            configuration={"delta.checkpointInterval": "10"},
+            storage_options=self.options,
         )
 
     def write(self, rows: pa.Table, predicate: str) -> None:
@@ -194,7 +197,7 @@ class _BareTable:
             rows.append_column(MONTH_COLUMN, month),
             mode="overwrite",
             predicate=predicate,
-            writer_properties=WriterProperties(compression="ZSTD"),
+            writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=131_072),
         )
 
     def write_month(self, rows: pa.Table, month: Window) -> None:

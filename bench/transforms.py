@@ -16,6 +16,7 @@ from bench import bare_sql
 from bench.figures import Figure, interleaved, ratio, seconds
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.engines.protocol import Engine
+from retail_assets.failures import PermanentFailure
 from retail_assets.resources.lake import Lake
 from retail_assets.tables import gold, silver
 from retail_assets.tables.contract import Table
@@ -97,7 +98,7 @@ def _duckdb(lake: Lake, folder: Path) -> Iterator[DuckDBEngine]:
 
 @contextlib.contextmanager
 def _spark(lake: Lake) -> Iterator[Engine | None]:
-    """None where Spark is not installed."""
+    """None where Spark is not installed or does not start."""
     try:
         from retail_assets.engines.spark import SparkEngine
         from retail_assets.resources.spark import SparkSessions
@@ -105,7 +106,13 @@ def _spark(lake: Lake) -> Iterator[Engine | None]:
         print(f"Spark is left out: there is no {missing.name}; install the extra `spark`.")
         yield None
         return
-    engine = SparkEngine(lake, SparkSessions("local[*]", {}, memory="4g"))
+    engine = SparkEngine(lake, SparkSessions("local[*]", {}, memory="4GB"))
+    try:
+        engine.session.range(1).count()
+    except PermanentFailure as reason:
+        print(f"Spark is left out: {reason}")
+        yield None
+        return
     try:
         yield engine
     finally:
