@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from retail_assets.engines import committing
 from retail_assets.engines.delta import overwrite, overwrite_window
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources import lake as lake_module
@@ -44,6 +45,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that is gone is given up after a few tries."""
     for name, value in HURRIED.items():
         monkeypatch.setitem(lake_module.RETRIES, name, value)
+    monkeypatch.setattr(committing, "_pause", lambda _: None)
 
 
 def _written_and_read(azurite: Azurite, lake: Lake, container: str) -> None:
