@@ -40,7 +40,6 @@ class Layout:
     folder: str
     sort_by: tuple[str, ...]
     row_group: int | None = None
-    level: int | None = None
     checkpoint: int | None = None
 
     def parts(self, days: Window) -> list[str]:
@@ -63,9 +62,6 @@ LAYOUTS = (
     Layout("month by day, 128k groups", "%Y-%m", BY_DAY, 131_072),
     Layout("year by series, 128k groups", "%Y", BY_SERIES, 131_072),
     Layout("month by series, 128k groups, checkpoint every 10", "%Y-%m", BY_SERIES, 131_072, checkpoint=10),
-    Layout("month by day, 32k groups", "%Y-%m", BY_DAY, 32_768),
-    Layout("month as delivered", "%Y-%m", ()),
-    Layout("month by series, 128k groups, level 9", "%Y-%m", BY_SERIES, 131_072, level=9),
 )
 
 
@@ -98,9 +94,7 @@ class Trial:
         if self.layout.sort_by:
             rows = rows.sort_by([(name, "ascending") for name in self.layout.sort_by])
         parts = pc.strftime(rows.column("business_date"), self.layout.folder)  # pyright: ignore[reportAttributeAccessIssue]
-        properties = WriterProperties(
-            compression="ZSTD", compression_level=self.layout.level, max_row_group_size=self.layout.row_group
-        )
+        properties = WriterProperties(compression="ZSTD", max_row_group_size=self.layout.row_group)
         rows = rows.append_column(PART, parts)
         write_deltalake(self.open(), rows, mode="overwrite", predicate=predicate, writer_properties=properties)
 

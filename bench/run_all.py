@@ -1,6 +1,8 @@
 """Every benchmark that this machine has data for.
 
-Usage: python bench/run_all.py [--m5 FOLDER]
+Usage: python bench/run_all.py [--m5 FOLDER] [--layout]
+
+bench/layout.py writes 59 million rows a dozen times: an hour or two on two cores, so it runs only when asked for.
 """
 
 import argparse
@@ -14,12 +16,15 @@ HERE = Path(__file__).parent
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--m5", type=Path, default=HERE.parent.parent / "shared" / "data" / "m5")
+    parser.add_argument("--layout", action="store_true", help="the physical layouts too")
     options = parser.parse_args()
-    jobs = [["demo.py"]]
+    jobs = [["demo.py"], ["lake.py", "--m5", str(options.m5)]]
     if options.m5.exists():
         jobs.append(["m5.py", str(options.m5)])
     else:
         print(f"No M5 folder at {options.m5}: m5.py is left out; name one with --m5.")
+    if options.layout:
+        jobs.append(["layout.py"])
     for script, *arguments in jobs:
         subprocess.run([sys.executable, "-m", f"bench.{Path(script).stem}", *arguments], check=True, cwd=HERE.parent)
 
