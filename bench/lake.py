@@ -34,6 +34,8 @@ from retail_assets.windows import Window
 TARGET = 1.15
 M5 = Path(__file__).parent.parent.parent / "shared" / "data" / "m5"
 LINES = 10_000_000
+SPARK_LINES = 1_000_000
+"""A local Spark hands more rows than that to Python for longer than the rest of the run takes."""
 _HISTORY = Window(date(2015, 10, 1), date(2016, 3, 31))
 _MONTH = Window(date(2016, 3, 1), date(2016, 3, 31))
 _DAY = Window(date(2016, 3, 17), date(2016, 3, 17))
@@ -76,7 +78,12 @@ def transforms(m5: Path, lines: int) -> list[Figure]:
             print(f"No M5 folder at {m5}: its transforms are left out; name one with --m5.")
         label, lake = f"{lines / 1e6:g} million lines", Lake(str(folder / "synthetic"))
         figures += transform_figures(
-            label, lake, lambda e: write_synthetic(e, lines), folder=folder / "spill", repeats=2
+            label,
+            lake,
+            lambda e: write_synthetic(e, lines),
+            folder=folder / "spill",
+            repeats=2,
+            beside=lines <= SPARK_LINES,
         )
     return figures
 

@@ -53,13 +53,13 @@ def cases(window: Window) -> list[Case]:
 
 
 def transform_figures(
-    label: str, lake: Lake, write: Callable[[Engine], Window], *, folder: Path, repeats: int
+    label: str, lake: Lake, write: Callable[[Engine], Window], *, folder: Path, repeats: int, beside: bool = True
 ) -> list[Figure]:
-    """Every transform on the tables that `write` makes, through DuckDB, bare SQL and the other engines."""
+    """Every transform on the tables that `write` makes, through DuckDB, bare SQL and, when `beside`, other engines."""
     with _duckdb(lake, folder) as engine:
         window = write(engine)
         figures = _beside_sql(engine, label, cases(window), repeats=repeats)
-    for name, opened in OTHER_ENGINES.items():
+    for name, opened in OTHER_ENGINES.items() if beside else ():
         with opened(lake) as other:
             figures += _others(other, f"{label}, {{}}: {name}", cases(window)) if other else []
     return figures
