@@ -203,7 +203,8 @@ def test_a_lake_on_azure_storage_is_read_and_written(spark: SparkSessions, azuri
     lake = azurite.lake("spark")
     session = spark()
     for name, value in lake.hadoop_options.items():
-        session.conf.set(name.removeprefix("spark.hadoop."), value)
+        if name.startswith("spark.hadoop."):
+            session.conf.set(name.removeprefix("spark.hadoop."), value)
     engine = SparkEngine(lake, spark)
     overwrite_window(lake, MONTHLY, rows(SPAN.days(), count=1), SPAN)
     first = engine.scan(MONTHLY, [Window(FIRST, FIRST)])
