@@ -165,11 +165,12 @@ def _classified(totals: ibis.Table) -> ibis.Table:
         # greatest skips nulls: a series without demand would show the variation of a steady one
         squared_variation=ibis.ifelse(totals.demand_days > 0, ibis.greatest(cv2, 0.0), ibis.null("float64")),
         mean_daily_units=(totals.units / totals.days.nullif(0)).fill_null(0.0),
-        variation=month_sd / month_mean.nullif(0),
+        # half the months without demand is exactly 1, or the last digit beside it, as engines divide differently
+        variation=(month_sd / month_mean.nullif(0)).round(9),
         value_share=_share_before(totals),
     )
     smooth_times = ranked.average_demand_interval_days <= _ADI_LIMIT
-    smooth_sizes = ranked.squared_variation <= _CV2_LIMIT
+    smooth_sizes = ranked.squared_variation.round(9) <= _CV2_LIMIT
     return ranked.mutate(
         abc_class=ibis.cases(
             (ranked.value_share < _ABC_LIMITS["A"], "A"), (ranked.value_share < _ABC_LIMITS["B"], "B"), else_="C"
