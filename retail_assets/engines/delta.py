@@ -27,7 +27,7 @@ from retail_assets.engines.sorting import in_order
 from retail_assets.failures import TransientFailure
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, ContractViolation, Layout, Table
-from retail_assets.tables.validation import conform
+from retail_assets.tables.validation import conform, refuse_whole, refuse_window
 from retail_assets.windows import ONE_DAY, Window
 
 PROPERTIES = WriterProperties(compression="ZSTD", max_row_group_size=131_072)
@@ -58,8 +58,7 @@ def overwrite_window(lake: Lake, table: Table, frame: Frame, window: Window) -> 
         TransientFailure: other writers kept winning, or the storage failed.
         PermanentFailure: the storage refuses.
     """
-    if table.partition_column is None:
-        raise ContractViolation(f"{table.path} has no partitions: a window of it cannot be replaced.")
+    refuse_window(table)
     rows = conform(table, as_arrow(frame))
     _refuse_outside(table, rows, window)
     results = [_commit(lake, table, change) for change in _changes(table, rows, window)]
@@ -74,8 +73,7 @@ def overwrite(lake: Lake, table: Table, frame: Frame) -> WriteResult:
     Raises:
         ContractViolation: the table is partitioned, or the frame breaks the contract.
     """
-    if table.partition_column is not None:
-        raise ContractViolation(f"{table.path} is partitioned: it is never overwritten as a whole.")
+    refuse_whole(table)
     return _commit(lake, table, _Change(conform(table, as_arrow(frame))))
 
 

@@ -27,8 +27,8 @@ from retail_assets.engines.spark_backend import ArrowBackend
 from retail_assets.engines.spark_contract import conformed, count_valid
 from retail_assets.failures import TransientFailure
 from retail_assets.resources.lake import Lake
-from retail_assets.tables.contract import MONTH_COLUMN, ContractViolation, Layout, Table
-from retail_assets.tables.validation import conform
+from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
+from retail_assets.tables.validation import conform, refuse_whole, refuse_window
 from retail_assets.transforms.days import within
 from retail_assets.windows import Window
 
@@ -105,13 +105,11 @@ class SparkEngine:
         return self._named(self._dataframe(rows).groupBy().applyInPandas(function, schema))
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
-        if table.partition_column is None:
-            raise ContractViolation(f"{table.path} has no partitions: a window of it cannot be replaced.")
+        refuse_window(table)
         return self._write(table, frame, window)
 
     def overwrite(self, table: Table, frame: Frame) -> WriteResult:
-        if table.partition_column is not None:
-            raise ContractViolation(f"{table.path} is partitioned: it is never overwritten as a whole.")
+        refuse_whole(table)
         return self._write(table, frame, None)
 
     def _write(self, table: Table, frame: Frame, window: Window | None) -> WriteResult:

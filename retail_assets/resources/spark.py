@@ -40,7 +40,6 @@ _LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
 }
 _HADOOP = "spark.hadoop."
-_REDACTED = "(?i)secret|password|token|access[.]?key|account[.]key|sas"
 
 
 class SparkSessions:
@@ -93,10 +92,7 @@ class SparkSessions:
         own = {"spark.master": self._remote, "spark.app.name": "retail-assets", **_DELTA, **_SESSION}
         if self._remote.startswith("local"):
             own |= {**_LOCAL, "spark.driver.memory": _java_memory(self._memory)}
-        own |= {
-            "spark.jars.packages": ",".join(PACKAGES),
-            "spark.redaction.regex": _REDACTED,
-        }
+        own |= {"spark.jars.packages": ",".join(PACKAGES)}
         return own | {name: value for name, value in self._storage.items() if not name.startswith(_HADOOP)}
 
 

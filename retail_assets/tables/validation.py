@@ -23,6 +23,26 @@ def conform(table: Table, frame: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
+def refuse_window(table: Table) -> None:
+    """Only a partitioned table has windows to replace.
+
+    Raises:
+        ContractViolation: it has no partitions.
+    """
+    if table.partition_column is None:
+        raise ContractViolation(f"{table.path} has no partitions: a window of it cannot be replaced.")
+
+
+def refuse_whole(table: Table) -> None:
+    """A partitioned table is never overwritten without a window: that is what loses other days.
+
+    Raises:
+        ContractViolation: it is partitioned.
+    """
+    if table.partition_column is not None:
+        raise ContractViolation(f"{table.path} is partitioned: it is never overwritten as a whole.")
+
+
 def refuse_other_columns(table: Table, names: Sequence[str]) -> None:
     """Exactly the contract's columns, in any order.
 
