@@ -15,3 +15,8 @@ class PermanentFailure(RetailError):
 
 class TransientFailure(RetailError):
     """May succeed when tried again: network, lock, commit conflict."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library says, short enough for a sentence."""
+    return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -6,7 +6,7 @@ The Azure libraries are imported only when a vault is used: they are an extra an
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
+from retail_assets.failures import PermanentFailure, RetailError, TransientFailure, first_line
 
 _EXTRA = "install the azure extra: pip install 'retail-assets[azure]'"
 
@@ -41,7 +41,7 @@ def read_secret(
     except azure_error as error:
         raise _failure(error, vault_url, name) from None
     except ValueError as error:
-        raise PermanentFailure(f"RETAIL_KEY_VAULT_URL is wrong: got {vault_url!r}, {_first_line(error)}.") from None
+        raise PermanentFailure(f"RETAIL_KEY_VAULT_URL is wrong: got {vault_url!r}, {first_line(error)}.") from None
     if not value:
         raise PermanentFailure(f"The secret {name} in {vault_url} is empty; give it a value.")
     return value
@@ -81,13 +81,8 @@ def _failure(error: Exception, vault_url: str, name: str) -> RetailError:
             "Secrets User."
         )
     if status is not None and 400 <= status < 500 and status not in (408, 429):
-        return PermanentFailure(f"kv:{name} cannot be read from {vault_url}: {_first_line(error)}; correct the name.")
+        return PermanentFailure(f"kv:{name} cannot be read from {vault_url}: {first_line(error)}; correct the name.")
     return TransientFailure(
-        f"The key vault {vault_url} cannot be reached now: {_first_line(error)}; try again, and if it stays check "
+        f"The key vault {vault_url} cannot be reached now: {first_line(error)}; try again, and if it stays check "
         "RETAIL_KEY_VAULT_URL and the network."
     )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__

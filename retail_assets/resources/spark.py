@@ -11,7 +11,7 @@ from typing import Any
 from dagster_pyspark import LazyPySparkResource
 from pyspark.errors import PySparkException
 
-from retail_assets.failures import PermanentFailure
+from retail_assets.failures import PermanentFailure, first_line
 
 PACKAGES = ("io.delta:delta-spark_4.2_2.13:4.4.0", "org.apache.hadoop:hadoop-azure:3.5.0")
 """Jars for Spark 4.2.0 and the Hadoop 3.5.0 it carries; resolved from Maven when the session starts."""
@@ -100,7 +100,3 @@ def _java_memory(memory: str) -> str:
     """`1.5GB` as Java wants it."""
     number, unit = float(memory.rstrip("GMB ")), memory[-2:]
     return f"{int(number * {'GB': 1024, 'MB': 1}[unit])}m"
-
-
-def first_line(error: Exception) -> str:
-    return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)
