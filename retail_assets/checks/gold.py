@@ -7,12 +7,13 @@ import ibis
 from retail_assets.checks.contract import unique_keys
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
 from retail_assets.tables import gold, silver
+from retail_assets.transforms.gold import value_of
 
 
 def money_arrives(rows: Rows) -> Finding:
     """Quantity × price − discount, summed in silver and in the fact."""
     sales, facts = rows.of(silver.SALES), rows.of(gold.FACT_SALES)
-    line = (sales.quantity * sales.unit_price).cast("decimal(18, 4)") - sales.discount_value.fill_null(0)
+    line = value_of(sales.quantity, sales.unit_price) - sales.discount_value.fill_null(0)
     return _equal(_counted(sales, line), _counted(facts, facts.net_value), names=("silver", "fact"))
 
 

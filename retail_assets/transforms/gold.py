@@ -3,6 +3,7 @@
 from datetime import date
 
 import ibis
+from ibis.expr.types import NumericValue
 
 from retail_assets.tables import gold
 from retail_assets.tables.contract import Table
@@ -24,7 +25,7 @@ _EXACT, _WIDE = "decimal(18, 6)", "decimal(19, 6)"  # wider than 18 digits is no
 
 def fact_sales(sales: ibis.Table) -> ibis.Table:
     """Silver sales with their values in money, exact to four places."""
-    gross = (sales.quantity.cast("decimal(18, 3)") * sales.unit_price).cast(MONEY)
+    gross = value_of(sales.quantity, sales.unit_price)
     discount = sales.discount_value.fill_null(0).cast(MONEY)
     valued = sales.mutate(
         gross_value=gross,
@@ -33,6 +34,12 @@ def fact_sales(sales: ibis.Table) -> ibis.Table:
         is_return=sales.quantity < 0,
     )
     return valued.select(gold.FACT_SALES.column_names)
+
+
+def value_of(units: NumericValue, price: NumericValue) -> NumericValue:
+    """Units × price, rounded half up to four places."""
+    # ibis takes the product for a decimal(18, 4) already and would leave the rounding out; engines give seven places
+    return (units.cast("decimal(18, 3)") * price.cast(MONEY)).cast("decimal(36, 7)").cast(MONEY)
 
 
 def fact_inventory(inventory: ibis.Table, products: ibis.Table) -> ibis.Table:
@@ -46,7 +53,7 @@ def fact_inventory(inventory: ibis.Table, products: ibis.Table) -> ibis.Table:
             ibis.or_(cost.valid_to.isnull(), inventory.business_date <= cost.valid_to),
         ],
     )
-    value = (joined.on_hand_units * joined.unit_cost).cast(MONEY)
+    value = value_of(joined.on_hand_units, joined.unit_cost)
     return joined.mutate(stock_value=value).select(gold.FACT_INVENTORY.column_names)
 
 

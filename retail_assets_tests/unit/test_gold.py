@@ -58,6 +58,24 @@ def test_line_values_are_exact_decimals() -> None:
     )
 
 
+def test_products_with_seven_places_are_rounded_half_up() -> None:
+    lines = (
+        {"quantity": Decimal("0.333"), "unit_price": Decimal("1.2345")},  # 0.4110885
+        {"quantity": Decimal("-0.005"), "unit_price": Decimal("0.0100")},  # -0.00005
+        {"quantity": Decimal("99999999.999"), "unit_price": Decimal("999.9999")},  # 99,999,989,999.0000001
+    )
+    facts = conform(gold.FACT_SALES, _facts(*lines).to_pyarrow())
+    assert records(facts, "gross_value") == [
+        (Decimal("-0.0001"),),
+        (Decimal("0.4111"),),
+        (Decimal("99999989999.0000"),),
+    ]
+    stock = {"business_date": DAY, "store_id": "S1", "product_id": "P1", "on_hand_units": Decimal("0.333")}
+    cost = _products({"unit_cost": Decimal("1.2345")})
+    held = to_gold.fact_inventory(table_of(silver.INVENTORY, [stock]), cost).to_pyarrow()
+    assert records(conform(gold.FACT_INVENTORY, held), "stock_value") == [(Decimal("0.4111"),)]
+
+
 def test_stock_is_valued_at_the_cost_that_held_on_its_day() -> None:
     products = _products(
         {"unit_cost": Decimal("2.0000")},
