@@ -1,6 +1,6 @@
 """Every benchmark that this machine has data for.
 
-Usage: python bench/run_all.py [--m5 FOLDER] [--layout]
+Usage: python bench/run_all.py [--m5 FOLDER] [--fresh FOLDER] [--layout]
 
 bench/layout.py writes 59 million rows a dozen times: an hour or two on two cores, so it runs only when asked for.
 """
@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--m5", type=Path, default=HERE.parent.parent / "shared" / "data" / "m5")
+    parser.add_argument("--fresh", type=Path, default=HERE.parent.parent / "shared" / "data" / "freshretailnet")
     parser.add_argument("--layout", action="store_true", help="the physical layouts too")
     options = parser.parse_args()
     jobs = [["demo.py"], ["lake.py", "--m5", str(options.m5)]]
@@ -23,6 +24,10 @@ def main() -> None:
         jobs.append(["m5.py", str(options.m5)])
     else:
         print(f"No M5 folder at {options.m5}: m5.py is left out; name one with --m5.")
+    if options.fresh.exists():
+        jobs.append(["censoring.py", str(options.fresh)])
+    else:
+        print(f"No FreshRetailNet folder at {options.fresh}: censoring.py is left out; name one with --fresh.")
     if options.layout:
         jobs.append(["layout.py"])
     for script, *arguments in jobs:

@@ -60,6 +60,40 @@ def test_known_hours_without_stock_are_used():
     assert np.sqrt(np.mean(sd[scored] ** 2)) == pytest.approx(np.sqrt((8 * (1 - share[scored])).mean()), rel=0.05)
 
 
+def test_days_that_sell_early_are_not_taken_for_even_ones():
+    """Three quarters of the demand in the first half of the day; stock runs out late and costs little."""
+    rng = np.random.default_rng(3)
+    hours = np.where(rng.random((400, 84)) < 0.25, rng.random((400, 84)), 1.0)
+    seen = np.sqrt(hours)
+    sold, rest = rng.poisson(8 * seen).astype(float), rng.poisson(8 * (1 - seen))
+    code = np.where(hours < 1, Censoring.PARTIAL, Censoring.NONE).astype(np.int8)
+    units, _ = unconstrain(sold, censoring=code, weekday=np.arange(84) % 7 + 1, available_rate=hours)
+    scored = hours < 1
+    scored[:, :28] = False
+    assert units[scored].sum() / (sold + rest)[scored].sum() == pytest.approx(1, abs=0.02)
+
+
+def test_hours_that_the_sales_contradict_are_not_believed():
+    """Units sold on a day that is said to have been empty throughout made any demand as likely as any other."""
+    sold = np.tile([8.0, 13.0, 7.0, 4.0, 8.0, 0.0, 5.0], 8)[None, :]
+    share = np.tile([1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0], 8)[None, :]
+    code = np.where(share < 1, Censoring.PARTIAL, Censoring.NONE).astype(np.int8)
+    units, _ = unconstrain(sold, censoring=code, weekday=np.arange(56) % 7 + 1, available_rate=share)
+    assert (units >= sold).all() and units.max() < 40
+    _, available = censoring_of(np.zeros(2), np.array([13.0, 0.0]), stock_out_hours=np.full(2, 14.0))
+    assert np.isnan(available[0]) and available[1] == 0
+
+
+def test_windows_of_lower_bounds_have_a_ceiling():
+    rng = np.random.default_rng(5)
+    demand = rng.negative_binomial(0.5, 0.02, (50, 70)).astype(float)
+    sold = np.minimum(demand, 3)
+    code = np.where(demand >= 3, Censoring.FULL, Censoring.NONE).astype(np.int8)
+    units, _ = unconstrain(sold, censoring=code, weekday=np.arange(70) % 7 + 1)
+    assert (code == Censoring.FULL).mean() > 0.6
+    assert units.max() == 9.0
+
+
 def test_poisson_5_capped_at_5_gives_5():
     """Every weekday holds the same Poisson 5 quantiles: uncensored days have mean 3.008, the maximum is at 5.000."""
     count = 277
