@@ -7,6 +7,7 @@ so the truth is known. Days that really were short of stock are treated as the p
 """
 
 import argparse
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,9 @@ def _panel(folder: Path, series: int) -> tuple[Floats, Floats, NDArray[np.intege
     rows = pd.read_parquet(folder / "daily.parquet", columns=columns)
     wide = rows.pivot(index=["store_id", "product_id"], columns="dt", values=columns[3:])
     chosen = np.random.default_rng(5).permutation(len(wide))[:series]
-    units = np.round(wide["sale_amount"].to_numpy(dtype=float)[chosen] * _STEPS)
-    weekday = pd.to_datetime(wide["sale_amount"].columns).dayofweek.to_numpy() + 1
-    return units, wide["stockout_hours_6_21"].to_numpy(dtype=float)[chosen], weekday
+    units, hours = (wide[name].to_numpy(dtype=np.float64)[chosen] for name in columns[3:])
+    weekday = np.array([date.fromisoformat(str(day)).isoweekday() for day in wide["sale_amount"].columns])
+    return np.round(units * _STEPS).astype(np.float64), hours, weekday
 
 
 def _scored(units: Floats, hours: Floats, weekday: NDArray[np.integer], *, seed: int) -> NDArray[np.float64]:

@@ -28,6 +28,8 @@ TABLES_OF_JOB: dict[str, tuple[Table, ...]] = {
     MAINTAIN: operations.TABLES,
 }
 
+DEMAND = _with_loads((gold.DEMAND_DAILY,))
+"""Tables of `ingest` whose days look back on earlier days."""
 
 AFTER_DAYS = _with_loads((gold.PRODUCT_SEGMENTS,))
 """Tables of `ingest` without partitions that are made from daily ones."""

@@ -17,6 +17,7 @@ from retail_assets.schedules import RANGE_TAGS, range_tags, trailing
 from retail_assets.settings import Settings
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.tables.forecast import CUMULATIVE_FORECAST, DEMAND_FORECAST, FORECAST_ACCURACY
+from retail_assets.transforms.demand import LOOKBACK_DAYS
 from retail_assets.windows import ONE_DAY, Window, runs_of
 
 LAUNCHED_BY = {"retail/launched-by": "command line"}
@@ -88,8 +89,15 @@ class Planner:
         return [
             Step(jobs.INGEST, None, only=tuple(jobs.before_days())),
             *(Step(jobs.INGEST, self._with_trailing(run), only=days) for run in missing),
+            *(Step(jobs.INGEST, run, only=jobs.DEMAND) for run in self._looking_back_on(missing)),
             Step(jobs.INGEST, None, only=jobs.AFTER_DAYS),
         ]
+
+    def _looking_back_on(self, ingested: list[Window]) -> list[Window]:
+        """Days that stand and whose demand was estimated without the days that are ingested now."""
+        there = self._materialised(jobs.DEMAND)
+        behind = {day for run in ingested for day in demand_days_after(run, there)}
+        return runs_of(behind - {day for run in ingested for day in run.days()})
 
     def trainings(self) -> list[Step]:
         """A version for the newest missing as-of date, and one every four weeks back to the oldest."""
@@ -165,6 +173,15 @@ class Planner:
     def _materialised(self, tables: Sequence[Table]) -> set[date]:
         known = [self.instance.get_materialized_partitions(dg.AssetKey(table.asset_key)) for table in tables]
         return {date.fromisoformat(key) for key in set.intersection(*map(set, known))}
+
+
+def demand_days_after(ingested: Window, there: Iterable[date]) -> list[date]:
+    """Days after the window, of those that are there, whose demand is estimated from days of the window too.
+
+    Making them again gives the table that one range would have given, in whatever order days are ingested.
+    """
+    last = ingested.last + timedelta(days=LOOKBACK_DAYS)
+    return sorted(day for day in there if ingested.last < day <= last)
 
 
 def _window_of(run: dg.DagsterRun) -> Window | None:

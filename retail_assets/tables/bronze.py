@@ -11,6 +11,7 @@ from retail_assets.tables.contract import (
     EXTRACTED_AT,
     FLAG,
     NULLABLE,
+    SERIES_ORDER,
     TEXT,
     TIMESTAMP,
     Column,
@@ -49,7 +50,7 @@ def _daily(entity: Entity) -> Table:
         partition_column="business_date",
         partitioning=Partitioning.DAILY,
         layout=Layout.MONTH,
-        sort_by=("store_id", "product_id", "business_date"),
+        sort_by=SERIES_ORDER,
     )
 
 

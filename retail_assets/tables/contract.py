@@ -107,5 +107,14 @@ def described(*columns: tuple) -> tuple[Column, ...]:
     return tuple(Column(*column) for column in columns)
 
 
+SERIES_ORDER = ("store_id", "product_id", "business_date")
+"""Order of a month's file: the days of a series lie together."""
+
+
+def series_order(*key: str) -> tuple[str, ...]:
+    """`SERIES_ORDER` and the rest of the key, so that the same rows always give the same file."""
+    return (*SERIES_ORDER, *(name for name in key if name not in SERIES_ORDER))
+
+
 NULLABLE = True
 EXTRACTED_AT = Column("extracted_at", TIMESTAMP, "When the row was read from the source.", "UTC")

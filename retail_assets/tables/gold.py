@@ -17,6 +17,7 @@ from retail_assets.tables.contract import (
     Partitioning,
     Table,
     described,
+    series_order,
 )
 
 _VALIDITY = described(
@@ -28,7 +29,7 @@ _VALIDITY = described(
 
 
 def _daily(name: str, meaning: str, grain: str, key: tuple[str, ...], columns: tuple[Column, ...], **kwargs) -> Table:
-    sort_by = kwargs.pop("sort_by", ("store_id", "product_id", "business_date"))
+    sort_by = kwargs.pop("sort_by", series_order(*key))
     return Table(
         layer="gold",
         name=name,

@@ -17,6 +17,7 @@ from retail_assets.tables.contract import (
     Partitioning,
     Table,
     described,
+    series_order,
 )
 from retail_assets.tables.entities import Entity
 
@@ -39,7 +40,7 @@ def _daily(entity: Entity) -> Table:
         partition_column="business_date",
         partitioning=Partitioning.DAILY,
         layout=Layout.MONTH,
-        sort_by=("store_id", "product_id", "business_date"),
+        sort_by=series_order(*entity.key),
     )
 
 
@@ -72,7 +73,7 @@ REJECTED_ROWS = Table(
     partition_column="business_date",
     partitioning=Partitioning.DAILY,
     layout=Layout.MONTH,
-    sort_by=("table_name", "rule", "row_key"),
+    sort_by=("table_name", "rule", "row_key", "business_date", "row_content", "extracted_at"),
 )
 REJECTED_SNAPSHOT_ROWS = Table(
     layer="silver",

@@ -12,6 +12,7 @@ from retail_assets.schedules import range_tags
 from retail_assets.settings import Settings
 from retail_assets.tables.contract import Partitioning
 from retail_assets.tables.forecast import CUMULATIVE_FORECAST, DEMAND_FORECAST, FORECAST_ACCURACY
+from retail_assets.transforms.demand import LOOKBACK_DAYS
 from retail_assets.windows import Window
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 6, 30)
@@ -72,6 +73,16 @@ def test_nothing_is_done_twice(known):
 def test_a_new_day_is_read_with_the_days_before_it(known):
     known.has_done(jobs.INGEST, Window(FIRST, LAST - timedelta(days=1)))
     assert planner(known).ingests()[1].window == Window(LAST - timedelta(days=3), LAST)
+
+
+def test_demand_that_looks_back_on_a_day_ingested_late_is_made_again(known):
+    gap = Window(date(2026, 2, 1), date(2026, 2, 3))
+    known.has_done(jobs.INGEST, Window(FIRST, gap.first - timedelta(days=1)))
+    known.has_done(jobs.INGEST, Window(gap.last + timedelta(days=1), LAST))
+    _, days, demand, _ = planner(known).ingests()
+    assert days.window == Window(date(2026, 1, 29), gap.last)
+    assert demand.only == jobs.DEMAND
+    assert demand.window == Window(gap.last + timedelta(days=1), gap.last + timedelta(days=LOOKBACK_DAYS))
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
