@@ -37,6 +37,17 @@ def spark() -> Iterator[SparkSessions]:
         session.stop()
 
 
+DEAR_FIXTURES = {"spark", "finished", "source_only", "walmart"}
+"""Made once a session, so that tests which share them belong to one process when several run."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says to xdist what stays together: the tests on the dear fixtures, and else each file."""
+    for item in items:
+        dear = DEAR_FIXTURES & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("dear" if dear else item.nodeid.split("::")[0]))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """On CI everything a test needs is installed, so that a skip is a failure."""
