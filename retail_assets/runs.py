@@ -167,7 +167,7 @@ class Planner:
         last = self.instance.get_runs(filters=dg.RunsFilter(job_name=job), limit=1)
         if not last or last[0].status is dg.DagsterRunStatus.SUCCESS:
             return done
-        window = _window_of(last[0])
+        window = window_of(last[0])
         return done - ({max(done)} if window is None and done else set(window.days() if window else ()))
 
     def _materialised(self, tables: Sequence[Table]) -> set[date]:
@@ -184,7 +184,7 @@ def demand_days_after(ingested: Window, there: Iterable[date]) -> list[date]:
     return sorted(day for day in there if ingested.last < day <= last)
 
 
-def _window_of(run: dg.DagsterRun) -> Window | None:
+def window_of(run: dg.DagsterRun) -> Window | None:
     """The partitions a run was for; None for a run without any."""
     single = run.tags.get("dagster/partition")
     first, last = (single, single) if single else (run.tags.get(tag) for tag in RANGE_TAGS)

@@ -1,4 +1,6 @@
-"""What follows from what happened: publishing after the nightly ingest, and an alert after a failure."""
+"""What follows from what happened: publishing after the nightly ingest, demand that looks back on days ingested late
+made again, and an alert after a failure.
+"""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
@@ -7,10 +9,13 @@ import dagster as dg
 
 from retail_assets import jobs
 from retail_assets.resources.notifier import Notifier
+from retail_assets.runs import LAUNCHED_BY, demand_days_after, window_of
 from retail_assets.schedules import RANGE_TAGS, range_tags
+from retail_assets.tables import gold
 from retail_assets.tables.forecast import FORECAST_ACCURACY
-from retail_assets.windows import Window
+from retail_assets.windows import Window, runs_of
 
+_MATERIALISED = dg.DagsterEventType.ASSET_MATERIALIZATION
 _SCHEDULE_TAG = "dagster/schedule_name"
 _START_TAG, _END_TAG = RANGE_TAGS
 
@@ -40,6 +45,32 @@ def publish_after_ingest(context: dg.RunStatusSensorContext):
     if _SCHEDULE_TAG not in context.dagster_run.tags:
         return dg.SkipReason("The ingest was not started by the nightly schedule.")
     return list(publish_requests(context.dagster_run))
+
+
+@dg.run_status_sensor(
+    name="demand_after_late_days",
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    request_job=jobs.JOBS_BY_NAME[jobs.INGEST],
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def demand_after_late_days(context: dg.RunStatusSensorContext):
+    """After a backfill of past days: later days whose demand was estimated without them are made again.
+
+    Runs of the command line do it themselves.
+    """
+    run, facts = context.dagster_run, dg.AssetKey(gold.FACT_SALES.asset_key)
+    logs = context.instance.all_logs(run.run_id, of_type=_MATERIALISED)
+    made = {entry.dagster_event.asset_key for entry in logs if entry.dagster_event}
+    window = window_of(run)
+    if facts not in made or window is None or LAUNCHED_BY.items() <= run.tags.items():
+        return dg.SkipReason("The run ingested no past days, or the command line looks after what follows.")
+    there = context.instance.get_materialized_partitions(dg.AssetKey(gold.DEMAND_DAILY.asset_key))
+    behind = runs_of(demand_days_after(window, map(date.fromisoformat, there)))
+    keys = [dg.AssetKey(table.asset_key) for table in jobs.DEMAND]
+    return [
+        dg.RunRequest(run_key=f"demand {days} {run.run_id}", tags=range_tags(days), asset_selection=keys)
+        for days in behind
+    ]
 
 
 @dg.run_failure_sensor(name="alert_on_failure", default_status=dg.DefaultSensorStatus.RUNNING)
@@ -74,4 +105,4 @@ def _partitions(tags: Mapping[str, str]) -> str:
     return tags.get("dagster/partition", "none")
 
 
-SENSORS = [publish_after_ingest, alert_on_failure]
+SENSORS = [publish_after_ingest, demand_after_late_days, alert_on_failure]

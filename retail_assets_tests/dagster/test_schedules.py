@@ -10,7 +10,7 @@ from dagster._utils.schedules import schedule_execution_time_iterator  # the dae
 
 from retail_assets import jobs
 from retail_assets.schedules import schedules
-from retail_assets.sensors import alert_on_failure, publish_after_ingest
+from retail_assets.sensors import alert_on_failure, demand_after_late_days, publish_after_ingest
 from retail_assets.settings import Settings
 
 LONDON = ZoneInfo("Europe/London")
@@ -134,6 +134,54 @@ def test_no_other_ingest_publishes(tags):
     skipped = _publish_requests(tags)
     assert isinstance(skipped, dg.SkipReason)
     assert skipped.skip_message == "The ingest was not started by the nightly schedule."
+
+
+def _late_requests(tags: dict[str, str], *, made: list[str], there: list[str]):
+    """What is asked for after a run that made one asset, in a lake that holds demand of the days `there`."""
+    days = dg.DailyPartitionsDefinition(start_date="2025-01-01")
+
+    @dg.asset(key=made, partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
+    def table() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        for day in there:
+            instance.report_runless_asset_event(dg.AssetMaterialization(["gold", "demand_daily"], partition=day))
+        done = dg.materialize([table], instance=instance, tags=tags)
+        event = next(e for e in done.all_events if e.event_type is dg.DagsterEventType.RUN_SUCCESS)
+        with dg.build_run_status_sensor_context(
+            sensor_name="demand_after_late_days",
+            dagster_event=event,
+            dagster_instance=instance,
+            dagster_run=done.dagster_run,
+        ) as context:
+            return demand_after_late_days(context)
+
+
+FACTS = ["gold", "fact_sales"]
+
+
+def test_demand_that_looks_back_on_days_ingested_late_is_made_again():
+    there = ["2025-05-02", "2025-05-06", "2025-05-07", "2025-05-09", "2025-09-01"]
+    first, second = _late_requests(RANGE, made=FACTS, there=there)
+    assert [(r.tags[START], r.tags[END]) for r in (first, second)] == [
+        ("2025-05-07", "2025-05-07"),
+        ("2025-05-09", "2025-05-09"),
+    ]
+    assert first.asset_selection == [dg.AssetKey([layer, "demand_daily"]) for layer in ("gold", "warehouse")]
+    assert first.run_key != second.run_key
+
+
+def test_the_newest_day_asks_for_nothing():
+    assert _late_requests(RANGE, made=FACTS, there=["2025-05-05", "2025-05-06"]) == []
+
+
+@pytest.mark.parametrize(
+    ("tags", "made"),
+    [(RANGE, ["gold", "demand_daily"]), ({"retail/launched-by": "command line", **RANGE}, FACTS)],
+    ids=["its own run", "the command line"],
+)
+def test_demand_made_again_asks_for_no_more(tags, made):
+    assert isinstance(_late_requests(tags, made=made, there=["2025-05-07"]), dg.SkipReason)
 
 
 def test_publishing_listens_to_the_ingest_and_runs_without_being_switched_on():
