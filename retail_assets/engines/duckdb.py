@@ -20,6 +20,7 @@ from retail_assets.engines import delta
 from retail_assets.engines.aside import in_file
 from retail_assets.engines.duckdb_backend import ArrowBackend
 from retail_assets.engines.evolution import physical_columns, refuse_unreadable
+from retail_assets.engines.fetched import FetchedFiles
 from retail_assets.engines.protocol import Frame, SetAside, WriteResult
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
@@ -41,6 +42,7 @@ class DuckDBEngine:
         self._memory_limit = memory_limit
         self._temp_folder = temp_folder
         self._names = (f"scan_{number}" for number in count())
+        self._fetched = FetchedFiles(lake, temp_folder)
 
     @cached_property
     def connection(self) -> ArrowBackend:
@@ -51,15 +53,16 @@ class DuckDBEngine:
         return connection
 
     def close(self) -> None:
-        """Let go of the connection; temporary tables and views end with it."""
+        """Let go of the connection; temporary tables, views and fetched files end with it."""
         if "connection" in self.__dict__:
             self.connection.disconnect()
             del self.__dict__["connection"]
+        self._fetched.close()
 
     def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
         delta_table = self.lake.require(table)
         refuse_unreadable(self.lake, table, delta_table)
-        found = self._local(table, delta_table, windows) if self.lake.is_local else self._remote(delta_table)
+        found = self._from_files(table, delta_table, windows)
         rows = found.select([_column(found, table, name) for name in table.column_names])
         return rows if windows is None else within(rows, windows, str(table.partition_column))
 
@@ -89,13 +92,18 @@ class DuckDBEngine:
     def overwrite(self, table: Table, frame: Frame) -> WriteResult:
         return delta.overwrite(self.lake, table, frame)
 
-    def _local(self, table: Table, delta_table: DeltaTable, windows: Sequence[Window] | None) -> ibis.Table:
+    def _from_files(self, table: Table, delta_table: DeltaTable, windows: Sequence[Window] | None) -> ibis.Table:
         """DuckDB's Parquet reader over the files of this version: 2–12 times faster than an Arrow dataset."""
-        # delta-rs quotes spaces and letters beyond ASCII as in a URL; DuckDB wants the path itself
         uris = delta_table.file_uris(file_pruning_predicate=_folders(table, windows))
-        files = [unquote(uri).removeprefix("file://") for uri in uris]
-        if not files:
+        if not uris:
             return self._empty(table)
+        if self.lake.is_local:
+            # delta-rs quotes spaces and letters beyond ASCII as in a URL; DuckDB wants the path itself
+            return self._of_parquet(table, [unquote(uri).removeprefix("file://") for uri in uris])
+        files = self._fetched.of(table, delta_table, uris)
+        return self._remote(delta_table) if files is None else self._of_parquet(table, files)
+
+    def _of_parquet(self, table: Table, files: Sequence[str]) -> ibis.Table:
         types = ", ".join(f"'{name}': {_HIVE_TYPES[table.layout]}" for name in physical_columns(table))
         listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
         hive = f", hive_partitioning = true, hive_types = {{{types}}}" if types else ""

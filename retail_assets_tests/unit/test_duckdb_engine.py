@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+from retail_assets.engines import fetched
 from retail_assets.engines.delta import overwrite, overwrite_window
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.failures import PermanentFailure
@@ -185,12 +186,30 @@ def test_a_lake_may_be_a_file_address(tmp_path: Path) -> None:
     engine.connection.disconnect()
 
 
-def test_a_remote_lake_is_scanned_through_arrow(filled: DuckDBEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The remote path reads the same rows; the storage itself is proved where Azurite runs."""
+@pytest.mark.parametrize("scan_bytes", [0, fetched.SCAN_BYTES], ids=["through arrow", "fetched"])
+def test_a_remote_lake_is_scanned(filled: DuckDBEngine, monkeypatch: pytest.MonkeyPatch, scan_bytes: int) -> None:
+    """Both ways read the same rows; the storage itself is proved where Azurite runs."""
     monkeypatch.setattr(Lake, "is_local", False)
     monkeypatch.setattr(Lake, "storage_options", None)
+    monkeypatch.setattr(fetched, "SCAN_BYTES", scan_bytes)
     assert days_in(filled.scan(MONTHLY, [FEBRUARY])) == set(FEBRUARY.days())
     assert filled.scan(DAILY, [FEBRUARY]).count().to_pyarrow().as_py() == 29 * 2
+
+
+def test_fetched_files_are_fetched_once_and_go_with_the_engine(
+    filled: DuckDBEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Lake, "is_local", False)
+    monkeypatch.setattr(Lake, "storage_options", None)
+    for window in (FEBRUARY, Window(FEBRUARY.first, FEBRUARY.first)):
+        filled.scan(MONTHLY, [window]).to_pyarrow()
+    held = list(tmp_path.rglob("fetched-*/**/*.parquet"))
+    assert len(held) == 1
+    before = held[0].stat().st_mtime_ns
+    filled.scan(MONTHLY, [FEBRUARY]).to_pyarrow()
+    assert held[0].stat().st_mtime_ns == before
+    filled.close()
+    assert not list(tmp_path.rglob("fetched-*"))
 
 
 def _temporary_tables(engine: DuckDBEngine) -> set[str]:
