@@ -37,15 +37,16 @@ def spark() -> Iterator[SparkSessions]:
         session.stop()
 
 
-DEAR_FIXTURES = {"spark", "finished", "source_only", "walmart"}
-"""Made once a session, so that tests which share them belong to one process when several run."""
+GROUPS = {"azurite": "azurite", **dict.fromkeys(("spark", "finished", "source_only", "walmart"), "runs")}
+"""Tests on what is dear to make, or busy, stay in one of the processes when several run; by fixture."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says to xdist what stays together: the tests on the dear fixtures, and else each file."""
+    """Says to xdist what stays together: the groups above, and else each file."""
     for item in items:
-        dear = DEAR_FIXTURES & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("dear" if dear else item.nodeid.split("::")[0]))
+        names = getattr(item, "fixturenames", ())
+        groups = sorted({group for fixture, group in GROUPS.items() if fixture in names}, reverse=True)
+        item.add_marker(pytest.mark.xdist_group(groups[0] if groups else item.nodeid.split("::")[0]))
 
 
 @pytest.hookimpl(hookwrapper=True)
