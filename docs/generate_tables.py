@@ -1,4 +1,4 @@
-"""Writes docs/tables.md from the table contracts.
+"""Writes docs/tables.md from the table contracts, and docs/mapping.schema.json from the source entities.
 
 Usage: python docs/generate_tables.py
 """
@@ -6,10 +6,12 @@ Usage: python docs/generate_tables.py
 from collections.abc import Iterator
 from pathlib import Path
 
+from retail_assets.sources.mapping_schema import SCHEMA_NAME, schema_text
 from retail_assets.tables import catalog
 from retail_assets.tables.contract import Table
 
 TARGET = Path(__file__).with_name("tables.md")
+SCHEMA_TARGET = Path(__file__).with_name(SCHEMA_NAME)
 
 
 def dictionary() -> str:
@@ -43,5 +45,6 @@ def _section(table: Table) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(dictionary(), encoding="utf-8")
-    print(f"wrote {TARGET}")
+    for target, text in ((TARGET, dictionary()), (SCHEMA_TARGET, schema_text())):
+        target.write_text(text, encoding="utf-8")
+        print(f"wrote {target}")
