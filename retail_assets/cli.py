@@ -110,10 +110,13 @@ def check_source() -> None:
     from retail_assets.sources.mapping import load_mapping
     from retail_assets.terminal import print_checks
 
-    settings = load_settings()
-    source = Source(settings.source_secret, load_mapping(settings.source_mapping))
-    if not print_checks(source.check(), console=console):
+    settings = _source_settings()
+    checks = Source(settings.source_secret, load_mapping(settings.source_mapping)).check()
+    if not print_checks(checks, console=console):
         raise typer.Exit(EXIT_MEND)
+    oldest = next((check.oldest_date for check in checks if check.entity == "sales"), None)
+    if settings.source_url is not None:
+        console.print(f"Next: RETAIL_START_DATE={oldest} retail-assets run", soft_wrap=True)
 
 
 @app.command()
@@ -147,6 +150,11 @@ def dashboard(port: Annotated[int, typer.Option(help="Port of the application.")
 
     load_settings()
     launch(port=port)
+
+
+def _source_settings() -> Settings:
+    """Settings of a command that only looks at the source, whose first day is not known yet."""
+    return load_settings(start_date=date.today())
 
 
 def _fill_demo(settings: Settings) -> None:

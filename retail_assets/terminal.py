@@ -56,10 +56,10 @@ def print_report(found: Report, settings: Settings, *, console: Console) -> None
 
 def print_checks(checks: Sequence[EntityCheck], *, console: Console) -> bool:
     """Prints a row an entity and its problems; true when nothing must be mended."""
-    grid = Grid("entity", "state", "days", "columns", "not delivered")
+    grid = Grid("entity", "state", "days with rows", "columns", "not delivered", "not used")
     for check in checks:
-        columns = str(len(check.found_columns))
-        grid.add_row(check.entity, _state(check), _days(check), columns, ", ".join(check.absent_columns))
+        columns = (str(len(check.found_columns)), ", ".join(check.absent_columns), ", ".join(check.extra_columns))
+        grid.add_row(check.entity, _state(check), _days(check), *columns)
     console.print(grid)
     for check in checks:
         for problem in check.problems:
@@ -93,4 +93,7 @@ def _state(check: EntityCheck) -> str:
 
 
 def _days(check: EntityCheck) -> str:
-    return f"{check.oldest_date} … {check.newest_date}" if check.newest_date else ""
+    if not check.newest_date:
+        return ""
+    count = f"{check.day_count} from " if check.day_count is not None else ""
+    return f"{count}{check.oldest_date} to {check.newest_date}"
