@@ -103,6 +103,23 @@ def load_m5(folder: Annotated[Path, typer.Argument(help="Folder with sales, sell
     console.print("Next: RETAIL_SOURCE_MAPPING=m5 retail-assets run")
 
 
+@app.command("new-mapping")
+def new_mapping(
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="File to write.")] = Path("mapping.yaml"),
+) -> None:
+    """Look at the tables of RETAIL_SOURCE_URL and write a first mapping of them, for you to correct."""
+    from retail_assets.sources.new_mapping import write_mapping
+    from retail_assets.terminal import print_proposal
+
+    settings = _source_settings()
+    if settings.source_url is None:
+        raise PermanentFailure(
+            "RETAIL_SOURCE_URL is missing: new-mapping looks at the tables of your own database; for example "
+            "RETAIL_SOURCE_URL=postgresql+psycopg://reader:…@server/shop."
+        )
+    print_proposal(write_mapping(settings.source_secret, to), to, console=console)
+
+
 @app.command("check-source")
 def check_source() -> None:
     """Compare the mapping with the live database and say what is found, missing or mistyped."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from rich.table import Table as Grid
 from retail_assets.io_managers.delta import PROGRESS
 from retail_assets.report import Report
 from retail_assets.settings import Settings
+from retail_assets.sources.proposal import Proposal
 from retail_assets.sources.source_check import EntityCheck
 
 
@@ -55,16 +57,36 @@ def print_report(found: Report, settings: Settings, *, console: Console) -> None
 
 
 def print_checks(checks: Sequence[EntityCheck], *, console: Console) -> bool:
-    """Prints a row an entity and its problems; true when nothing must be mended."""
-    grid = Grid("entity", "state", "days with rows", "columns", "not delivered", "not used")
+    """Prints a row an entity, problems and remarks; true when nothing must be mended."""
+    grid = Grid("entity", "state", "days with rows", "columns")
     for check in checks:
-        columns = (str(len(check.found_columns)), ", ".join(check.absent_columns), ", ".join(check.extra_columns))
-        grid.add_row(check.entity, _state(check), _days(check), *columns)
+        grid.add_row(check.entity, _state(check), _days(check), str(len(check.found_columns) or ""))
     console.print(grid)
     for check in checks:
-        for problem in check.problems:
-            console.print(f"{check.entity}: {problem}", soft_wrap=True)
+        for line in (*check.problems, *_remarks(check)):
+            console.print(line, soft_wrap=True, markup=False)
     return all(check.is_ok for check in checks)
+
+
+def _remarks(check: EntityCheck) -> list[str]:
+    """What is no mistake, but may be one."""
+    given = (("does not give", check.absent_columns), ("gives what is not used:", check.extra_columns))
+    return [f"{check.entity} {words} {', '.join(columns)}." for words, columns in given if columns]
+
+
+def print_proposal(proposal: Proposal, path: Path, *, console: Console) -> None:
+    """What was recognised and how surely, what was not, and what to do with the file."""
+    grid = Grid("entity", "read from", "how sure", "to look at")
+    for binding in proposal.bindings:
+        doubts = [*(f"{name} not found" for name in binding.missing), *(f"{name}?" for name in binding.guesses)]
+        tables = ", ".join(table.label for table in binding.tables)
+        grid.add_row(binding.entity.name, tables, binding.confidence, ", ".join(doubts))
+    console.print(grid)
+    for why in dict.fromkeys(proposal.absent.values()):
+        names = ", ".join(name for name, other in proposal.absent.items() if other == why)
+        console.print(f"Not bound: {names}: {why}.", soft_wrap=True, markup=False)
+    console.print(f"Wrote {path}. Next: correct its TODO lines, timezone, country and currency, then", soft_wrap=True)
+    console.print(f"  RETAIL_SOURCE_MAPPING={path} retail-assets check-source", soft_wrap=True, markup=False)
 
 
 def _order(line: Any) -> str:
