@@ -104,6 +104,6 @@ def may_pass(error: Exception) -> bool:
 def _is_connecting(error: Exception) -> bool:
     if isinstance(error, OdbcError):
         return "SQLDriverConnect" in str(error)
-    if isinstance(error, sqlite3.DatabaseError):
-        return "file is not a database" in str(error)
+    if "file is not a database" in _text(error):
+        return True
     return isinstance(error, OperationalError) and getattr(error, "statement", None) is None

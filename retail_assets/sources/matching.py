@@ -3,7 +3,7 @@
 Pure: inspected tables in, matches out. Which table serves which entity is decided in `proposal`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
@@ -28,6 +28,8 @@ LEAST = 0.5
 SURE = 0.8
 """A column below this is marked for a person to look at."""
 
+TableKey = tuple[str | None, str]
+
 _LEVEL = 0.97
 _OWN_KEY = 0.85
 _LABEL = 0.8
@@ -43,8 +45,13 @@ class Reach:
     by: ForeignKey | None = None
 
     @property
+    def way(self) -> "tuple[Reach, ...]":
+        """From the base to here, both included."""
+        return (self,) if self.parent is None else (*self.parent.way, self)
+
+    @property
     def depth(self) -> int:
-        return 0 if self.parent is None else self.parent.depth + 1
+        return len(self.way) - 1
 
     @cached_property
     def is_certain(self) -> bool:
@@ -105,14 +112,16 @@ def name_score(entity: str, table: SourceTable) -> float:
     if set(own) & set(FOREIGN_WORDS.get(entity, ())):
         return 0.0
     scores = [
-        weight * (1 - 0.01 * place) * sqrt(len(phrase) / len(own))
+        weight * max(0.8, 1 - 0.01 * place) * sqrt(len(phrase) / len(own))
         for place, (phrase, weight) in enumerate(table_phrases(entity))
         if own and set(phrase) <= set(own)
     ]
     return max(0.0, max(scores, default=0.0)) * (0.8 if table.is_view else 1.0)
 
 
-def reaches(entity: str, base: SourceTable, tables: dict, *, barred: set) -> list[Reach]:
+def reaches(
+    entity: str, base: SourceTable, tables: Mapping[TableKey, SourceTable], *, barred: Collection[TableKey]
+) -> list[Reach]:
     """The base and the parents its rows may be completed from; `barred` tables are other entities' own."""
     found = [Reach(base)]
     allowed = {word for name in PARENT_WORDS.get(entity, ()) for word in words(name)}

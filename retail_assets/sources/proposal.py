@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from retail_assets.sources.inspection import Kind, SourceTable
-from retail_assets.sources.matching import SURE, Match, Reach, matches, name_score, reaches, with_implied_keys
+from retail_assets.sources.matching import SURE, Match, matches, name_score, reaches, with_implied_keys
 from retail_assets.sources.vocabulary import words
 from retail_assets.tables import entities
+from retail_assets.tables.contract import Column
 from retail_assets.tables.entities import Entity
 
 ONE_STORE = "1"
@@ -55,9 +56,9 @@ class ProposedBinding:
         """Base and joined tables, each once."""
         found = [self.base] if self.base else []
         for match in self.matches.values():
-            for table in _path(match.reach):
-                if all(table.key != other.key for other in found):
-                    found.append(table)
+            for reach in match.reach.way:
+                if all(reach.table.key != other.key for other in found):
+                    found.append(reach.table)
         return found
 
     @property
@@ -98,12 +99,6 @@ def propose(tables: Sequence[SourceTable]) -> Proposal:
 def _printable(table: SourceTable) -> SourceTable:
     """A name with a line break in it could leave its quotes and its comment."""
     return replace(table, columns=tuple(column for column in table.columns if column.name.isprintable()))
-
-
-def _path(reach: Reach) -> Iterator[SourceTable]:
-    if reach.parent is not None:
-        yield from _path(reach.parent)
-    yield reach.table
 
 
 class _Search:
@@ -221,7 +216,7 @@ class _Search:
         return {"store_id": ONE_STORE} if needs and is_one and "store_id" not in binding.matches else {}
 
 
-def _needed(entity: Entity) -> list:
+def _needed(entity: Entity) -> list[Column]:
     return [column for column in entity.columns if not column.nullable]
 
 
@@ -256,19 +251,13 @@ def _notes(binding: ProposedBinding) -> Iterator[str]:
 
 
 def _join_notes(binding: ProposedBinding) -> Iterator[str]:
-    steps = {reach.by: reach for match in binding.matches.values() for reach in _steps(match.reach)}
+    steps = {reach.by: reach for match in binding.matches.values() for reach in match.reach.way}
     for key, reach in steps.items():
         if key is not None and key.is_implied and reach.parent is not None:
             yield (
                 f"{reach.parent.table.label} and {reach.table.label} are joined by {', '.join(key.columns)}, by its "
                 "name only; no foreign key says so."
             )
-
-
-def _steps(reach: Reach) -> Iterator[Reach]:
-    if reach.parent is not None:
-        yield from _steps(reach.parent)
-        yield reach
 
 
 def _discount_notes(binding: ProposedBinding) -> Iterator[str]:

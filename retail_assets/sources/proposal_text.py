@@ -129,15 +129,9 @@ def _joined_reaches(binding: ProposedBinding) -> list[Reach]:
     """The base and every table on the way to a used column, parents first."""
     found: dict[tuple, Reach] = {}
     for match in binding.matches.values():
-        for reach in _path(match.reach):
+        for reach in match.reach.way:
             found.setdefault(reach.table.key, reach)
     return sorted(found.values(), key=lambda reach: reach.depth)
-
-
-def _path(reach: Reach) -> Iterator[Reach]:
-    if reach.parent is not None:
-        yield from _path(reach.parent)
-    yield reach
 
 
 def _is_cut(match: Match) -> bool:
