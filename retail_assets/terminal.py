@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 from rich.table import Table as Grid
 
@@ -79,14 +80,17 @@ def print_proposal(proposal: Proposal, path: Path, *, console: Console) -> None:
     grid = Grid("entity", "read from", "how sure", "to look at")
     for binding in proposal.bindings:
         doubts = [*(f"{name} not found" for name in binding.missing), *(f"{name}?" for name in binding.guesses)]
-        tables = ", ".join(table.label for table in binding.tables)
+        tables = escape(", ".join(table.label for table in binding.tables))
         grid.add_row(binding.entity.name, tables, binding.confidence, ", ".join(doubts))
     console.print(grid)
     for why in dict.fromkeys(proposal.absent.values()):
         names = ", ".join(name for name, other in proposal.absent.items() if other == why)
         console.print(f"Not bound: {names}: {why}.", soft_wrap=True, markup=False)
-    console.print(f"Wrote {path}. Next: correct its TODO lines, timezone, country and currency, then", soft_wrap=True)
-    console.print(f"  RETAIL_SOURCE_MAPPING={path} retail-assets check-source", soft_wrap=True, markup=False)
+    for line in (
+        f"Wrote {path}. Next: correct its TODO lines, timezone, country and currency, then",
+        f"  RETAIL_SOURCE_MAPPING={path} retail-assets check-source",
+    ):
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def _order(line: Any) -> str:

@@ -109,14 +109,13 @@ def _implied(table: SourceTable, owners: dict[str, list[SourceTable]]) -> Iterat
 def name_score(entity: str, table: SourceTable) -> float:
     """How much a table's name sounds like the entity."""
     own = words(table.name)
-    if set(own) & set(FOREIGN_WORDS.get(entity, ())):
-        return 0.0
+    foreign = set(FOREIGN_WORDS.get(entity, ()))
     scores = [
         weight * max(0.8, 1 - 0.01 * place) * sqrt(len(phrase) / len(own))
         for place, (phrase, weight) in enumerate(table_phrases(entity))
-        if own and set(phrase) <= set(own)
+        if own and set(phrase) <= set(own) and not foreign & (set(own) - set(phrase))
     ]
-    return max(0.0, max(scores, default=0.0)) * (0.8 if table.is_view else 1.0)
+    return max(scores, default=0.0) * (0.8 if table.is_view else 1.0)
 
 
 def reaches(

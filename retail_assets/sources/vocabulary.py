@@ -8,7 +8,7 @@ import re
 from functools import cache, lru_cache
 
 STORE = ("store", "shop", "branch", "outlet", "site", "location", "warehouse", "territory")
-PRODUCT = ("product", "item", "article", "sku", "material", "goods", "merchandise")
+PRODUCT = ("product", "item", "article", "sku", "stock item", "material", "goods", "merchandise")
 SUPPLIER = ("supplier", "vendor", "creditor", "source", "manufacturer")
 CUSTOMER = ("customer", "client", "member", "shopper", "account", "debtor")
 _PROMOTION = ("promotion", "promo", "offer", "special offer", "campaign", "deal")
@@ -219,6 +219,8 @@ _SHORT = {
     "minimum": "min",
     "maximum": "max",
     "avg": "average",
+    "prc": "price",
+    "snap": "snapshot",
     "percentage": "percent",
 }
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")

@@ -1,13 +1,16 @@
 """A first mapping from nothing but tables: what is recognised, what is left to a person, and that it is safe SQL."""
 
 import datetime as dt
+import io
 import re
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import sqlglot
 import yaml
+from rich.console import Console
 
 from retail_assets.resources.source import Source
 from retail_assets.sources.dialects import quoted
@@ -19,6 +22,7 @@ from retail_assets.sources.proposal import propose
 from retail_assets.sources.proposal_text import mapping_text
 from retail_assets.sources.vocabulary import words
 from retail_assets.tables import entities
+from retail_assets.terminal import print_proposal
 from retail_assets_tests.unit.inspected import table
 
 KIND_OF = {"string": Kind.TEXT, "date32[day]": Kind.DATE, "timestamp[us, tz=UTC]": Kind.MOMENT, "int32": Kind.INTEGER}
@@ -136,6 +140,27 @@ def test_purchases_are_not_sales():
     assert orders.missing == ["store_id"]
 
 
+def test_abbreviations_of_an_old_system_are_read():
+    tables = (
+        table(
+            "POS_TRANS_LINES", "TRX_ID int", "LINE_NO int", "STORE_CD text", "SKU text", "SALE_DT date", "QTY number"
+        ),
+        table("STOCK_ITEM", "STOCK_ITEM_NO text", "ITEM_DESC text", "DEPT_CD text", key="STOCK_ITEM_NO"),
+        table("SITE_MASTER", "SITE_CD text", "SITE_NAME text", key="SITE_CD"),
+        table("INV_ON_HAND", "SITE_CD text", "ITEM_NO text", "SNAP_DT date", "ON_HAND_QTY number"),
+    )
+    proposal = propose(tables)
+    sales, inventory = proposal.binding("sales"), proposal.binding("inventory")
+    assert {b.entity.name: b.base.name for b in proposal.bindings if b.base} == {
+        "sales": "POS_TRANS_LINES",
+        "products": "STOCK_ITEM",
+        "stores": "SITE_MASTER",
+        "inventory": "INV_ON_HAND",
+    }
+    assert sales is not None and _columns(sales)["business_date"] == ["SALE_DT"]
+    assert inventory is not None and inventory.missing == []
+
+
 def test_a_line_is_known_by_its_whole_key_where_it_has_no_own(tmp_path):
     line = table(
         "sales_line", "receipt text", "line_no_ int", "day date", "sku text", "qty int", key="receipt line_no_"
@@ -206,6 +231,14 @@ def test_what_is_proposed_is_sql_of_the_dialect(dialect, tmp_path):
     for binding in _loaded(propose(WEB_SHOP), tmp_path, dialect).entities.values():
         (parsed,) = sqlglot.parse(binding.statement.rendered(lambda _: "'2024-01-01'"), read=name)
         assert isinstance(parsed, sqlglot.exp.Select)
+
+
+def test_a_name_of_a_table_is_no_markup_of_the_terminal():
+    shown = Console(width=200, record=True, file=io.StringIO())
+    odd = table("[/red]sale", "line_id int", "day date", "store_id int", "product_id int", "quantity int")
+    print_proposal(propose([odd]), Path("[/b].yaml"), console=shown)
+    assert "[/red]sale" in shown.export_text(clear=False)
+    assert "Wrote [/b].yaml." in shown.export_text()
 
 
 def test_names_with_anything_in_them_stay_names(tmp_path):
