@@ -61,6 +61,8 @@ def _entities() -> dict[str, Any]:
 
 def _entity(entity: Entity) -> dict[str, Any]:
     schema = copy.deepcopy(EntityBinding.model_json_schema())
+    if not entity.is_daily:  # days change only where rows have one
+        schema["properties"].pop("changed_days", None)
     schema["title"] = entity.name
     schema["description"] = _about(entity)
     schema["properties"]["columns"] = {

@@ -187,6 +187,9 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "cancelled_date": ("canceled date", "cancellation date", "cancelled at", "cancelled on"),
     "ordered_units": ("order qty", "ordered qty", "qty ordered", "quantity ordered", "quantity", "units"),
     "received_units": ("received qty", "qty received", "quantity received", "received"),
+    "movement_type": ("type", "transaction type", "reason", "movement reason"),
+    "cutoff_time": ("cut off", "cut off time", "order until"),
+    "order_date": ("date", "calendar date"),
     "discount_rate": ("discount pct", "discount percent", "discount percentage", "discount"),
 }
 
