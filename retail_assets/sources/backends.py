@@ -16,8 +16,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.connectors.pyodbc import PyODBCConnector
 
+from retail_assets.failures import PermanentFailure
 from retail_assets.sources.conversion import Values
-from retail_assets.sources.database_errors import ConnectionRefused, OdbcError
+from retail_assets.sources.database_errors import OdbcError
 from retail_assets.sources.statement import Statement
 
 _CHUNK_ROWS = 5000
@@ -95,7 +96,7 @@ class SqliteBackend:
     def _connect(self) -> sqlite3.Connection:
         """Read-only, because opening a missing SQLite file would create an empty database."""
         if not self._path.is_file():
-            raise ConnectionRefused(
+            raise PermanentFailure(
                 f"There is no database at {self._path}; run `retail-assets demo` to fill the embedded one, or set "
                 "RETAIL_SOURCE_URL."
             )
@@ -143,7 +144,7 @@ def _arrow_odbc() -> Any:
     try:
         import arrow_odbc
     except OSError:
-        raise ConnectionRefused(
+        raise PermanentFailure(
             "RETAIL_SOURCE_URL names an ODBC driver, but the driver manager is not installed: install unixODBC "
             "(apt-get install unixodbc, brew install unixodbc) and the driver."
         ) from None

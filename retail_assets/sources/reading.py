@@ -111,6 +111,8 @@ class EntityReader:
         parameters = window.parameters if window else {}
         try:
             yield from self.backend.batches(statement, parameters, batch_rows=batch_rows)
+        except PermanentFailure as error:  # what a backend says itself (no file, no driver) is true of every query
+            raise ConnectionRefused(str(error)) from None
         except DRIVER_ERRORS as error:
             raise failure(error, self.url, reading=self.label) from None
 

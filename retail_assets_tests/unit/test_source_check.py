@@ -10,10 +10,11 @@ import sqlglot
 from sqlalchemy.exc import ProgrammingError
 
 from retail_assets.failures import TransientFailure
+from retail_assets.resources.source import Source
 from retail_assets.sources.backends import RawBatch
 from retail_assets.sources.database_errors import ConnectionRefused
 from retail_assets.sources.dialects import cast, first_rows, joined, quoted
-from retail_assets.sources.mapping import EntityBinding
+from retail_assets.sources.mapping import EntityBinding, load_mapping
 from retail_assets.sources.reading import EntityReader, Window
 from retail_assets.sources.source_check import check_entity
 from retail_assets.sources.statement import select_statement
@@ -87,6 +88,12 @@ def test_a_refused_connection_is_tried_once():
     with pytest.raises(ConnectionRefused, match="host/shop refuses the connection: password authentication failed"):
         check_entity(_reader(database))
     assert len(database.statements) == 1
+
+
+def test_a_file_that_is_not_there_is_told_once(tmp_path):
+    source = Source(f"sqlite:///{tmp_path / 'absent.db'}", load_mapping("m5"))
+    with pytest.raises(ConnectionRefused, match="There is no database at .*absent.db; run `retail-assets demo`"):
+        source.check()
 
 
 def test_a_database_that_is_away_says_nothing_about_the_mapping():
