@@ -55,7 +55,7 @@ def source_specs(mapping: Mapping) -> list[dg.AssetSpec]:
             f"{mapping.name}.",
             kinds={"sql"},
         )
-        for key in sorted(names, key=lambda key: key.path)
+        for key in sorted(names, key=dg.AssetKey.to_user_string)
     ]
 
 
