@@ -39,7 +39,7 @@ bench: $(STAMP) ## Benchmarks; tables on the terminal, figures in bench/results
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
-docs: $(STAMP) ## Generate docs/tables.md from the contracts
+docs: $(STAMP) ## Generate docs/tables.md, docs/entities.md and docs/mapping.schema.json from the contracts
 	@$(BIN)/python docs/generate_tables.py
 
 lock: ## Resolve the dependencies anew (needs uv)

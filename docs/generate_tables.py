@@ -1,15 +1,19 @@
-"""Writes docs/tables.md from the table contracts.
+"""Writes docs/tables.md from the table contracts, and docs/entities.md and docs/mapping.schema.json from the entities.
 
 Usage: python docs/generate_tables.py
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from retail_assets.tables import catalog
+from retail_assets.sources.mapping_schema import SCHEMA_NAME, schema_text, type_name
+from retail_assets.tables import catalog, entities
 from retail_assets.tables.contract import Table
+from retail_assets.tables.entities import Entity
 
 TARGET = Path(__file__).with_name("tables.md")
+SCHEMA_TARGET = Path(__file__).with_name(SCHEMA_NAME)
+ENTITIES_TARGET = Path(__file__).with_name("entities.md")
 
 
 def dictionary() -> str:
@@ -42,6 +46,45 @@ def _section(table: Table) -> Iterator[str]:
         yield f"| {column.name} | {kind} | {column.unit} | {column.meaning.replace('|', '/')} |"
 
 
+def entity_dictionary() -> str:
+    """The canonical entities, as a mapping must deliver them."""
+    lines = [
+        "# Canonical entities",
+        "",
+        "What the queries of a mapping give ([connecting a source](connecting-a-source.md)).",
+        "Generated from `retail_assets/tables/entities.py` by `make docs`; do not edit.",
+        "Text is Unicode, dates are `YYYY-MM-DD`, moments are UTC when they carry no offset.",
+    ]
+    for entity in entities.SOURCE_ENTITIES:
+        lines += ["", *_entity(entity)]
+    return "\n".join(lines) + "\n"
+
+
+def _entity(entity: Entity) -> Iterator[str]:
+    needed = "required" if entity in entities.REQUIRED_ENTITIES else "optional"
+    read = "daily, between `:start` and `:end`" if entity.is_daily else "whole, without parameters"
+    yield f"## {entity.name}"
+    yield ""
+    yield entity.meaning
+    yield ""
+    yield f"- The entity is {needed}. Read {read}. One row: {entity.grain}. Key: {', '.join(entity.key)}."
+    yield ""
+    yield "| column | type | unit | must be there | meaning |"
+    yield "| --- | --- | --- | --- | --- |"
+    for column in entity.columns:
+        must = "" if column.nullable else "yes"
+        meaning = column.meaning.replace("|", "/")
+        yield f"| {column.name} | {type_name(column.type)} | {column.unit} | {must} | {meaning} |"
+
+
+DOCUMENTS: dict[Path, Callable[[], str]] = {
+    TARGET: dictionary,
+    ENTITIES_TARGET: entity_dictionary,
+    SCHEMA_TARGET: schema_text,
+}
+
+
 if __name__ == "__main__":
-    TARGET.write_text(dictionary(), encoding="utf-8")
-    print(f"wrote {TARGET}")
+    for target, text in DOCUMENTS.items():
+        target.write_text(text(), encoding="utf-8")
+        print(f"wrote {target}")

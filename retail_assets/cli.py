@@ -103,6 +103,23 @@ def load_m5(folder: Annotated[Path, typer.Argument(help="Folder with sales, sell
     console.print("Next: RETAIL_SOURCE_MAPPING=m5 retail-assets run")
 
 
+@app.command("new-mapping")
+def new_mapping(
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="File to write.")] = Path("mapping.yaml"),
+) -> None:
+    """Look at the tables of RETAIL_SOURCE_URL and write a first mapping of them, for you to correct."""
+    from retail_assets.sources.new_mapping import write_mapping
+    from retail_assets.terminal import print_proposal
+
+    settings = _source_settings()
+    if settings.source_url is None:
+        raise PermanentFailure(
+            "RETAIL_SOURCE_URL is missing: new-mapping looks at the tables of your own database; for example "
+            "RETAIL_SOURCE_URL=postgresql+psycopg://reader:…@server/shop."
+        )
+    print_proposal(write_mapping(settings.source_secret, to), to, console=console)
+
+
 @app.command("check-source")
 def check_source() -> None:
     """Compare the mapping with the live database and say what is found, missing or mistyped."""
@@ -110,10 +127,13 @@ def check_source() -> None:
     from retail_assets.sources.mapping import load_mapping
     from retail_assets.terminal import print_checks
 
-    settings = load_settings()
-    source = Source(settings.source_secret, load_mapping(settings.source_mapping))
-    if not print_checks(source.check(), console=console):
+    settings = _source_settings()
+    checks = Source(settings.source_secret, load_mapping(settings.source_mapping)).check()
+    if not print_checks(checks, console=console):
         raise typer.Exit(EXIT_MEND)
+    oldest = next((check.oldest_date for check in checks if check.entity == "sales"), None)
+    if settings.source_url is not None:
+        console.print(f"Next: RETAIL_START_DATE={oldest} retail-assets run", soft_wrap=True)
 
 
 @app.command()
@@ -147,6 +167,11 @@ def dashboard(port: Annotated[int, typer.Option(help="Port of the application.")
 
     load_settings()
     launch(port=port)
+
+
+def _source_settings() -> Settings:
+    """Settings of a command that only looks at the source, whose first day is not known yet."""
+    return load_settings(start_date=date.today())
 
 
 def _fill_demo(settings: Settings) -> None:

@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default=Path(".retail"), description="Folder of everything that has no URL of its own.")
-    source_mapping: str = Field(default="demo", description="Shipped mapping (demo, m5) or path of a YAML file.")
+    source_mapping: str = Field(default="demo", description="Shipped mapping or path of a YAML file.")
     source_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the operational database.")
     lake_uri: str | None = Field(default=None, description="Folder, abfss:// or az:// URI of the lake.")
     lake_credentials: SecretStr | None = Field(

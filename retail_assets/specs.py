@@ -1,5 +1,7 @@
 """What the UI shows of an asset, from its table's contract; and the source tables as external assets."""
 
+import re
+
 import dagster as dg
 
 from retail_assets.sources.mapping import Mapping
@@ -41,21 +43,30 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 def source_specs(mapping: Mapping) -> list[dg.AssetSpec]:
     """One external asset a source table, so that lineage starts at the operational database."""
-    names = sorted({name for binding in mapping.entities.values() for name in binding.source_tables})
+    names: dict[dg.AssetKey, set[str]] = {}
+    for binding in mapping.entities.values():
+        for name in binding.source_tables:
+            names.setdefault(_source_key(name), set()).add(name)
     return [
         dg.AssetSpec(
-            ["source", name],
+            key,
             group_name="source",
-            description=f"Table {name} of the operational database, read through the mapping {mapping.name}.",
+            description=f"Table {', '.join(sorted(names[key]))} of the operational database, read through the mapping "
+            f"{mapping.name}.",
             kinds={"sql"},
         )
-        for name in names
+        for key in sorted(names, key=dg.AssetKey.to_user_string)
     ]
+
+
+def _source_key(name: str) -> dg.AssetKey:
+    """`Sales.Order Details` is source/Sales_Order_Details: Dagster names inputs after keys, in ASCII letters only."""
+    return dg.AssetKey(["source", re.sub(r"\W", "_", name, flags=re.ASCII)])
 
 
 def _source_keys(table: Table, mapping: Mapping) -> list[dg.AssetKey]:
     binding = mapping.entities.get(table.name) if table.layer == "bronze" else None
-    return [dg.AssetKey(["source", name]) for name in binding.source_tables] if binding else []
+    return list(dict.fromkeys(map(_source_key, binding.source_tables))) if binding else []
 
 
 def _column(table: Table, column: Column) -> dg.TableColumn:

@@ -2,16 +2,19 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 from rich.table import Table as Grid
 
 from retail_assets.io_managers.delta import PROGRESS
 from retail_assets.report import Report
 from retail_assets.settings import Settings
+from retail_assets.sources.proposal import Proposal
 from retail_assets.sources.source_check import EntityCheck
 
 
@@ -55,16 +58,39 @@ def print_report(found: Report, settings: Settings, *, console: Console) -> None
 
 
 def print_checks(checks: Sequence[EntityCheck], *, console: Console) -> bool:
-    """Prints a row an entity and its problems; true when nothing must be mended."""
-    grid = Grid("entity", "state", "days", "columns", "not delivered")
+    """Prints a row an entity, problems and remarks; true when nothing must be mended."""
+    grid = Grid("entity", "state", "days with rows", "columns")
     for check in checks:
-        columns = str(len(check.found_columns))
-        grid.add_row(check.entity, _state(check), _days(check), columns, ", ".join(check.absent_columns))
+        grid.add_row(check.entity, _state(check), _days(check), str(len(check.found_columns) or ""))
     console.print(grid)
     for check in checks:
-        for problem in check.problems:
-            console.print(f"{check.entity}: {problem}", soft_wrap=True)
+        for line in (*check.problems, *_remarks(check)):
+            console.print(line, soft_wrap=True, markup=False)
     return all(check.is_ok for check in checks)
+
+
+def _remarks(check: EntityCheck) -> list[str]:
+    """What is no mistake, but may be one."""
+    given = (("does not give", check.absent_columns), ("gives what is not used:", check.extra_columns))
+    return [f"{check.entity} {words} {', '.join(columns)}." for words, columns in given if columns]
+
+
+def print_proposal(proposal: Proposal, path: Path, *, console: Console) -> None:
+    """What was recognised and how surely, what was not, and what to do with the file."""
+    grid = Grid("entity", "read from", "how sure", "to look at")
+    for binding in proposal.bindings:
+        doubts = [*(f"{name} not found" for name in binding.missing), *(f"{name}?" for name in binding.guesses)]
+        tables = escape(", ".join(table.label for table in binding.tables))
+        grid.add_row(binding.entity.name, tables, binding.confidence, ", ".join(doubts))
+    console.print(grid)
+    for why in dict.fromkeys(proposal.absent.values()):
+        names = ", ".join(name for name, other in proposal.absent.items() if other == why)
+        console.print(f"Not bound: {names}: {why}.", soft_wrap=True, markup=False)
+    for line in (
+        f"Wrote {path}. Next: correct its TODO lines, timezone, country and currency, then",
+        f"  RETAIL_SOURCE_MAPPING={path} retail-assets check-source",
+    ):
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def _order(line: Any) -> str:
@@ -93,4 +119,7 @@ def _state(check: EntityCheck) -> str:
 
 
 def _days(check: EntityCheck) -> str:
-    return f"{check.oldest_date} … {check.newest_date}" if check.newest_date else ""
+    if not check.newest_date:
+        return ""
+    count = f"{check.day_count} from " if check.day_count is not None else ""
+    return f"{count}{check.oldest_date} to {check.newest_date}"

@@ -13,6 +13,10 @@ class OdbcError(Exception):
     """What arrow-odbc says; that library is loaded only when ODBC is used."""
 
 
+class ConnectionRefused(PermanentFailure):
+    """The database cannot be used at all as RETAIL_SOURCE_URL stands; another query would meet the same."""
+
+
 DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, OdbcError, ModuleNotFoundError)
 
 _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57", "HYT")
@@ -32,11 +36,11 @@ def place(url: URL) -> str:
 def failure(error: Exception, url: URL, *, reading: str) -> RetailError:
     """The failure to raise for a driver's error met while `reading` (mapping and entity)."""
     if isinstance(error, ModuleNotFoundError):
-        return PermanentFailure(
+        return ConnectionRefused(
             f"RETAIL_SOURCE_URL needs the Python package {error.name}, which is not installed; install it."
         )
     if isinstance(error, NoSuchModuleError):
-        return PermanentFailure(
+        return ConnectionRefused(
             f"RETAIL_SOURCE_URL names {url.drivername}, for which no SQLAlchemy dialect is "
             "installed; install it or use mssql+pyodbc, postgresql+psycopg or sqlite."
         )
@@ -49,7 +53,7 @@ def failure(error: Exception, url: URL, *, reading: str) -> RetailError:
             "check RETAIL_SOURCE_URL and the network."
         )
     if _is_connecting(error):
-        return PermanentFailure(
+        return ConnectionRefused(
             f"The operational database {place(url)} refuses the connection: {message}; correct RETAIL_SOURCE_URL."
         )
     return PermanentFailure(
@@ -100,4 +104,6 @@ def may_pass(error: Exception) -> bool:
 def _is_connecting(error: Exception) -> bool:
     if isinstance(error, OdbcError):
         return "SQLDriverConnect" in str(error)
+    if "file is not a database" in _text(error):
+        return True
     return isinstance(error, OperationalError) and getattr(error, "statement", None) is None

@@ -29,9 +29,11 @@ class EntityBinding(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    query: str
-    source_tables: list[str] = Field(min_length=1)
-    columns: dict[str, str] = Field(default_factory=dict)
+    query: str = Field(description="One SELECT that gives the entity's columns by name.")
+    source_tables: list[str] = Field(min_length=1, description="Tables the query reads, for lineage.")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="Where the query's column has another name: column of the entity: its name."
+    )
 
     @cached_property
     def statement(self) -> Statement:
@@ -46,11 +48,11 @@ class Mapping(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    name: str = Field(min_length=1)
-    timezone: str
-    country: str = Field(pattern=r"^[A-Z]{2}$")
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
-    entities: dict[str, EntityBinding]
+    name: str = Field(min_length=1, description="Name of the mapping in messages.")
+    timezone: str = Field(description="IANA time zone of the stores, such as Europe/London; it decides business dates.")
+    country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO country of the public holidays, such as GB.")
+    currency: str = Field(pattern=r"^[A-Z]{3}$", description="ISO currency of every price and cost, such as GBP.")
+    entities: dict[str, EntityBinding] = Field(description="How each entity is read; what is missing reads as empty.")
 
     @field_validator("timezone")
     @classmethod

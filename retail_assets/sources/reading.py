@@ -16,11 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from retail_assets.failures import PermanentFailure
+from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.sources.backends import Backend, Parameters, RawBatch, RawBatches
 from retail_assets.sources.conversion import convert
-from retail_assets.sources.database_errors import DRIVER_ERRORS, failure
+from retail_assets.sources.database_errors import DRIVER_ERRORS, ConnectionRefused, failure
+from retail_assets.sources.dialects import first_rows, quoted
 from retail_assets.sources.mapping import EntityBinding
+from retail_assets.sources.statement import Statement
 from retail_assets.tables.bronze import UNPARSED
 from retail_assets.tables.entities import Entity
 
@@ -46,7 +48,7 @@ def reading_schema(entity: Entity) -> pa.Schema:
 
 @dataclass(frozen=True)
 class EntityReader:
-    """One entity of one mapping on one database; `url` is for messages only."""
+    """One entity of one mapping on one database; `url` is for messages and the dialect."""
 
     backend: Backend
     url: sa.URL
@@ -65,9 +67,52 @@ class EntityReader:
             PermanentFailure: the query or the connection is wrong.
             TransientFailure: the database cannot be read now.
         """
+        return self._raw_batches(self.binding.statement, window, batch_rows=batch_rows)
+
+    def sample(self, window: Window | None, *, rows: int) -> RawBatch:
+        """At most so many rows, limited by the database where the query can be a derived table.
+
+        Raises:
+            PermanentFailure, TransientFailure: as `raw_batches`, of the query as it is written.
+        """
+        before, after = first_rows(rows, self.dialect)
+        try:
+            return self._first(self.binding.statement.within(before, after), window, rows=rows)
+        except ConnectionRefused:
+            raise
+        except RetailError:  # SQL Server takes no WITH, ORDER BY or unnamed column in a derived table
+            return self._first(self.binding.statement, window, rows=rows)
+
+    def day_span(self, window: Window) -> tuple[dt.date, dt.date, int] | None:
+        """Oldest and newest business date and the number of days with rows; None when the database cannot say."""
+        column = quoted(self.binding.source_column("business_date"), self.dialect)
+        before = "SELECT MIN(%) AS oldest_date, MAX(%) AS newest_date, COUNT(DISTINCT %) AS day_count FROM ("
+        try:
+            raw = self._first(self.binding.statement.within(before, ") counted", quoted=column), window, rows=1)
+        except ConnectionRefused:
+            raise
+        except RetailError:
+            return None
+        oldest, newest = (convert(values, pa.date32()).array[0].as_py() for values in raw.columns[:2])
+        count = convert(raw.columns[2], pa.int64()).array[0].as_py()
+        return (oldest, newest, count) if oldest and newest else None
+
+    @property
+    def dialect(self) -> str:
+        return self.url.get_backend_name()
+
+    def _first(self, statement: Statement, window: Window | None, *, rows: int) -> RawBatch:
+        """The first batch with rows, else the empty one, which still has the columns' names."""
+        with closing(self._raw_batches(statement, window, batch_rows=rows)) as raw_batches:
+            first = next(raw_batches)
+            return first if first.row_count else next(raw_batches, first)
+
+    def _raw_batches(self, statement: Statement, window: Window | None, *, batch_rows: int) -> RawBatches:
         parameters = window.parameters if window else {}
         try:
-            yield from self.backend.batches(self.binding.statement, parameters, batch_rows=batch_rows)
+            yield from self.backend.batches(statement, parameters, batch_rows=batch_rows)
+        except PermanentFailure as error:  # what a backend says itself (no file, no driver) is true of every query
+            raise ConnectionRefused(str(error)) from None
         except DRIVER_ERRORS as error:
             raise failure(error, self.url, reading=self.label) from None
 

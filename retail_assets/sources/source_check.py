@@ -6,13 +6,13 @@ Feeds `retail-assets check-source`; it reads a few rows of every entity and chan
 import datetime as dt
 import json
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources.backends import RawBatch
+from retail_assets.sources.database_errors import ConnectionRefused
+from retail_assets.sources.dialects import cast
 from retail_assets.sources.reading import EntityReader, Window
 from retail_assets.tables import entities
 from retail_assets.tables.contract import Column
@@ -25,7 +25,10 @@ _LATEST = dt.date(2100, 1, 1)
 
 @dataclass(frozen=True)
 class EntityCheck:
-    """What checking one entity found; `problems` are whole sentences, empty when all is well."""
+    """What checking one entity found; `problems` are whole sentences, empty when all is well.
+
+    `day_count` is the number of days with rows, None when it is not daily or the database could not count them.
+    """
 
     entity: str
     is_required: bool
@@ -33,6 +36,7 @@ class EntityCheck:
     source_tables: tuple[str, ...] = ()
     oldest_date: dt.date | None = None
     newest_date: dt.date | None = None
+    day_count: int | None = None
     sampled_rows: int = 0
     found_columns: tuple[str, ...] = ()
     absent_columns: tuple[str, ...] = ()
@@ -52,6 +56,7 @@ def check_entity(reader: EntityReader) -> EntityCheck:
     """Sample one bound entity.
 
     Raises:
+        ConnectionRefused: no query can be tried.
         TransientFailure: the database cannot be read now, which says nothing about the mapping.
     """
     entity = reader.entity
@@ -63,6 +68,8 @@ def check_entity(reader: EntityReader) -> EntityCheck:
     )
     try:
         return _sampled(reader, bare)
+    except ConnectionRefused:  # once, not once an entity: accounts are locked after a few wrong passwords
+        raise
     except PermanentFailure as error:
         return replace(bare, problems=(str(error),))
 
@@ -94,10 +101,8 @@ def _last_true(holds: Callable[[dt.date], bool]) -> dt.date | None:
 
 
 def _sampled(reader: EntityReader, bare: EntityCheck) -> EntityCheck:
-    is_daily = reader.entity.is_daily
-    newest = newest_date(reader) if is_daily else None
-    window = Window(newest or _LATEST, newest or _LATEST) if is_daily else None
-    raw = _sample(reader, window)
+    span = _span(reader) if reader.entity.is_daily else None
+    raw = reader.sample(_newest_day(reader.entity, span), rows=SAMPLE_ROWS)
     positions = reader.positions(raw.names)
     sample = reader.typed(raw)
     problems = _problems(reader, sample)
@@ -105,8 +110,9 @@ def _sampled(reader: EntityReader, bare: EntityCheck) -> EntityCheck:
         problems = (f"{reader.label}: the query gives no rows; check its tables and conditions.",)
     return replace(
         bare,
-        oldest_date=oldest_date(reader) if newest else None,
-        newest_date=newest,
+        oldest_date=span[0] if span else None,
+        newest_date=span[1] if span else None,
+        day_count=span[2] if span else None,
         sampled_rows=sample.num_rows,
         found_columns=tuple(positions),
         absent_columns=tuple(name for name in reader.entity.column_names if name not in positions),
@@ -115,11 +121,20 @@ def _sampled(reader: EntityReader, bare: EntityCheck) -> EntityCheck:
     )
 
 
-def _sample(reader: EntityReader, window: Window | None) -> RawBatch:
-    """The first batch with rows, else the empty one, which still has the columns' names."""
-    with closing(reader.raw_batches(window, batch_rows=SAMPLE_ROWS)) as raw_batches:
-        first = next(raw_batches)
-        return first if first.row_count else next(raw_batches, first)
+def _span(reader: EntityReader) -> tuple[dt.date, dt.date, int | None] | None:
+    counted = reader.day_span(Window(_EARLIEST, _LATEST))
+    if counted:
+        return counted
+    newest = newest_date(reader)
+    return (oldest_date(reader) or newest, newest, None) if newest else None
+
+
+def _newest_day(entity: Entity, span: tuple[dt.date, dt.date, int | None] | None) -> Window | None:
+    """The newest day is what the next run reads; without rows any day shows the columns."""
+    if not entity.is_daily:
+        return None
+    day = span[1] if span else _LATEST
+    return Window(day, day)
 
 
 def _problems(reader: EntityReader, sample: pa.RecordBatch) -> tuple[str, ...]:
@@ -135,9 +150,10 @@ def _mistyped(reader: EntityReader, column: Column, *, faults: list[dict[str, st
     texts = [fault[column.name] for fault in faults if column.name in fault]
     if not texts:
         return []
+    source_column = reader.binding.source_column(column.name)
     return [
         f"{reader.label}: {len(texts)} sampled values of {column.name} are not {_wanted(column.type)}, for "
-        f"example {texts[0]!r}; {_hint(reader.binding.source_column(column.name), column.type)}."
+        f"example {texts[0]!r}; use {cast(source_column, column.type, reader.dialect)} in the query."
     ]
 
 
@@ -161,15 +177,3 @@ def _wanted(kind: pa.DataType) -> str:
     if pa.types.is_integer(kind):
         return "whole numbers"
     return "numbers" if pa.types.is_floating(kind) else "text"
-
-
-def _hint(source_column: str, kind: pa.DataType) -> str:
-    if pa.types.is_decimal(kind):
-        return f"use CAST({source_column} AS DECIMAL({kind.precision}, {kind.scale})) in the query"
-    if pa.types.is_date(kind):
-        return f"use CAST({source_column} AS DATE) in the query"
-    if pa.types.is_timestamp(kind):
-        return f"use CAST({source_column} AS TIMESTAMP) in the query"
-    if pa.types.is_integer(kind):
-        return f"use CAST({source_column} AS INTEGER) in the query"
-    return f"use CAST({source_column} AS {'FLOAT' if pa.types.is_floating(kind) else 'VARCHAR(100)'}) in the query"

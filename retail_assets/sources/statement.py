@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 _PART = re.compile(
     r"""(?P<comment>--[^\n]*|/\*.*?\*/)
-      | (?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\])
+      | (?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]']*\])
       | (?P<cast>::)
       | (?P<parameter>(?<![\w:]):[A-Za-z_]\w*)
       | (?P<semicolon>;)
@@ -20,7 +20,11 @@ _PART = re.compile(
 _WRITING = {
     *("INSERT", "UPDATE", "DELETE", "MERGE", "INTO", "TRUNCATE", "DROP", "ALTER", "CREATE"),
     *("EXEC", "EXECUTE", "CALL", "GRANT", "REVOKE", "ATTACH", "PRAGMA"),
+    # statements of SQL Server, which needs no semicolon between two of them
+    *("BACKUP", "RESTORE", "DBCC", "SHUTDOWN", "KILL", "DENY", "RECONFIGURE", "WRITETEXT", "UPDATETEXT"),
 }
+_ESCAPED_QUOTE = re.compile(r"""(?<!\\)(?:\\\\)*\\['"]""")
+_DOLLAR_QUOTE = re.compile(r"\$\w*\$")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,11 @@ class Statement:
         """The statement with each parameter replaced by what `placeholder` gives for its name."""
         return "".join(placeholder(p.text[1:]) if p.kind == "parameter" else p.text for p in self.parts)
 
+    def within(self, before: str, after: str, *, quoted: str = "") -> "Statement":
+        """The statement between two pieces of SQL; `quoted`, an identifier, stands for each % of the first."""
+        head = [part for text in before.split("%") for part in (_Part("quoted", quoted), _Part("other", text))]
+        return Statement((*head[1:], *self.parts, _Part("other", after)))
+
     @property
     def sqlalchemy_text(self) -> str:
         """The statement for `sqlalchemy.text`, which would take a colon inside a quoted text for a parameter."""
@@ -61,6 +70,7 @@ def select_statement(sql: str) -> Statement:
     parts = [_Part("other", " ") if part.kind == "comment" else part for part in parts]
     while parts and (parts[-1].kind == "semicolon" or parts[-1].text.isspace()):
         parts.pop()
+    _refuse_ambiguous(parts)
     if any(part.kind == "semicolon" for part in parts):
         raise ValueError("has more than one statement; give exactly one SELECT")
     words = [part.text.upper() for part in parts if part.kind == "word"]
@@ -70,3 +80,16 @@ def select_statement(sql: str) -> Statement:
     if writing:
         raise ValueError(f"contains {writing}; it may only read, so give exactly one SELECT")
     return Statement(tuple(parts))
+
+
+def _refuse_ambiguous(parts: list[_Part]) -> None:
+    """Texts that databases end at different places could hide a second statement.
+
+    PostgreSQL also quotes by dollars; MySQL and PostgreSQL's E'…' take a backslash before a quote for an escape.
+    """
+    unquoted = "".join(part.text if part.kind != "quoted" else " " for part in parts)
+    if _DOLLAR_QUOTE.search(unquoted):
+        raise ValueError("quotes a text by dollar signs; quote it with '…'")
+    for part in parts:
+        if part.kind == "quoted" and _ESCAPED_QUOTE.search(part.text):
+            raise ValueError("has a text with a backslash before a quote, which databases read differently; reword it")

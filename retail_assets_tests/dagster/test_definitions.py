@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from retail_assets import jobs
+from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import catalog
 from retail_assets.tables.contract import Partitioning
 from retail_assets_tests.dagster import snapshot
@@ -40,6 +41,19 @@ def test_every_table_of_the_catalogue_is_an_asset_and_the_rest_are_sources(found
     sources = {key for key in keys if key.startswith("source/")}
     assert keys - sources == set(catalog.BY_PATH)
     assert "source/pos_sale_line" in sources
+
+
+@pytest.mark.parametrize("mapping", ["northwind", "adventureworks"])
+def test_a_source_table_may_have_a_schema_and_any_name(mapping, tmp_path):
+    built = snapshot.definitions(tmp_path, source_mapping=mapping)
+    described = {"/".join(spec.key.path): spec.description or "" for spec in built.resolve_all_asset_specs()}
+    sources = {key: text for key, text in described.items() if key.startswith("source/")}
+    tables = {name for binding in load_mapping(mapping).entities.values() for name in binding.source_tables}
+    assert len(sources) == len(tables)
+    assert [name for name in tables if not any(f"Table {name} of" in text for text in sources.values())] == []
+    graph = built.resolve_asset_graph()
+    parent = {"northwind": "Order_Details", "adventureworks": "Sales_SalesOrderDetail"}[mapping]
+    assert dg.AssetKey(["source", parent]) in graph.get(dg.AssetKey(["bronze", "sales"])).parent_keys
 
 
 def test_partitions_follow_the_contract(found):

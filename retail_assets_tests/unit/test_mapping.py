@@ -181,3 +181,45 @@ def test_parameters_are_found_outside_quotes_and_comments(sql, parameters, rende
     statement = select_statement(sql)
     assert statement.parameters == parameters
     assert statement.rendered(lambda _: "?") == (rendered or sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "complaint"),
+    [
+        ("SELECT $$'$$ AS a; DELETE FROM e; SELECT $$'$$", "quotes a text by dollar signs; quote it with '…'"),
+        ("SELECT $x$a$x$", "quotes a text by dollar signs; quote it with '…'"),
+        (r"SELECT '\' , ' ; DELETE FROM e; -- '", "has a text with a backslash before a quote"),
+        (r"SELECT E'\'' ; DELETE FROM e; --'", "has a text with a backslash before a quote"),
+        ("SELECT ARRAY[']'] ; DELETE FROM e; SELECT ARRAY['[']", "has more than one statement"),
+        ("SELECT 1 AS a SHUTDOWN", "contains SHUTDOWN; it may only read"),
+        ("SELECT 1 AS a\nDBCC FREEPROCCACHE", "contains DBCC; it may only read"),
+        ("SELECT * INTO copy FROM e", "contains INTO; it may only read"),
+        ("SELECT * FROM e FOR UPDATE", "contains UPDATE; it may only read"),
+        ("/* SELECT */ UPDATE e SET a = 1", "starts with UPDATE; give exactly one SELECT"),
+        ("EXEC('SELECT 1')", "starts with EXEC; give exactly one SELECT"),
+    ],
+)
+def test_a_second_statement_cannot_hide(sql, complaint):
+    with pytest.raises(ValueError) as raised:
+        select_statement(sql)
+    assert str(raised.value).startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        r"SELECT 'C:\shop' AS a, 'it''s' AS b",
+        r"SELECT 'C:\\' AS a",
+        "SELECT price, '$' AS sign, \"$a$\" AS b FROM e",
+        'SELECT a[1], [backup], "kill" FROM e',
+    ],
+)
+def test_ordinary_texts_and_names_are_left_alone(sql):
+    assert select_statement(sql).rendered(str) == sql
+
+
+def test_what_a_nested_comment_would_hide_is_not_sent():
+    """SQL Server nests comments: it would end this one later, were it sent."""
+    assert select_statement("SELECT 1 AS a /* /* */ , ' */ ; DELETE FROM e; --' AS b").rendered(str) == (
+        "SELECT 1 AS a   , ' */ ; DELETE FROM e; --' AS b"
+    )

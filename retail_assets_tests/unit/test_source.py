@@ -164,7 +164,7 @@ def test_a_missing_file_is_not_created(tmp_path):
 def test_a_file_that_is_no_database(tmp_path):
     path = tmp_path / "no.db"
     path.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(PermanentFailure, match="file is not a database; correct"):
+    with pytest.raises(PermanentFailure, match="refuses the connection: file is not a database; correct RETAIL_SOURC"):
         _source(path).read_snapshot(entities.STORES)
 
 
@@ -280,6 +280,7 @@ def test_check_reports_every_entity(database):
     assert found["products"].is_ok and found["products"].sampled_rows == 2
     sales = found["sales"]
     assert (sales.is_required, sales.oldest_date, sales.newest_date, sales.sampled_rows) == (True, MAY_1, MAY_3, 1)
+    assert sales.day_count == 3
     assert sales.absent_columns == ("sale_id", "customer_id", "discount_value")
     assert sales.problems == (
         "mapping mine, entity sales: 1 sampled values of unit_price are not decimal numbers of at most 4 places, for "
@@ -296,7 +297,7 @@ def test_check_reports_every_entity(database):
     [
         (
             "'soon' AS opened_date",
-            "opened_date are not dates (YYYY-MM-DD), for example 'soon'; use CAST(opened_date AS DATE)",
+            "opened_date are not dates (YYYY-MM-DD), for example 'soon'; use date(opened_date)",
         ),
         ("x'ff' AS region", "region are not text, for example '0xff'; use CAST(region AS VARCHAR(100))"),
     ],
