@@ -154,13 +154,18 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
     The backtest's models are fitted before its first origin; the model returned is fitted on everything.
 
     Raises:
-        PermanentFailure: the panel holds too few days, or no sale.
+        PermanentFailure: the panel holds too few days, no sale, or nothing that forecasts could be scored on.
     """
     _refuse_too_little(panel)
     panel = _with_horizon(panel, config.horizon)
     excluded: dict[str, str] = {}
     folds = _folds(panel, config, excluded)
     scores, best = _tournament(folds, config)
+    if scores.empty:
+        raise PermanentFailure(
+            f"No forecast can be scored on the weeks before {panel.as_of}: hardly anything was sold in them with stock "
+            "throughout in gold/demand_daily; train on a later week."
+        )
     chosen = _choice(scores)
     parts = {kind: best[kind] if name == MEAN_OF_BEST else (name,) for kind, name in chosen.items()}
     for fold in folds:

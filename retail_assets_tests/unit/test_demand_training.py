@@ -247,6 +247,14 @@ def test_a_history_without_a_sale_says_what_to_check():
         train(panel_of(np.zeros((4, 100))), CONFIG)
 
 
+def test_weeks_in_which_nothing_can_be_scored_say_so():
+    """Sold for a month, then never again: every series is without a sale where forecasts would be scored."""
+    units = retailer(4, 126)
+    units[:, 30:] = 0.0
+    with pytest.raises(PermanentFailure, match="No forecast can be scored on the weeks before 2025-06-30"):
+        train(panel_of(units), CONFIG)
+
+
 def test_a_total_beyond_the_horizon_names_the_setting(panel):
     with pytest.raises(PermanentFailure, match="reaches 14 days ahead; raise RETAIL_HORIZON_DAYS"):
         forecast(panel, None, horizons=[15])
