@@ -71,6 +71,8 @@ class SqlAlchemyBackend:
         text = text.bindparams(*(sa.bindparam(name, type_=kinds[name]) for name in set(statement.parameters)))
         chunk_rows = min(batch_rows, _CHUNK_ROWS)
         with self._engine().connect() as connection:
+            if connection.dialect.name == "postgresql" and any(map(_is_moment, parameters.values())):
+                connection.exec_driver_sql("SET TIME ZONE 'UTC'")  # else a moment is one of the session's zone
             streaming = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows)
             with streaming.execute(text, dict(parameters)) as result:
                 yield from _chunks(result.fetchmany, list(result.keys()), chunk_rows=chunk_rows)
