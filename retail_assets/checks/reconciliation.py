@@ -4,7 +4,7 @@ Money is exact to four places. The days are shown as a table, the worst ones fir
 something was lost, doubled or changed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -30,10 +30,11 @@ class Amount:
         return Amount(self.rows + other.rows, self.value + other.value)
 
     def __str__(self) -> str:
-        return f"{self.rows} rows worth {self.value:.2f}"
+        return f"{self.rows} rows" + (f" worth {self.value:.2f}" if self.value else "")
 
 
 Amounts = Mapping[date, Amount]
+Measure = tuple[str, Callable[[Amount], str]]
 
 
 @dataclass(frozen=True)
@@ -136,28 +137,39 @@ def _finding(*, extracted: Amounts, raw: Amounts, taken: Amounts, refused: Amoun
         for day in sorted(named)
     ]
     wrong = [day for day in days if not day.agrees]
-    worst = max(wrong, key=lambda day: (day.difference, day.day)) if wrong else None
-    total = Day(date.min, *(sum((getattr(d, s) or nothing for d in days), nothing) for s in _STAGES[:4]), fact=None)
     return Finding(
         passed=not wrong,
-        sentence=f"{len(wrong)} of {len(days)} days do not agree, the worst {worst.day}: {worst}."
-        if worst
-        else f"{len(days)} days agree: {total}.",
+        sentence=_disagreement(wrong, days) if wrong else f"{len(days)} days agree: {_total(days)}.",
         figures={"days": len(days), "days_apart": len(wrong)},
         shown={"days": _table(days)},
     )
 
 
+def _disagreement(wrong: list[Day], days: list[Day]) -> str:
+    worst = max(wrong, key=lambda day: (day.difference, day.day))
+    return f"{len(wrong)} of {len(days)} days do not agree, the worst {worst.day}: {worst}."
+
+
+def _total(days: list[Day]) -> str:
+    nothing = Amount()
+    taken, refused = (sum((getattr(day, name) for day in days), nothing) for name in ("silver", "refused"))
+    return f"{taken} taken over, {refused} refused"
+
+
 def _table(days: list[Day]) -> str:
-    """Markdown: days that do not agree by how far they are apart, then the newest."""
+    """Markdown: days that do not agree by how far they are apart, then the newest; money where there is any."""
     order = sorted(days, key=lambda day: (not day.agrees, day.difference, day.day), reverse=True)
-    return "\n".join(_lines(order[:DAYS_SHOWN]))
+    has_money = any(getattr(day, name) and getattr(day, name).value for day in days for name in _STAGES)
+    measures: list[Measure] = [("rows", lambda amount: str(amount.rows))]
+    measures += [("money", lambda amount: f"{amount.value:.2f}")] if has_money else []
+    return "\n".join(_lines(order[:DAYS_SHOWN], measures))
 
 
-def _lines(days: list[Day]) -> Iterator[str]:
-    yield "| day | " + " | ".join(f"{name} rows | {name} money" for name in _STAGES) + " | agrees |"
-    yield "|---" * (2 * len(_STAGES) + 2) + "|"
+def _lines(days: list[Day], measures: list[Measure]) -> Iterator[str]:
+    titles = [f"{stage} {name}" for stage in _STAGES for name, _ in measures]
+    yield f"| day | {' | '.join(titles)} | agrees |"
+    yield "|---" * (len(titles) + 2) + "|"
     for day in days:
-        amounts = [getattr(day, name) for name in _STAGES]
-        cells = [f"{amount.rows} | {amount.value:.2f}" if amount is not None else "– | –" for amount in amounts]
+        amounts = [getattr(day, stage) for stage in _STAGES]
+        cells = ["–" if amount is None else text(amount) for amount in amounts for _, text in measures]
         yield f"| {day.day} | {' | '.join(cells)} | {'yes' if day.agrees else '**no**'} |"
