@@ -4,7 +4,7 @@ Each query reads the views of `VIEWS` and gives the columns of the transform it 
 """
 
 from retail_assets.tables import gold, silver
-from retail_assets.transforms.silver import MAX_LINE_UNITS
+from retail_assets.transforms.limits import MAX_LINE_UNITS
 from retail_assets.windows import Window
 
 VIEWS = {

@@ -38,12 +38,19 @@ def _section(table: Table) -> Iterator[str]:
     partition = f"{table.partitioning.value} by {table.partition_column}" if table.partition_column else "none"
     kept = f" Kept {table.retention_days} days." if table.retention_days else ""
     yield f"- Partitions: {partition}; files: {table.layout.value}, sorted by {', '.join(table.sort_by)}.{kept}"
+    if table.quality:
+        quality = table.quality
+        yield f"- Refused rows: a warning from {quality.warn_rate:.0%} of a run, a stop from {quality.stop_rate:.0%}."
+    if table.references:
+        known = (f"{reference.column} in {reference.path}" for reference in table.references)
+        yield f"- Refers to: {', '.join(known)}."
     yield ""
     yield "| column | type | unit | meaning |"
     yield "| --- | --- | --- | --- |"
     for column in table.columns:
         kind = f"{column.type}{'' if column.nullable else ', required'}"
-        yield f"| {column.name} | {kind} | {column.unit} | {column.meaning.replace('|', '/')} |"
+        stands_for = f" Missing stands for {column.default}." if column.default is not None else ""
+        yield f"| {column.name} | {kind} | {column.unit} | {column.meaning.replace('|', '/')}{stands_for} |"
 
 
 def entity_dictionary() -> str:

@@ -32,7 +32,7 @@ def build_definitions(settings: Settings, *, overrides: dict[str, Any] | None = 
         asset_checks=registry.CHECKS,
         jobs=jobs.JOBS,
         schedules=schedules.schedules(settings, settings.timezone or mapping.timezone),
-        sensors=sensors.SENSORS,
+        sensors=[*sensors.SENSORS, sensors.ingest_changed_days(settings)],
         resources={**resources_of(settings, mapping), **(overrides or {})},
         executor=dg.in_process_executor,
     )

@@ -8,8 +8,7 @@ from retail_assets.checks import inventory as inventory_checks
 from retail_assets.checks import silver as silver_checks
 
 ASSETS = [
-    bronze.sales,
-    bronze.inventory,
+    bronze.daily,
     *bronze.snapshots(),
     silver.daily,
     *silver.snapshots(),

@@ -1,23 +1,31 @@
-"""What follows from what happened: publishing after the nightly ingest, demand that looks back on days ingested late
-made again, and an alert after a failure.
+"""What follows from what happened: publishing after the nightly ingest, reading old days again that changed, demand
+that looks back on days ingested late made again, and an alert after a failure.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
 from retail_assets import jobs
+from retail_assets.calendar import Calendar
+from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.resources.notifier import Notifier
+from retail_assets.resources.source import Source
 from retail_assets.runs import LAUNCHED_BY, demand_days_after, window_of
 from retail_assets.schedules import RANGE_TAGS, range_tags
-from retail_assets.tables import gold
+from retail_assets.settings import Settings
+from retail_assets.tables import bronze, entities, gold
 from retail_assets.tables.forecast import FORECAST_ACCURACY
 from retail_assets.windows import Window, runs_of
 
 _MATERIALISED = dg.DagsterEventType.ASSET_MATERIALIZATION
 _SCHEDULE_TAG = "dagster/schedule_name"
 _START_TAG, _END_TAG = RANGE_TAGS
+_HOUR = 3600
+_FIRST_LOOK = timedelta(days=1)
+_OVERLAP = timedelta(minutes=15)
+"""Looked at twice: what a transaction changed before the last look and committed after it."""
 
 
 def publish_requests(run: dg.DagsterRun) -> Iterator[dg.RunRequest]:
@@ -105,4 +113,60 @@ def _partitions(tags: Mapping[str, str]) -> str:
     return tags.get("dagster/partition", "none")
 
 
+def ingest_changed_days(settings: Settings) -> dg.SensorDefinition:
+    """Asks for the ingest of days that changed although no night reads them again; it publishes nothing.
+
+    It asks the operational database by itself, so it is switched on by hand like the schedules.
+    """
+
+    @dg.sensor(
+        name="ingest_changed_days",
+        job=jobs.JOBS_BY_NAME[jobs.INGEST],
+        minimum_interval_seconds=_HOUR,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+    )
+    def sensor(
+        context: dg.SensorEvaluationContext, source: dg.ResourceParam[Source], calendar: dg.ResourceParam[Calendar]
+    ) -> dg.SensorResult:
+        now = datetime.now(UTC)
+        since = datetime.fromisoformat(context.cursor) if context.cursor else now - _FIRST_LOOK
+        last = calendar.newest_closed_day() - timedelta(days=settings.trailing_days)
+        try:
+            changed = _changed_days(source, since - _OVERLAP, first=settings.first_date, last=last)
+        except RetailError as error:
+            return dg.SensorResult(skip_reason=str(error))
+        ingested = context.instance.get_materialized_partitions(dg.AssetKey(bronze.SALES.asset_key))
+        windows = runs_of(day for day in changed if str(day) in ingested)
+        return _ingest_of(windows, since=since, now=now, last=last)
+
+    return sensor
+
+
+def _ingest_of(windows: list[Window], *, since: datetime, now: datetime, last: date) -> dg.SensorResult:
+    moment = f"{now:%Y-%m-%dT%H:%M:%S}"
+    requests = [dg.RunRequest(run_key=f"changed {days} {moment}", tags=range_tags(days)) for days in windows]
+    nothing = f"No ingested day up to {last} changed since {since:%Y-%m-%d %H:%M} UTC."
+    return dg.SensorResult(
+        run_requests=requests or None, skip_reason=None if requests else nothing, cursor=now.isoformat()
+    )
+
+
+def _changed_days(source: Source, since: datetime, *, first: date, last: date) -> set[date]:
+    """Days first … last of which a daily entity changed.
+
+    Raises:
+        RetailError: the mapping cannot tell, or the database cannot be asked now.
+    """
+    telling = [entity for entity in entities.DAILY if source.tells_changes(entity)]
+    if not telling:
+        raise PermanentFailure(
+            f"The mapping {source.mapping.name} cannot tell which days changed: let its daily queries give "
+            "modified_at, or give changed_days."
+        )
+    if last < first:
+        return set()
+    return {day for entity in telling for day in source.changed_days(entity, since=since, start=first, end=last)}
+
+
 SENSORS = [publish_after_ingest, demand_after_late_days, alert_on_failure]
+"""Those that need no settings."""

@@ -12,6 +12,7 @@ from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.plan import PlanPolicy
 from retail_assets.io_managers.delta import DeltaTableIOManager
+from retail_assets.market import Market
 from retail_assets.plan_settings import PlanSettings
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.resources.lake import Lake, open_lake
@@ -36,6 +37,7 @@ def resources_of(settings: Settings, mapping: Mapping) -> dict[str, Any]:
         "source": Source(settings.source_secret, mapping),
         "app_database": AppDatabase(settings.app_database_secret),
         "calendar": calendar_of(settings, mapping),
+        "market": Market(mapping.currency, settings.zone(mapping.timezone)),
         "plan_settings": PlanSettings(
             horizon_days=settings.horizon_days,
             train_days=settings.train_days,

@@ -1,43 +1,47 @@
 """Bronze assets: what the source and the application database hold, unjudged.
 
-Daily tables read a range of days with one query a month; snapshots append what changed.
+Daily tables read a range of days with one query a month, and what came is counted before it is written; snapshots
+append what changed.
 """
 
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 import ibis
 import pyarrow as pa
 
-from retail_assets.assets.declare import transient_retried
+from retail_assets.assets.declare import outputs, transient_retried
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
-from retail_assets.io_managers.chunks import Chunks, by_month
+from retail_assets.io_managers.chunks import by_month
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.resources.source import Source
 from retail_assets.tables import bronze, entities
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
+from retail_assets.transforms.extraction import Tally
 from retail_assets.windows import Window
 
 _POOL = "source"
 """One at a time: a snapshot reads its own past and writes it again with what changed."""
 
 
-@dg.asset(key=bronze.SALES.asset_key, pool=_POOL)
-def sales(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source]) -> Chunks:
-    return by_month(context, lambda days: _read(source, entities.SALES, days))
+@dg.multi_asset(name="bronze_daily", outs=outputs(*bronze.DAILY, bronze.EXTRACTED_DAYS), pool=_POOL)
+def daily(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source]):
+    """One step, because the last table holds the counts of the others; they are written in this order."""
+    tally = Tally()
+    rows = [
+        by_month(context, partial(_read, source, tally, entity, table))
+        for entity, table in zip(entities.DAILY, bronze.DAILY, strict=True)
+    ]
+    return (*rows, by_month(context, lambda days: tally.rows(days, at=datetime.now(UTC))))
 
 
-@dg.asset(key=bronze.INVENTORY.asset_key, pool=_POOL)
-def inventory(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source]) -> Chunks:
-    return by_month(context, lambda days: _read(source, entities.INVENTORY, days))
-
-
-def _read(source: Source, entity: Entity, days: Window) -> pa.Table:
+def _read(source: Source, tally: Tally, entity: Entity, table: Table, days: Window) -> pa.Table:
     with transient_retried():
-        return source.read_days(entity, days.first, days.last).read_all()
+        return tally.counted(table, days, source.read_days(entity, days.first, days.last)).read_all()
 
 
 def _source_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:

@@ -6,11 +6,12 @@ import ibis
 from retail_assets.assets.declare import outputs, reads, table_asset
 from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.io_managers.chunks import Siblings, asked_windows
+from retail_assets.market import Market
 from retail_assets.tables import bronze, entities, silver
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import silver as to_silver
-from retail_assets.transforms.days import within
+from retail_assets.transforms.days import day_starts, within
 from retail_assets.windows import Window
 
 _ENTITIES = (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES)
@@ -19,24 +20,35 @@ _ENTITIES = (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES)
 @dg.multi_asset(
     name="silver_daily",
     outs=outputs(*silver.DAILY),
-    ins=reads(sales=bronze.SALES, inventory=bronze.INVENTORY, stores=silver.STORES, products=silver.PRODUCTS),
+    ins=reads(
+        sales=bronze.SALES,
+        inventory=bronze.INVENTORY,
+        stock_movements=bronze.STOCK_MOVEMENTS,
+        stores=silver.STORES,
+        products=silver.PRODUCTS,
+    ),
 )
 def daily(
     context: dg.AssetExecutionContext,
     engine: dg.ResourceParam[Engine],
+    market: dg.ResourceParam[Market],
     sales: ibis.Table,
     inventory: ibis.Table,
+    stock_movements: ibis.Table,
     stores: ibis.Table,
     products: ibis.Table,
 ):
     def judge(days: Window) -> dict[str, SetAside]:
-        judged_sales = to_silver.judged_sales(within(sales, days), stores=stores, products=products)
-        judged_stock = to_silver.judged_inventory(within(inventory, days), stores=stores, products=products)
-        with engine.kept(judged_sales) as sold, engine.kept(judged_stock) as stock:
+        known = {"stores": stores, "products": products, "day_starts": day_starts(days, market.zone)}
+        judged_sales = to_silver.judged_sales(within(sales, days), currency=market.currency, **known)
+        judged_stock = to_silver.judged_inventory(within(inventory, days), **known)
+        judged_moves = to_silver.judged_stock_movements(within(stock_movements, days), **known)
+        with engine.kept(judged_sales) as sold, engine.kept(judged_stock) as stock, engine.kept(judged_moves) as moved:
             return {
                 "sales": engine.set_aside(to_silver.sales(sold)),
                 "inventory": engine.set_aside(to_silver.inventory(stock)),
-                "rejected_rows": engine.set_aside(to_silver.rejected_rows(sold, stock)),
+                "stock_movements": engine.set_aside(to_silver.stock_movements(moved)),
+                "rejected_rows": engine.set_aside(to_silver.rejected_rows(sold, stock, moved)),
             }
 
     siblings = Siblings(judge)

@@ -1,7 +1,21 @@
-"""Checks every table has by its contract: the key is unique."""
+"""Checks every table has by its contract: the key is unique, values are of the kind it says, references exist.
+
+What they ask of one table is one query; a range run asks once.
+"""
+
+from collections.abc import Callable, Iterator
+
+import ibis
+import pyarrow as pa
 
 from retail_assets.checks.declare import Finding, Rows, TableCheck
-from retail_assets.tables.contract import Table
+from retail_assets.tables.catalog import table_at
+from retail_assets.tables.contract import Column, Reference, Table
+
+_SLACK = 1e-6
+"""Of floating numbers at the ends of their range."""
+
+_Test = tuple[str, Callable[[ibis.Table], ibis.Value]]
 
 
 def key_is_unique(table: Table) -> TableCheck:
@@ -22,3 +36,68 @@ def key_is_unique(table: Table) -> TableCheck:
 
 def unique_keys(*tables: Table) -> list[TableCheck]:
     return [key_is_unique(table) for table in tables if table.key]
+
+
+def values_keep_the_contract(table: Table) -> TableCheck:
+    """No required value is empty, no code unknown, no number out of its range."""
+    tests = [test for column in table.columns for test in _tests(column)]
+
+    def find(rows: Rows) -> Finding:
+        table_rows = rows.of(table)
+        asked = {f"test_{n}": breaks(table_rows).fill_null(False).sum() for n, (_, breaks) in enumerate(tests)}
+        [counts] = table_rows.aggregate(**asked).to_pyarrow().to_pylist()
+        broken = [(text, counts[f"test_{n}"]) for n, (text, _) in enumerate(tests) if counts[f"test_{n}"]]
+        sentences = "; ".join(f"{text} in {count} rows" for text, count in broken)
+        return Finding(
+            passed=not broken,
+            sentence=f"{sentences or 'Every value keeps the contract'}.",
+            figures={"broken_values": sum(count for _, count in broken)},
+        )
+
+    return TableCheck(table, "values_keep_the_contract", "No value is empty, unknown or out of its range.", find)
+
+
+def references_exist(table: Table) -> TableCheck:
+    """What the table refers to is there; nothing is compared with a table that holds no row yet."""
+
+    def find(rows: Rows) -> Finding:
+        found = [_orphans(rows, table, reference) for reference in table.references]
+        orphans = [text for text, count in found if count]
+        return Finding(
+            passed=not orphans,
+            sentence=f"{'; '.join(orphans) or 'Every reference is known'}.",
+            figures={"unknown_references": sum(count for _, count in found)},
+        )
+
+    names = ", ".join(f"{reference.column} in {reference.path}" for reference in table.references)
+    return TableCheck(table, "references_exist", f"Known are {names}.", find)
+
+
+def contract_checks(*tables: Table) -> list[TableCheck]:
+    """Everything the contracts of the tables say."""
+    references = [references_exist(table) for table in tables if table.references]
+    return [*unique_keys(*tables), *map(values_keep_the_contract, tables), *references]
+
+
+def _orphans(rows: Rows, table: Table, reference: Reference) -> tuple[str, int]:
+    known = rows.engine.scan_or_empty(table_at(reference.path))
+    if known.count().to_pyarrow().as_py() == 0:
+        return "", 0
+    table_rows = rows.of(table)
+    used = table_rows.select(id=table_rows[reference.column]).filter(ibis._.id.notnull()).distinct()
+    lost = used.anti_join(known.select(id=known[reference.target]), "id")
+    count, example = (lost.aggregate(n=lost.count(), first=lost.id.min()).to_pyarrow().to_pylist()[0]).values()
+    return f"{count} values of {reference.column} are not in {reference.path}, such as {example}", count
+
+
+def _tests(column: Column) -> Iterator[_Test]:
+    name, (least, most) = column.name, column.bounds
+    slack = _SLACK if pa.types.is_floating(column.type) else 0
+    if not column.nullable:
+        yield f"{name} is empty", lambda rows: rows[name].isnull()
+    if column.allowed:
+        yield f"{name} is none of {', '.join(column.allowed)}", lambda rows: rows[name].notin(column.allowed)
+    if least is not None:
+        yield f"{name} is below {least:g}", lambda rows: rows[name] < least - slack
+    if most is not None:
+        yield f"{name} is above {most:g}", lambda rows: rows[name] > most + slack

@@ -13,17 +13,22 @@ import ibis
 from retail_assets.engines.protocol import Engine
 from retail_assets.io_managers.chunks import asked_windows
 from retail_assets.tables.contract import Partitioning, Table
+from retail_assets.transforms.days import within
 from retail_assets.windows import Window
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found; `is_serious` decides between error, which stops downstream, and warning."""
+    """What a check found; `is_serious` decides between error, which stops downstream, and warning.
+
+    `figures` are plotted over time in the UI, `shown` are Markdown tables beside them.
+    """
 
     passed: bool
     sentence: str
     is_serious: bool = True
     figures: dict[str, float | int | str] = field(default_factory=dict)
+    shown: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,13 @@ class Rows:
 
     def of(self, table: Table) -> ibis.Table:
         return self.engine.scan(table, None if table.partitioning is Partitioning.NONE else self.windows)
+
+    def known(self, table: Table) -> ibis.Table:
+        """The same of a table that may not have been written yet."""
+        rows = self.engine.scan_or_empty(table)
+        if table.partition_column is None or self.windows is None:
+            return rows
+        return within(rows, self.windows, table.partition_column)
 
 
 @dataclass(frozen=True)
@@ -79,5 +91,5 @@ def _result(check: TableCheck, finding: Finding) -> dg.AssetCheckResult:
         passed=finding.passed,
         severity=dg.AssetCheckSeverity.ERROR if finding.is_serious else dg.AssetCheckSeverity.WARN,
         description=finding.sentence,
-        metadata=dict(finding.figures),
+        metadata={**finding.figures, **{name: dg.MetadataValue.md(text) for name, text in finding.shown.items()}},
     )

@@ -2,7 +2,7 @@
 
 import ibis
 
-from retail_assets.checks.contract import unique_keys
+from retail_assets.checks.contract import contract_checks
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
 from retail_assets.tables import forecast
 from retail_assets.tables.contract import Table
@@ -59,7 +59,7 @@ CHECKS = [
     layer_checks(
         "forecast_checks",
         [
-            *unique_keys(*forecast.TABLES),
+            *contract_checks(*forecast.TABLES),
             *(quantiles_are_ordered(table) for table in (forecast.DEMAND_FORECAST, forecast.CUMULATIVE_FORECAST)),
             TableCheck(
                 forecast.DEMAND_FORECAST, "every_day_is_forecast", "No series misses a day.", every_day_is_forecast

@@ -1,20 +1,13 @@
-"""Gold: keys, and the money and rows of silver arrive in the facts to the cent."""
+"""Gold: contracts, and the money and rows of the source arrive in the facts to the cent."""
 
 from decimal import Decimal
 
 import ibis
 
-from retail_assets.checks.contract import unique_keys
+from retail_assets.checks.contract import contract_checks
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
-from retail_assets.tables import gold, silver
-from retail_assets.transforms.gold import value_of
-
-
-def money_arrives(rows: Rows) -> Finding:
-    """Quantity × price − discount, summed in silver and in the fact."""
-    sales, facts = rows.of(silver.SALES), rows.of(gold.FACT_SALES)
-    line = value_of(sales.quantity, sales.unit_price) - sales.discount_value.fill_null(0)
-    return _equal(_counted(sales, line), _counted(facts, facts.net_value), names=("silver", "fact"))
+from retail_assets.checks.reconciliation import rows_reconcile, sales_reconcile
+from retail_assets.tables import bronze, gold, silver
 
 
 def report_adds_up(rows: Rows) -> Finding:
@@ -63,8 +56,9 @@ CHECKS = [
     layer_checks(
         "gold_checks",
         [
-            *unique_keys(*gold.TABLES),
-            TableCheck(gold.FACT_SALES, "money_arrives", "Rows and money of silver and fact are equal.", money_arrives),
+            *contract_checks(*gold.TABLES),
+            sales_reconcile(),
+            rows_reconcile(bronze.INVENTORY, silver.INVENTORY, gold.FACT_INVENTORY),
             TableCheck(
                 gold.SALES_SUMMARY, "report_adds_up", "Rows and money of fact and report are equal.", report_adds_up
             ),

@@ -2,7 +2,7 @@
 
 import ibis
 
-from retail_assets.checks.contract import unique_keys
+from retail_assets.checks.contract import contract_checks
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
 from retail_assets.tables import inventory
 
@@ -27,7 +27,7 @@ CHECKS = [
     layer_checks(
         "inventory_checks",
         [
-            *unique_keys(*inventory.TABLES),
+            *contract_checks(*inventory.TABLES),
             TableCheck(inventory.REPLENISHMENT_PLAN, "orders_are_packs", "Orders are whole packs.", orders_are_packs),
             TableCheck(
                 inventory.REPLENISHMENT_PLAN, "every_line_says_why", "No silent zero order.", every_line_says_why

@@ -1,11 +1,20 @@
-"""Silver: keys, the share refused, and no row lost between bronze and silver."""
+"""Silver: contracts, the share refused, and no row lost between bronze and silver.
 
-from retail_assets.checks.contract import unique_keys
+How many refused rows are too many says each table's contract (`Quality`).
+"""
+
+import ibis
+
+from retail_assets.checks.contract import unique_keys, values_keep_the_contract
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
-from retail_assets.tables import bronze, silver
-from retail_assets.tables.contract import Table
-
-REJECTED_WARNING, REJECTED_LIMIT = 0.02, 0.2
+from retail_assets.checks.reconciliation import rows_reconcile
+from retail_assets.tables import bronze, entities, silver
+from retail_assets.tables.contract import Quality, Table
+from retail_assets.tables.entities import Entity
+from retail_assets.transforms import as_of
+from retail_assets.transforms.gold import value_of
+from retail_assets.transforms.rules import BROKEN_RULE
+from retail_assets.transforms.silver import judged_snapshot
 
 
 def nothing_is_lost(raw: Table, table: Table) -> TableCheck:
@@ -26,31 +35,118 @@ def nothing_is_lost(raw: Table, table: Table) -> TableCheck:
 
 
 def refusals_are_few(raw: Table, table: Table) -> TableCheck:
-    """Warns from 2 % of refused rows and stops from 20 %."""
+    """Warns of too large a share of the run's rows, and stops at one of any day; the day is named."""
+    quality = _quality(table)
 
     def find(rows: Rows) -> Finding:
-        refused = rows.of(silver.REJECTED_ROWS)
-        given = rows.of(raw).count().to_pyarrow().as_py()
-        rejected = refused.filter(refused.table_name == raw.path).count().to_pyarrow().as_py()
-        rate = rejected / given if given else 0.0
-        return Finding(
-            passed=rate <= REJECTED_WARNING,
-            sentence=f"{rate:.2%} of {given} rows refused (warning {REJECTED_WARNING:.0%}, stop {REJECTED_LIMIT:.0%}).",
-            is_serious=rate > REJECTED_LIMIT,
-            figures={"rejected_rate": rate},
-        )
+        refusals = rows.of(silver.REJECTED_ROWS)
+        own = refusals.filter(refusals.table_name == raw.path)
+        return _judged(quality, given=_by_day(rows.of(raw)), refused=_by_day(own), rules=_by(own, "rule"))
 
-    return TableCheck(table, "refusals_are_few", "Few rows are refused.", find)
+    return TableCheck(table, "refusals_are_few", _meaning(quality), find)
 
 
-_PAIRS = ((bronze.SALES, silver.SALES), (bronze.INVENTORY, silver.INVENTORY))
+def snapshot_refusals_are_few(entity: Entity, raw: Table, table: Table) -> TableCheck:
+    """The same of a snapshot, over the rows as the source has them now: an old fault that was mended does not count."""
+    quality = _quality(table)
+
+    def find(rows: Rows) -> Finding:
+        versions = rows.of(raw).count().to_pyarrow().as_py()
+        if rows.of(table).count().to_pyarrow().as_py() == versions:  # nothing was ever refused: no need to judge again
+            return _judged(quality, given={"": versions}, refused={}, rules={})
+        current = as_of.newest(judged_snapshot(rows.of(raw), entity), key=entity.key)
+        rules = _by(current, BROKEN_RULE)
+        accepted = rules.pop(None, 0)
+        refused = sum(rules.values())
+        return _judged(quality, given={"": accepted + refused}, refused={"": refused}, rules=rules)
+
+    return TableCheck(table, "refusals_are_few", _meaning(quality), find)
+
+
+def discounts_stay_within_the_value(rows: Rows) -> Finding:
+    """A warning, not a refusal: the units of such a line are right, and demand would miss them."""
+    lines = rows.of(silver.SALES)
+    gross = value_of(lines.quantity, lines.unit_price).abs()
+    beyond = lines.filter(lines.discount_value.abs() > gross)
+    excess = (beyond.discount_value.abs() - value_of(beyond.quantity, beyond.unit_price).abs()).sum()
+    worst = ibis.ifelse(beyond.count() > 0, beyond.business_date.max(), ibis.null("date"))
+    [found] = beyond.aggregate(lines=beyond.count(), excess=excess, day=worst).to_pyarrow().to_pylist()
+    last = f", the last on {found['day']}" if found["day"] else ""
+    return Finding(
+        passed=found["lines"] == 0,
+        sentence=f"{found['lines']} lines have a discount beyond their value, by {found['excess'] or 0:.2f}{last}.",
+        is_serious=False,
+        figures={"lines": found["lines"], "excess_value": float(found["excess"] or 0)},
+    )
+
+
+def _quality(table: Table) -> Quality:
+    if table.quality is None:
+        raise ValueError(f"{table.path} does not say how many refused rows are too many")
+    return table.quality
+
+
+def _meaning(quality: Quality) -> str:
+    return f"At most {quality.warn_rate:.0%} of the rows are refused; from {quality.stop_rate:.0%} nothing goes on."
+
+
+def _by(rows: ibis.Table, column: str) -> dict:
+    """Rows by the values of a column."""
+    counted = rows.group_by(column).aggregate(row_count=rows.count()).to_pyarrow().to_pylist()
+    return {row[column]: row["row_count"] for row in counted}
+
+
+def _by_day(rows: ibis.Table) -> dict[str, int]:
+    return {str(day): count for day, count in _by(rows, "business_date").items()}
+
+
+def _judged(quality: Quality, *, given: dict[str, int], refused: dict[str, int], rules: dict[str, int]) -> Finding:
+    total = sum(given.values())
+    rate = sum(refused.values()) / total if total else 0.0
+    rates = {day: refused.get(day, 0) / count for day, count in given.items() if count >= quality.least_rows}
+    worst = max(rates, key=lambda day: (rates[day], day), default="")
+    stops = max(rates.values(), default=0.0) > quality.stop_rate
+    on_day = f", at worst {rates[worst]:.2%} on {worst}" if worst and rates[worst] > 0 else ""
+    return Finding(
+        passed=rate <= quality.warn_rate and not stops,
+        sentence=f"{rate:.2%} of {total} rows refused{on_day} (warning {quality.warn_rate:.0%}, "
+        f"stop {quality.stop_rate:.0%}).",
+        is_serious=stops,
+        figures={"rejected_rate": rate, "worst_rate": rates.get(worst, 0.0)},
+        shown={"rules": _rule_table(rules)} if rules else {},
+    )
+
+
+def _rule_table(rules: dict[str, int]) -> str:
+    lines = [f"| {rule} | {count} |" for rule, count in sorted(rules.items(), key=lambda item: (-item[1], item[0]))]
+    return "\n".join(["| rule | rows |", "|---|---|", *lines])
+
+
+_PAIRS = (
+    (bronze.SALES, silver.SALES),
+    (bronze.INVENTORY, silver.INVENTORY),
+    (bronze.STOCK_MOVEMENTS, silver.STOCK_MOVEMENTS),
+)
+_SNAPSHOTS = tuple(
+    zip((*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES), bronze.SNAPSHOTS, silver.SNAPSHOTS, strict=True)
+)
+_DAILY = tuple(table for _, table in _PAIRS)
 CHECKS = [
     layer_checks(
         "silver_checks",
         [
-            *unique_keys(silver.SALES, silver.INVENTORY, *silver.SNAPSHOTS),
+            *unique_keys(*_DAILY, *silver.SNAPSHOTS),
+            *map(values_keep_the_contract, _DAILY),
             *(nothing_is_lost(*pair) for pair in _PAIRS),
             *(refusals_are_few(*pair) for pair in _PAIRS),
+            *(snapshot_refusals_are_few(*row) for row in _SNAPSHOTS),
+            rows_reconcile(bronze.STOCK_MOVEMENTS, silver.STOCK_MOVEMENTS),
+            TableCheck(
+                silver.SALES,
+                "discounts_stay_within_the_value",
+                "No discount is larger than the line's value.",
+                discounts_stay_within_the_value,
+            ),
         ],
     )
 ]

@@ -175,6 +175,18 @@ stock_closing = Table(
     Column("modified_at", _MOMENT, nullable=False),
     sqlite_with_rowid=False,
 )
+stock_movement = Table(
+    "stock_movement",
+    metadata,
+    _id("movement_id"),
+    Column("business_date", Date, nullable=False),
+    _reference("store.store_id", nullable=False),
+    _reference("product.product_id", nullable=False),
+    Column("movement_type", _CODE, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("modified_at", _MOMENT, nullable=False),
+    Index("ix_stock_movement_business_date", "business_date"),
+)
 
 
 def _till_columns() -> list[Column]:

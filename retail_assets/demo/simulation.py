@@ -4,6 +4,7 @@
 and resume.py reads it back.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 
@@ -79,6 +80,21 @@ class Simulation:
             stock.returned[here].tolist(),
         )
         batch.add(schema.true_demand, zip(*place, *truth, strict=True))
+        batch.add(schema.stock_movement, self._movements(day, stock, moment))
+
+    def _movements(self, day: int, stock: StockDay, moment: datetime) -> Iterator[tuple]:
+        """Receipts, what a delisted product left, and counts; books below zero are not counted, they only clear."""
+        counted = self.stockroom.counted(day) & (stock.closing >= 0)
+        changes = (
+            ("receipt", np.flatnonzero(stock.received), stock.received),
+            ("waste", np.flatnonzero(stock.cleared > 0), -stock.cleared),
+            ("count", np.flatnonzero(stock.cleared < 0), -stock.cleared),
+            ("count", np.flatnonzero(counted), np.zeros_like(stock.closing)),
+        )
+        moves = ((kind, n, int(units[n])) for kind, series, units in changes for n in series.tolist())
+        today = date.fromordinal(day)
+        for number, (kind, n, units) in enumerate(moves, start=day * KEY_FACTOR + 1):
+            yield number, today, self._store_ids[n], self._product_ids[n], kind, units, moment
 
     def _record_feed(self, day: int, batch: Batch, *, tills: TillDay) -> None:
         arrived = [row for arrival, row in self.state.queue if arrival == day]

@@ -22,6 +22,7 @@ FOUND_RATE = 0.012
 CANCELLED_RATE = 0.004
 SHORT_RATE = 0.025
 PROMOTION_ALLOWANCE = 0.7
+COUNT_EVERY_DAYS = 28
 LAST_ORDER_DAYS = 7
 """A product is not ordered any more when it would arrive this near to its last day."""
 KEY_FACTOR = 10**7
@@ -66,6 +67,10 @@ class StockState:
 
 @dataclass(frozen=True)
 class StockDay:
+    """`cleared` is what a delisted product leaves on its first day off sale; it is taken out of the stock."""
+
+    received: np.ndarray
+    cleared: np.ndarray
     sold: np.ndarray
     lost: np.ndarray
     returned: np.ndarray
@@ -111,11 +116,18 @@ class Stockroom:
         state.open_lines.extend(new_lines)
         sold = np.minimum(demanded, np.maximum(opening, 0) + self._found(day, opening=opening, demanded=demanded))
         returned = self._returned(state, day)
-        closing = np.where(self.world.series.carried(day), opening - sold + returned, 0)
+        is_carried = self.world.series.carried(day)
+        closing = np.where(is_carried, opening - sold + returned, 0)
+        cleared = np.where(is_carried, 0, opening - sold + returned)
         hours = self._stock_out_hours(day, sold=sold, demanded=demanded, left=opening - sold)
         state.on_hand = closing
         state.sold_window[day % WINDOW_DAYS] = sold
-        return StockDay(sold, demanded - sold, returned, closing, hours, headers, new_lines, closed)
+        return StockDay(received, cleared, sold, demanded - sold, returned, closing, hours, headers, new_lines, closed)
+
+    def counted(self, day: int) -> np.ndarray:
+        """Whether a series is counted this evening: each once in four weeks, on open days."""
+        turn = (np.arange(len(self.world.series)) + day) % COUNT_EVERY_DAYS == 0
+        return turn & self.world.series.carried(day) & (day not in self.plans.closed_days)
 
     def arrival_of(self, line: OrderLine) -> tuple[int, int]:
         """Day and units of a line's delivery, from its order alone; 0 units for one the supplier will cancel."""

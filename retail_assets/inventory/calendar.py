@@ -18,6 +18,8 @@ Days = NDArray[np.int64]
 Dates = NDArray[np.datetime64]
 Weekdays = NDArray[np.bool_]
 
+_EVERYWHERE = "*"
+
 REPORTED_HORIZONS = (7, 14, 28)
 """Horizons that pages and accuracy use whatever the suppliers' calendars are."""
 
@@ -70,19 +72,26 @@ def next_delivery_days(as_of: date, terms: pd.DataFrame, order_days: pd.DataFram
     Args:
         as_of: closed day.
         terms: supplier_id, lead_time_days (missing counts as 0).
-        order_days: supplier_id, order_weekday.
+        order_days: supplier_id, location_id, order_weekday.
     """
     lead = terms["lead_time_days"].fillna(0).astype(np.int64)
-    chance = order_opportunities(as_of, order_weekdays(order_days, terms["supplier_id"]), lead_time_days=lead)
+    weekdays = order_weekdays(order_days, terms["supplier_id"], terms["store_id"])
+    chance = order_opportunities(as_of, weekdays, lead_time_days=lead)
     return pd.Series(chance.before_delivery_days + 1, index=terms.index)
 
 
-def order_weekdays(order_days: pd.DataFrame, supplier_ids: ArrayLike) -> Weekdays:
+def order_weekdays(
+    order_days: pd.DataFrame, supplier_ids: ArrayLike, location_ids: ArrayLike | None = None
+) -> Weekdays:
     """(n, 7) Monday first, whether the supplier of each row takes orders; suppliers without rows do every day.
 
+    Rows for a store stand in place of the supplier's rows for every store.
+
     Args:
-        order_days: supplier_id, order_weekday (ISO, 1 Monday … 7 Sunday).
+        order_days: supplier_id, order_weekday (ISO, 1 Monday … 7 Sunday), and location_id where stores differ: `*` or
+            nothing means every store.
         supplier_ids: (n,).
+        location_ids: (n,) stores; without them only rows for every store count.
 
     Raises:
         PermanentFailure: a weekday is not 1 … 7.
@@ -94,11 +103,25 @@ def order_weekdays(order_days: pd.DataFrame, supplier_ids: ArrayLike) -> Weekday
             f"Supplier {row['supplier_id']} has order weekday {row['order_weekday']}: "
             "supplier_calendar needs 1 (Monday) to 7 (Sunday)."
         )
-    suppliers, position = np.unique(np.asarray(supplier_ids, dtype=str), return_inverse=True)
-    known = pd.Index(suppliers).get_indexer(order_days["supplier_id"].astype(str))
-    taken = np.zeros((len(suppliers), 7), dtype=bool)
-    taken[known[known >= 0], order_days["order_weekday"].to_numpy(dtype=np.int64)[known >= 0] - 1] = True
+    suppliers = np.asarray(supplier_ids, dtype=str)
+    places = np.full(len(suppliers), _EVERYWHERE) if location_ids is None else np.asarray(location_ids, dtype=str)
+    general = _taken(order_days, pd.MultiIndex.from_arrays([suppliers, np.full(len(suppliers), _EVERYWHERE)]))
+    own = _taken(order_days, pd.MultiIndex.from_arrays([suppliers, places]))
+    taken = np.where(own.any(axis=1, keepdims=True), own, general)
     taken[~taken.any(axis=1)] = True
+    return taken
+
+
+def _taken(order_days: pd.DataFrame, wanted: pd.MultiIndex) -> Weekdays:
+    """(n, 7) the weekdays that order_days has for each pair of supplier and location."""
+    places = order_days["location_id"] if "location_id" in order_days else pd.Series(_EVERYWHERE, order_days.index)
+    if wanted.empty:
+        return np.zeros((0, 7), dtype=bool)
+    position, pairs = wanted.factorize()
+    given = pd.MultiIndex.from_arrays([order_days["supplier_id"].astype(str), places.astype(str)])
+    known = pairs.get_indexer(given)
+    taken = np.zeros((len(pairs), 7), dtype=bool)
+    taken[known[known >= 0], order_days["order_weekday"].to_numpy(dtype=np.int64)[known >= 0] - 1] = True
     return taken[position]
 
 
@@ -117,10 +140,11 @@ def horizons_in_use(
     the latter only what the forecast reaches.
 
     Args:
-        sourcing: supplier_id, lead_time_days, and shelf_life_days when there is one; unknown lead times are left out.
+        sourcing: supplier_id, lead_time_days, and shelf_life_days and store_id when there is one; unknown lead times
+            are left out.
         delays: supplier_id, delay_days, probability.
         horizon_days: days forecast ahead.
-        order_days: supplier_id, order_weekday.
+        order_days: supplier_id, location_id, order_weekday.
         service_measure: what the plan targets.
         receipt_delay_days: as in `order_opportunities`.
 
@@ -150,11 +174,11 @@ def _windows(
     closed: date, sourcing: pd.DataFrame, order_days: pd.DataFrame, *, receipt_delay_days: int
 ) -> pd.DataFrame:
     """Distinct supplier, protection, days before delivery and days until an order expires."""
-    columns = ["supplier_id", "lead_time_days", "shelf_life_days"]
+    columns = ["supplier_id", "lead_time_days", "shelf_life_days", "store_id"]
     terms = sourcing.reindex(columns=columns).dropna(subset=columns[:2]).drop_duplicates()
     chance = order_opportunities(
         closed,
-        order_weekdays(order_days, terms["supplier_id"].to_numpy()),
+        order_weekdays(order_days, terms["supplier_id"].to_numpy(), terms["store_id"].to_numpy()),
         lead_time_days=terms["lead_time_days"].to_numpy(dtype=np.int64),
         receipt_delay_days=receipt_delay_days,
     )

@@ -71,7 +71,7 @@ class _Terms:
     lead_time_days: Array
     pack_units: Array
     line_minimum_units: Array
-    max_stock_units: Array
+    shelf_max_units: Array
     unit_cost: Array
     unit_price: Array
     unit_step: Array
@@ -139,8 +139,8 @@ def replenishment_plan(
         decisions: approved proposals without a purchase order yet: proposal_id, store_id, product_id, order_units,
             expected_delivery_date.
         terms: a row for each series that can be ordered: store_id, product_id, supplier_id, pack_units,
-            min_order_units, max_stock_units, unit_cost, shelf_life_days, lead_time_days, min_order_value.
-        order_days: supplier_id, order_weekday.
+            moq_units, shelf_max_units, unit_cost, shelf_life_days, lead_time_days, min_order_value.
+        order_days: supplier_id, location_id, order_weekday.
         delays: supplier_id, delay_days, probability.
         prices: store_id, product_id, unit_price, unit_step.
         policy: targets and costs.
@@ -155,7 +155,7 @@ def replenishment_plan(
     lines = _terms(terms, prices)
     chance = order_opportunities(
         as_of,
-        order_weekdays(order_days, lines.supplier_ids),
+        order_weekdays(order_days, lines.supplier_ids, lines.series.get_level_values(0)),
         lead_time_days=np.nan_to_num(lines.lead_time_days).astype(np.int64),
         receipt_delay_days=rules.receipt_delay_days,
     )
@@ -197,8 +197,8 @@ def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
         supplier_ids=terms["supplier_id"].fillna("").astype(str).to_numpy(),
         lead_time_days=_numbers(terms["lead_time_days"]),
         pack_units=_numbers(terms["pack_units"]),
-        line_minimum_units=np.nan_to_num(_numbers(terms["min_order_units"])),
-        max_stock_units=_numbers(terms["max_stock_units"]),
+        line_minimum_units=np.nan_to_num(_numbers(terms["moq_units"])),
+        shelf_max_units=_numbers(terms["shelf_max_units"]),
         unit_cost=_numbers(terms["unit_cost"]),
         unit_price=unit_price,
         unit_step=np.where(np.isnan(unit_step), 1.0, unit_step),
@@ -277,7 +277,7 @@ def _shelf_limit(lines: _Terms, chance: Opportunities, *, windows: Windows, targ
 def _order(lines: _Terms, position: Position, level: _Level) -> _Order:
     stock = position.inventory_position
     can_order = _can_order(lines, position, level)
-    maximum = np.fmin(np.where(np.isnan(lines.max_stock_units), np.inf, lines.max_stock_units), level.shelf)
+    maximum = np.fmin(np.where(np.isnan(lines.shelf_max_units), np.inf, lines.shelf_max_units), level.shelf)
     room = np.where(can_order, np.maximum(maximum - stock, 0.0), 0.0)
     quantities = ordered_quantities(
         stock,

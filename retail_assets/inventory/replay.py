@@ -57,13 +57,13 @@ class Levels:
     up_to: Array
     beyond: Array
     pack_units: Array
-    min_order_units: Array
+    moq_units: Array
 
     def __call__(self, state: DayState) -> Array:
         position = state.position - self.beyond[:, state.day]
         is_due = position <= self.trigger[:, state.day]
         need = np.where(is_due, self.up_to[:, state.day] - position, 0.0)
-        packs = np.ceil(np.maximum(need, self.min_order_units) / self.pack_units - 1e-9)
+        packs = np.ceil(np.maximum(need, self.moq_units) / self.pack_units - 1e-9)
         return np.where(is_due, packs * self.pack_units, 0.0)
 
 
@@ -97,7 +97,7 @@ def policy_replay(
         cumulative: forecast/cumulative_forecast; a horizon that is not stored is scaled from the next longer one.
         opening: store_id, product_id, on_hand_units at closing of the first as-of date.
         purchase_orders: silver/purchase_orders, the newest version of each line.
-        terms: store_id, product_id, supplier_id, pack_units, min_order_units, lead_time_days, unit_cost, unit_price;
+        terms: store_id, product_id, supplier_id, pack_units, moq_units, lead_time_days, unit_cost, unit_price;
             optionally unit_step and shelf_life_days.
         order_days, delays: as in the plan; segments: store_id, product_id, abc_class and perhaps valid_from, of
             which the newest counts; all as of the first as-of date.
@@ -307,7 +307,7 @@ class _Run:
         reach = np.minimum(self.chances.next_promised, world.promised_after.shape[1] - 1)
         for grid, values in zip(grids, (trigger, up_to, world.promised_after[self.chances.row, reach]), strict=True):
             grid[at] = values
-        return Levels(grids[0], grids[1], grids[2], world.pack_units, world.min_order_units)
+        return Levels(grids[0], grids[1], grids[2], world.pack_units, world.moq_units)
 
     def _forecast_levels(self, target: float) -> Levels:
         trigger = np.full(len(self.need), -np.inf)

@@ -49,7 +49,7 @@ class World:
     received: Array
     ordered: Array
     pack_units: Array
-    min_order_units: Array
+    moq_units: Array
     unit_cost: Array
     unit_price: Array
     unit_step: Array
@@ -98,7 +98,7 @@ def replay_world(
     suppliers = held["supplier_id"].to_numpy(dtype=object)
     lead = np.where(has_supplier, _floats(held["lead_time_days"]), ASSUMED_LEAD_TIME_DAYS).astype(np.int64)
     can_order, next_order = _order_days(
-        order_days, suppliers, has_supplier=has_supplier, first=first, days=wanted.shape[1]
+        order_days, suppliers, series.get_level_values(0), has_supplier=has_supplier, first=first, days=wanted.shape[1]
     )
     chances = _chances(delays, suppliers, has_supplier)
     late = _late(chances, suppliers, series, days=wanted.shape[1], rng=rng)
@@ -192,7 +192,7 @@ def _drawn(demand: pd.DataFrame, rng: np.random.Generator) -> Array:
 
 def _terms(terms: pd.DataFrame, series: pd.MultiIndex) -> pd.DataFrame:
     """One row of terms a series; missing columns and rows are empty."""
-    names = ["supplier_id", "pack_units", "min_order_units", "lead_time_days", "unit_cost", "unit_price"]
+    names = ["supplier_id", "pack_units", "moq_units", "lead_time_days", "unit_cost", "unit_price"]
     row = rows_of(terms, series)
     held = terms.reindex(columns=[*names, "unit_step", "shelf_life_days"]).loc[row >= 0]
     held = held.assign(row=row[row >= 0]).drop_duplicates("row").set_index("row")
@@ -200,8 +200,8 @@ def _terms(terms: pd.DataFrame, series: pd.MultiIndex) -> pd.DataFrame:
 
 
 def _numbers(held: pd.DataFrame) -> dict[str, Array]:
-    defaults = {"pack_units": 1.0, "min_order_units": 0.0, "unit_step": 1.0}
-    names = ("pack_units", "min_order_units", "unit_cost", "unit_price", "unit_step", "shelf_life_days")
+    defaults = {"pack_units": 1.0, "moq_units": 0.0, "unit_step": 1.0}
+    names = ("pack_units", "moq_units", "unit_cost", "unit_price", "unit_step", "shelf_life_days")
     numbers = {name: _floats(held[name]) for name in names}
     return {name: np.where(np.isnan(found), defaults.get(name, np.nan), found) for name, found in numbers.items()}
 
@@ -212,9 +212,15 @@ def _floats(column: Any) -> Array:
 
 
 def _order_days(
-    order_days: pd.DataFrame, suppliers: NDArray[np.object_], *, has_supplier: Flags, first: int, days: int
+    order_days: pd.DataFrame,
+    suppliers: NDArray[np.object_],
+    stores: pd.Index,
+    *,
+    has_supplier: Flags,
+    first: int,
+    days: int,
 ) -> tuple[Flags, Days]:
-    weekdays = order_weekdays(order_days, suppliers)
+    weekdays = order_weekdays(order_days, suppliers, stores)
     weekdays[~has_supplier] = np.eye(7, dtype=bool)[0]
     number = (np.arange(first, first + days + 8) + 3) % 7  # 1970-01-01 was a Thursday
     taken = weekdays[:, number]

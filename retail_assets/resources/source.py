@@ -93,6 +93,19 @@ class Source:
             return schema.empty_table()
         return pa.Table.from_batches(self._reader(entity).batches(None), schema)
 
+    def tells_changes(self, entity: Entity) -> bool:
+        """Whether the mapping can tell which days of a daily entity changed."""
+        return self.available(entity) and self.mapping.entities[entity.name].changes is not None
+
+    def changed_days(self, entity: Entity, *, since: dt.datetime, start: dt.date, end: dt.date) -> list[dt.date]:
+        """Business dates from `start` to `end` of rows modified at or after `since`, ascending.
+
+        Raises:
+            PermanentFailure: connection or query are wrong.
+            TransientFailure: the database cannot be read now.
+        """
+        return self._reader(entity).changed_days(since, Window(start, end))
+
     def newest_business_date(self) -> dt.date | None:
         """Newest day with sales; None for an empty source."""
         return newest_date(self._reader(entities.SALES))

@@ -42,6 +42,7 @@ class RawBatch:
 
 
 Parameters = dict[str, dt.date]
+"""Days, and moments as UTC without an offset."""
 RawBatches = Generator[RawBatch, None, None]
 
 
@@ -66,9 +67,12 @@ class SqlAlchemyBackend:
 
     def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
         text = sa.text(statement.sqlalchemy_text)
-        text = text.bindparams(*(sa.bindparam(name, type_=sa.Date()) for name in set(statement.parameters)))
+        kinds = {name: sa.DateTime() if _is_moment(value) else sa.Date() for name, value in parameters.items()}
+        text = text.bindparams(*(sa.bindparam(name, type_=kinds[name]) for name in set(statement.parameters)))
         chunk_rows = min(batch_rows, _CHUNK_ROWS)
         with self._engine().connect() as connection:
+            if connection.dialect.name == "postgresql" and any(map(_is_moment, parameters.values())):
+                connection.exec_driver_sql("SET TIME ZONE 'UTC'")  # else a moment is one of the session's zone
             streaming = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows)
             with streaming.execute(text, dict(parameters)) as result:
                 yield from _chunks(result.fetchmany, list(result.keys()), chunk_rows=chunk_rows)
@@ -87,7 +91,7 @@ class SqliteBackend:
         self._path = Path(url.database or "")
 
     def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
-        bound = {name: day.isoformat() for name, day in parameters.items()}
+        bound = {name: _text(value) for name, value in parameters.items()}
         with closing(self._connect()) as connection:
             cursor = connection.execute(statement.rendered(lambda name: f":{name}"), bound)
             names = [column[0] for column in cursor.description]
@@ -103,6 +107,15 @@ class SqliteBackend:
         return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)
 
 
+def _is_moment(value: dt.date) -> bool:
+    return isinstance(value, dt.datetime)
+
+
+def _text(value: dt.date) -> str:
+    """As SQLite keeps it and every server reads it."""
+    return value.isoformat(sep=" ") if isinstance(value, dt.datetime) else value.isoformat()
+
+
 def _chunks(fetch_rows: Callable[[int], Sequence[Any]], names: Sequence[str], *, chunk_rows: int) -> RawBatches:
     rows = fetch_rows(chunk_rows)
     yield RawBatch(names, list(zip(*rows, strict=True)) if rows else [()] * len(names))
@@ -115,6 +128,7 @@ class OdbcBackend:
 
     def __init__(self, url: sa.URL) -> None:
         self._connection_string = _odbc_connection_string(url)
+        self._moment = "datetime2(6)" if url.get_backend_name() == "mssql" else "timestamp"
 
     def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
         arrow_odbc = _arrow_odbc()
@@ -126,10 +140,10 @@ class OdbcBackend:
     def _fetched(self, arrow_odbc: Any, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
         reader = arrow_odbc.read_arrow_batches_from_odbc(
             # Parameters travel as text: the cast keeps the day readable whatever the server's date format.
-            statement.rendered(lambda _: "CAST(? AS date)"),
+            statement.rendered(lambda name: f"CAST(? AS {self._moment if _is_moment(parameters[name]) else 'date'})"),
             self._connection_string,
             batch_size=batch_rows,
-            parameters=[parameters[name].isoformat() for name in statement.parameters],
+            parameters=[_text(parameters[name]) for name in statement.parameters],
             max_bytes_per_batch=_TRANSIT_BYTES,
             max_text_size=_LONGEST_TEXT_BYTES,
             map_schema=_exact_schema,

@@ -5,6 +5,7 @@ belongs to `retail_assets.resources.source`.
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +23,15 @@ from retail_assets.tables.entities import Entity
 _SHIPPED_FOLDER = Path(__file__).parent
 _ENTITIES = {entity.name: entity for entity in entities.SOURCE_ENTITIES}
 _WINDOW = ("start", "end")
+_SINCE = "since"
+_PLAIN_NAME = re.compile(r"[A-Za-z_]\w*")
 
 
 class EntityBinding(BaseModel):
-    """How one entity is read; `columns` renames canonical column: column of the query."""
+    """How one entity is read; `columns` renames canonical column: column of the query.
+
+    `changed_days` gives the business dates of rows modified at or after `:since` (UTC), one column.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -34,10 +40,26 @@ class EntityBinding(BaseModel):
     columns: dict[str, str] = Field(
         default_factory=dict, description="Where the query's column has another name: column of the entity: its name."
     )
+    changed_days: str | None = Field(
+        default=None, description="One SELECT that gives the business dates of rows modified since :since."
+    )
 
     @cached_property
     def statement(self) -> Statement:
         return select_statement(self.query)
+
+    @cached_property
+    def changes(self) -> Statement | None:
+        """The statement that tells changed days: the one given, else one around a plain query with modified_at."""
+        if self.changed_days:
+            return select_statement(self.changed_days)
+        day, moment = self.source_column("business_date"), self.source_column("modified_at")
+        words = [part.text.upper() for part in self.statement.parts if part.kind == "word"]
+        is_plain = words[0] == "SELECT" and "ORDER" not in words
+        if not is_plain or moment.upper() not in words or not all(map(_PLAIN_NAME.fullmatch, (day, moment))):
+            return None
+        query = self.statement.rendered(lambda name: f":{name}")
+        return select_statement(f"SELECT DISTINCT c.{day} FROM ({query}) c WHERE c.{moment} >= :{_SINCE}")
 
     def source_column(self, column: str) -> str:
         return self.columns.get(column, column)
@@ -173,6 +195,8 @@ def _check_binding(where: str, binding: EntityBinding, *, entity: Entity) -> Non
                 f"{where}: columns renames {column}, which is not a column of it; {_hint(column, entity.column_names)}"
             )
     _check_parameters(where, statement, entity=entity)
+    if binding.changed_days is not None:
+        _check_changed_days(where, binding.changed_days, entity=entity)
 
 
 def _check_parameters(where: str, statement: Statement, *, entity: Entity) -> None:
@@ -187,3 +211,23 @@ def _check_parameters(where: str, statement: Statement, *, entity: Entity) -> No
     if unknown:
         known = "only :start and :end are given" if wanted else "it is read whole, without parameters"
         raise PermanentFailure(f"{where}: the query has the parameter {unknown[0]}, but {known}; remove it.")
+
+
+def _check_changed_days(where: str, query: str, *, entity: Entity) -> None:
+    if not entity.is_daily:
+        raise PermanentFailure(f"{where}: changed_days is only for daily entities, this one is read whole; remove it.")
+    try:
+        statement = select_statement(query)
+    except ValueError as error:
+        raise PermanentFailure(f"{where}: the query of changed_days {error}.") from None
+    if _SINCE not in statement.parameters:
+        raise PermanentFailure(
+            f"{where}: the query of changed_days lacks :since; it tells the days of rows modified since then, so add "
+            "WHERE … >= :since."
+        )
+    unknown = [f":{name}" for name in statement.parameters if name not in (*_WINDOW, _SINCE)]
+    if unknown:
+        raise PermanentFailure(
+            f"{where}: the query of changed_days has the parameter {unknown[0]}, but only :since, :start and :end are "
+            "given; remove it."
+        )

@@ -128,6 +128,37 @@ class EntityReader:
                     self._check_dates(batch, window)
                 yield batch
 
+    def changed_days(self, since: dt.datetime, window: Window) -> list[dt.date]:
+        """Business dates in the window of rows modified at or after `since` (UTC), ascending.
+
+        Raises:
+            PermanentFailure: as `raw_batches`; also the mapping cannot tell, or the query gives no dates.
+        """
+        statement = self.binding.changes
+        if statement is None:
+            raise PermanentFailure(f"{self.label}: there is no modified_at to tell changed days by; give changed_days.")
+        # whole seconds, so that the text in SQLite sorts before the same second with a fraction
+        moment = since.astimezone(dt.UTC).replace(tzinfo=None, microsecond=0)
+        given: Parameters = {"since": moment, **window.parameters}
+        parameters = {name: given[name] for name in statement.parameters}
+        found: set[dt.date] = set()
+        try:
+            with closing(self.backend.batches(statement, parameters, batch_rows=BATCH_ROWS)) as raw_batches:
+                for raw in raw_batches:
+                    found |= self._days(raw)
+        except DRIVER_ERRORS as error:
+            raise failure(error, self.url, reading=f"{self.label}, changed_days") from None
+        return sorted(day for day in found if window.start <= day <= window.end)
+
+    def _days(self, raw: RawBatch) -> set[dt.date]:
+        converted = convert(raw.columns[0], pa.date32())
+        if len(raw.names) != 1 or converted.unparsed:
+            raise PermanentFailure(
+                f"{self.label}: the query of changed_days must give one column of dates (YYYY-MM-DD); it gives "
+                f"{', '.join(raw.names)}."
+            )
+        return set(converted.array.drop_null().to_pylist())
+
     def has_rows(self, window: Window | None) -> bool:
         with closing(self.raw_batches(window, batch_rows=1)) as raw_batches:
             return any(raw.row_count for raw in raw_batches)

@@ -8,8 +8,11 @@ from dataclasses import replace
 
 from retail_assets.tables import entities
 from retail_assets.tables.contract import (
+    COUNT,
+    DATE,
     EXTRACTED_AT,
     FLAG,
+    MONEY,
     NULLABLE,
     SERIES_ORDER,
     TEXT,
@@ -18,6 +21,7 @@ from retail_assets.tables.contract import (
     Layout,
     Partitioning,
     Table,
+    described,
 )
 from retail_assets.tables.entities import Entity
 
@@ -66,10 +70,36 @@ def _snapshot(entity: Entity) -> Table:
     )
 
 
+EXTRACTED_DAYS = Table(
+    layer="bronze",
+    name="extracted_days",
+    meaning="What the source gave of each daily table and day, counted as it came and before it was written.",
+    grain="table and day",
+    key=("business_date", "table_name"),
+    columns=(
+        *described(
+            ("business_date", DATE, "Trading day."),
+            ("table_name", TEXT, "Bronze table the rows went to."),
+            ("row_count", COUNT, "Rows the source gave.", "rows"),
+            (
+                "net_value",
+                MONEY,
+                "Money of the sales lines among them; a line that cannot be read, or is beyond all limits, counts 0.",
+                "currency",
+            ),
+        ),
+        EXTRACTED_AT,
+    ),
+    partition_column="business_date",
+    partitioning=Partitioning.DAILY,
+    layout=Layout.MONTH,
+    sort_by=("table_name", "business_date"),
+)
 SALES = _daily(entities.SALES)
 INVENTORY = _daily(entities.INVENTORY)
-DAILY = (SALES, INVENTORY)
+STOCK_MOVEMENTS = _daily(entities.STOCK_MOVEMENTS)
+DAILY = (SALES, INVENTORY, STOCK_MOVEMENTS)
 SOURCE_SNAPSHOTS = tuple(_snapshot(entity) for entity in entities.SNAPSHOTS)
 APPLICATION_SNAPSHOTS = tuple(_snapshot(entity) for entity in entities.APPLICATION_ENTITIES)
 SNAPSHOTS = (*SOURCE_SNAPSHOTS, *APPLICATION_SNAPSHOTS)
-TABLES = (*DAILY, *SNAPSHOTS)
+TABLES = (*DAILY, EXTRACTED_DAYS, *SNAPSHOTS)

@@ -4,7 +4,8 @@ One `Table` drives the write schema, the blocking checks, the column metadata in
 DDL and docs/tables.md. Add a column here and nowhere else. Reading or writing does not belong here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from enum import StrEnum
 
 import pyarrow as pa
@@ -45,13 +46,53 @@ class ContractViolation(ValueError):
     """A frame does not keep its table's contract; the message names table, column and rows."""
 
 
+_BOUNDS_OF_UNIT = {"0–1": (0, 1), "ISO weekday": (1, 7)}
+
+
 @dataclass(frozen=True)
 class Column:
+    """One column; what it may hold is checked by silver (entities) and by the check `values_keep_the_contract`.
+
+    `default` is what a missing value of an optional column stands for: silver fills it in, so that no later table has
+    to know. `allowed` lists the only values of a code, `least` and `most` the range of a number; some units have one.
+    """
+
     name: str
     type: pa.DataType
     meaning: str
     unit: str = ""
     nullable: bool = False
+    default: str | float | date | None = None
+    allowed: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Least and most value, both included; None where there is no limit."""
+        least, most = _BOUNDS_OF_UNIT.get(self.unit, (None, None))
+        return (least if self.least is None else self.least, most if self.most is None else self.most)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Shares of refused rows of a table: above `warn_rate` a warning, above `stop_rate` nothing goes on.
+
+    A day of fewer than `least_rows` rows stops nothing by itself: one row of it is already a large share.
+    """
+
+    warn_rate: float
+    stop_rate: float
+    least_rows: int = 20
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Every value of `column` is found in the column `target` of the table at `path`."""
+
+    column: str
+    path: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -73,10 +114,13 @@ class Table:
     layout: Layout = Layout.WHOLE
     sort_by: tuple[str, ...] = ()
     retention_days: int | None = None
+    quality: Quality | None = None
+    references: tuple[Reference, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.column_names
         wanted = [*self.key, *self.sort_by, *([self.partition_column] if self.partition_column else [])]
+        wanted += [reference.column for reference in self.references]
         unknown = sorted(set(wanted) - set(names))
         if unknown or len(set(names)) != len(names):
             raise ValueError(f"{self.path}: unknown or repeated columns {unknown or names}")
@@ -114,6 +158,16 @@ SERIES_ORDER = ("store_id", "product_id", "business_date")
 def series_order(*key: str) -> tuple[str, ...]:
     """`SERIES_ORDER` and the rest of the key, so that the same rows always give the same file."""
     return (*SERIES_ORDER, *(name for name in key if name not in SERIES_ORDER))
+
+
+def code(name: str, meaning: str, *allowed: str) -> Column:
+    """A text column that holds one of a few values."""
+    return Column(name, TEXT, meaning, allowed=allowed)
+
+
+def at_least_zero(*columns: tuple) -> tuple[Column, ...]:
+    """Columns like `described`, of numbers that are never negative."""
+    return tuple(replace(column, least=0) for column in described(*columns))
 
 
 NULLABLE = True

@@ -4,6 +4,7 @@ Bronze and silver tables are derived from them. An entity that a source lacks be
 """
 
 from dataclasses import dataclass
+from datetime import date
 
 from retail_assets.tables.contract import (
     DATE,
@@ -19,12 +20,16 @@ from retail_assets.tables.contract import (
     described,
 )
 
+ALWAYS = date(1900, 1, 1)
+"""Stands in key columns for "since always", and in a calendar for "every week"."""
+
 
 @dataclass(frozen=True)
 class Entity:
     """One canonical entity; `daily` ones are read by business date, the others whole.
 
-    Columns that are not nullable must be delivered. The key is unique after silver.
+    Columns that are not nullable must be delivered; of the others silver fills those that have a default. The key is
+    unique after silver.
     """
 
     name: str
@@ -57,6 +62,7 @@ SALES = Entity(
         ("quantity", QUANTITY, "Units sold; negative for a return.", "units"),
         ("unit_price", MONEY, "Price asked for one unit before discount.", "currency"),
         ("discount_value", MONEY, "Discount on the line.", "currency", NULLABLE),
+        ("currency", TEXT, "ISO code of the money, where the source holds several; else the mapping's.", "", NULLABLE),
         ("modified_at", TIMESTAMP, "Last change in the source.", "UTC", NULLABLE),
     ),
 )
@@ -72,6 +78,35 @@ INVENTORY = Entity(
         ("on_hand_units", QUANTITY, "Stock at closing.", "units"),
         ("stock_out_hours", UNITS, "Trading hours without stock, when the source knows.", "hours", NULLABLE),
         ("modified_at", TIMESTAMP, "Last change in the source.", "UTC", NULLABLE),
+    ),
+)
+STOCK_MOVEMENTS = Entity(
+    "stock_movements",
+    "Stock movements other than sales and returns as the source recorded them.",
+    "movement as delivered",
+    ("movement_id",),
+    (
+        *described(
+            ("movement_id", TEXT, "Identifier of the movement; a corrected one keeps it."),
+            ("business_date", DATE, "Trading day in the store's time zone."),
+            ("store_id", TEXT, "Store."),
+            ("product_id", TEXT, "Product."),
+        ),
+        Column(
+            "movement_type",
+            TEXT,
+            "receipt, waste, count or transfer.",
+            allowed=("receipt", "waste", "count", "transfer"),
+        ),
+        *described(
+            (
+                "quantity",
+                QUANTITY,
+                "Units into the store's stock, negative out of it; of a count the correction, 0 when the books agreed.",
+                "units",
+            ),
+            ("modified_at", TIMESTAMP, "Last change in the source.", "UTC", NULLABLE),
+        ),
     ),
 )
 STORES = Entity(
@@ -119,28 +154,72 @@ SUPPLIERS = Entity(
 )
 SUPPLIER_CALENDAR = Entity(
     "supplier_calendar",
-    "Weekdays on which a supplier takes orders; a supplier without rows takes them every day.",
-    "supplier and weekday",
-    ("supplier_id", "order_weekday"),
-    described(
-        ("supplier_id", TEXT, "Supplier."),
-        ("order_weekday", DAYS, "Weekday an order can leave, 1 Monday … 7 Sunday.", "ISO weekday"),
+    "When a source takes orders, by weekday or on single days; one without rows takes them every day.",
+    "source, location and weekday or day",
+    ("source_id", "location_id", "order_date", "order_weekday"),
+    (
+        *described(
+            ("source_id", TEXT, "Supplier or distribution centre."),
+            ("location_id", TEXT, "Store served; empty for every store.", "", NULLABLE),
+        ),
+        Column(
+            "order_date",
+            DATE,
+            "Single day an order can leave; empty for every week. Plans use weekdays only.",
+            nullable=True,
+            default=ALWAYS,
+        ),
+        Column(
+            "order_weekday",
+            DAYS,
+            "Weekday an order can leave, 1 Monday … 7 Sunday; of a single day its own.",
+            "ISO weekday",
+            nullable=True,
+        ),
+        Column(
+            "delivery_days",
+            DAYS,
+            "Days from this order to its delivery; empty for the supplier's lead time. Not used by plans.",
+            "days",
+            nullable=True,
+            least=0,
+        ),
+        Column(
+            "cutoff_time",
+            TEXT,
+            "Latest time to order on that day, HH:MM where the stores are; empty for midnight. Not used by plans.",
+            nullable=True,
+        ),
     ),
 )
 SOURCING = Entity(
     "sourcing",
-    "Which supplier serves a product, and on what terms.",
-    "product, location and supplier",
-    ("product_id", "location_id", "supplier_id"),
-    described(
-        ("product_id", TEXT, "Product."),
-        ("location_id", TEXT, "Store served; empty for every store.", "", NULLABLE),
-        ("supplier_id", TEXT, "Supplier."),
-        ("pack_units", UNITS, "Units in one pack; orders are whole packs.", "units"),
-        ("min_order_units", UNITS, "Least units on one order line.", "units", NULLABLE),
-        ("max_stock_units", UNITS, "Most units the shelf and back room hold.", "units", NULLABLE),
-        ("unit_cost", MONEY, "Purchase cost of one unit.", "currency", NULLABLE),
-        ("shelf_life_days", DAYS, "Days a unit can be sold after receipt.", "days", NULLABLE),
+    "Which supplier or distribution centre serves a product, and on what terms.",
+    "product, location, source and start",
+    ("product_id", "location_id", "source_id", "valid_from"),
+    (
+        *described(
+            ("product_id", TEXT, "Product."),
+            ("location_id", TEXT, "Store served; empty for every store.", "", NULLABLE),
+            ("source_id", TEXT, "Supplier or distribution centre."),
+        ),
+        Column("source_type", TEXT, "supplier or dc.", nullable=True, default="supplier", allowed=("supplier", "dc")),
+        Column("pack_units", UNITS, "Units in one pack; orders are whole packs.", "units", nullable=True, default=1.0),
+        Column("moq_units", UNITS, "Least units on one order line.", "units", nullable=True, default=0.0, least=0),
+        Column("unit_cost", MONEY, "Purchase cost of one unit; empty for the product's.", "currency", nullable=True),
+        Column("shelf_life_days", DAYS, "Days a unit can be sold after receipt; empty for no limit.", "days", True),
+        Column(
+            "presentation_min_units",
+            UNITS,
+            "Units that must lie on the shelf for it to look right. Not used by plans.",
+            "units",
+            nullable=True,
+            default=0.0,
+            least=0,
+        ),
+        Column("shelf_max_units", UNITS, "Most units the shelf and back room hold; empty for no limit.", "units", True),
+        Column("valid_from", DATE, "First day of these terms; empty for always.", nullable=True, default=ALWAYS),
+        Column("valid_to", DATE, "Last day of these terms; empty for no end.", nullable=True),
     ),
 )
 ASSORTMENT = Entity(
@@ -263,7 +342,7 @@ ORDER_DECISIONS = Entity(
     ),
 )
 
-DAILY = (SALES, INVENTORY)
+DAILY = (SALES, INVENTORY, STOCK_MOVEMENTS)
 SNAPSHOTS = (
     STORES,
     PRODUCTS,

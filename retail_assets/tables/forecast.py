@@ -13,6 +13,7 @@ from retail_assets.tables.contract import (
     Layout,
     Partitioning,
     Table,
+    code,
     described,
 )
 
@@ -37,10 +38,8 @@ _DISTRIBUTION = (
         Column(name, QUANTILE, f"Demand not exceeded with probability {p}.", "units")
         for name, p in QUANTILE_LEVELS.items()
     ),
-    *described(
-        ("model_version", TEXT, "Model that made it, or seasonal_naive when none was promoted yet."),
-        ("origin", TEXT, "live, or backfill: business dates up to as_of_date with later corrections."),
-    ),
+    Column("model_version", TEXT, "Model that made it, or seasonal_naive when none was promoted yet."),
+    code("origin", "live, or backfill: business dates up to as_of_date with later corrections.", "live", "backfill"),
 )
 _AS_OF = Column("as_of_date", DATE, "Last closed day the forecast knew.")
 _SERIES = described(("store_id", TEXT, "Store."), ("product_id", TEXT, "Product."))

@@ -15,10 +15,17 @@ from retail_assets.tables.contract import (
     Column,
     Layout,
     Partitioning,
+    Reference,
     Table,
+    at_least_zero,
+    code,
     described,
     series_order,
 )
+
+_STORE = Reference("store_id", "gold/dim_store", "store_id")
+_PRODUCT = Reference("product_id", "gold/dim_product", "product_id")
+_CENSORINGS = ("none", "partial", "full", "unknown")
 
 _VALIDITY = described(
     ("valid_from", DATE, "First day this version holds."),
@@ -41,6 +48,7 @@ def _daily(name: str, meaning: str, grain: str, key: tuple[str, ...], columns: t
         partitioning=Partitioning.DAILY,
         layout=Layout.MONTH,
         sort_by=sort_by,
+        references=tuple(r for r in (_STORE, _PRODUCT) if r.column in {column.name for column in columns}),
     )
 
 
@@ -70,7 +78,9 @@ FACT_SALES = _daily(
             ("product_id", TEXT, "Product."),
             ("customer_id", TEXT, "Customer, when known.", "", NULLABLE),
             ("quantity", QUANTITY, "Units, negative for a return.", "units"),
-            ("unit_price", MONEY, "Price before discount.", "currency"),
+        ),
+        *at_least_zero(("unit_price", MONEY, "Price before discount.", "currency")),
+        *described(
             ("gross_value", MONEY, "Quantity times price.", "currency"),
             ("discount_value", MONEY, "Discount.", "currency"),
             ("net_value", MONEY, "Gross less discount.", "currency"),
@@ -101,23 +111,33 @@ DEMAND_DAILY = _daily(
     "Demand, dense: every day of every product a store carries, zeros filled, missing feeds flagged and not zeroed.",
     "store, product and day",
     ("business_date", "store_id", "product_id"),
-    described(
-        ("business_date", DATE, "Trading day."),
-        ("store_id", TEXT, "Store."),
-        ("product_id", TEXT, "Product."),
-        ("sold_units", UNITS, "Units sold, returns apart; empty when the feed is missing.", "units", NULLABLE),
-        ("returned_units", UNITS, "Units brought back; empty when the feed is missing.", "units", NULLABLE),
-        ("net_value", MONEY, "Sales less discounts and returns.", "currency", NULLABLE),
-        ("unit_price", UNITS, "Price asked that day.", "currency", NULLABLE),
-        ("discount_rate", RATE, "Promotion discount that day, 0 without one.", "0–1"),
-        ("is_promoted", FLAG, "A promotion ran."),
-        ("is_open", FLAG, "The store traded."),
-        ("is_feed_missing", FLAG, "No sale of the whole store arrived although it was open."),
-        ("on_hand_units", UNITS, "Stock at closing; empty without stock data.", "units", NULLABLE),
-        ("censoring", TEXT, "none, partial, full or unknown: did stock limit the sales?"),
-        ("available_rate", RATE, "Share of the trading day with stock; empty when unknown.", "0–1", NULLABLE),
-        ("unconstrained_units", UNITS, "Estimated demand; never below sales.", "units", NULLABLE),
-        ("unconstrained_sd", UNITS, "Standard deviation of that estimate, 0 when observed.", "units", NULLABLE),
+    (
+        *described(
+            ("business_date", DATE, "Trading day."),
+            ("store_id", TEXT, "Store."),
+            ("product_id", TEXT, "Product."),
+        ),
+        *at_least_zero(
+            ("sold_units", UNITS, "Units sold, returns apart; empty when the feed is missing.", "units", NULLABLE),
+            ("returned_units", UNITS, "Units brought back; empty when the feed is missing.", "units", NULLABLE),
+        ),
+        *described(
+            ("net_value", MONEY, "Sales less discounts and returns.", "currency", NULLABLE),
+            ("unit_price", UNITS, "Price asked that day.", "currency", NULLABLE),
+            ("discount_rate", RATE, "Promotion discount that day, 0 without one.", "0–1"),
+            ("is_promoted", FLAG, "A promotion ran."),
+            ("is_open", FLAG, "The store traded."),
+            ("is_feed_missing", FLAG, "No sale of the whole store arrived although it was open."),
+            ("on_hand_units", UNITS, "Stock at closing; empty without stock data.", "units", NULLABLE),
+        ),
+        code("censoring", "none, partial, full or unknown: did stock limit the sales?", *_CENSORINGS),
+        *described(
+            ("available_rate", RATE, "Share of the trading day with stock; empty when unknown.", "0–1", NULLABLE),
+        ),
+        *at_least_zero(
+            ("unconstrained_units", UNITS, "Estimated demand; never below sales.", "units", NULLABLE),
+            ("unconstrained_sd", UNITS, "Standard deviation of that estimate, 0 when observed.", "units", NULLABLE),
+        ),
     ),
 )
 SALES_SUMMARY = _daily(
@@ -215,18 +235,27 @@ PRODUCT_SEGMENTS = Table(
     meaning="Segments of every month, from the 365 days before it: readable as of any date without look-ahead.",
     grain="store, product and month",
     key=("valid_from", "store_id", "product_id"),
-    columns=described(
-        ("valid_from", DATE, "First day of the month the segments hold for."),
-        ("store_id", TEXT, "Store."),
-        ("product_id", TEXT, "Product."),
-        ("abc_class", TEXT, "A, B or C: first 80 %, next 15 %, last 5 % of sales value."),
-        ("xyz_class", TEXT, "X, Y or Z: coefficient of variation of monthly demand up to 0.5, up to 1, above."),
-        ("demand_class", TEXT, "smooth, erratic, intermittent or lumpy by ADI 1.32 and CV² 0.49, or none."),
-        ("mean_daily_units", UNITS, "Mean demand a day.", "units"),
-        ("average_demand_interval_days", UNITS, "Days between days with demand (ADI).", "days", NULLABLE),
-        ("squared_variation", UNITS, "CV² of the non-zero demands.", "", NULLABLE),
-        ("net_value", MONEY, "Sales value of the window.", "currency"),
+    columns=(
+        *described(
+            ("valid_from", DATE, "First day of the month the segments hold for."),
+            ("store_id", TEXT, "Store."),
+            ("product_id", TEXT, "Product."),
+        ),
+        code("abc_class", "A, B or C: first 80 %, next 15 %, last 5 % of sales value.", "A", "B", "C"),
+        code("xyz_class", "X, Y or Z: coefficient of variation of monthly demand up to 0.5, up to 1, above.", *"XYZ"),
+        code(
+            "demand_class",
+            "smooth, erratic, intermittent or lumpy by ADI 1.32 and CV² 0.49, or none.",
+            *("smooth", "erratic", "intermittent", "lumpy", "none"),
+        ),
+        *at_least_zero(
+            ("mean_daily_units", UNITS, "Mean demand a day.", "units"),
+            ("average_demand_interval_days", UNITS, "Days between days with demand (ADI).", "days", NULLABLE),
+            ("squared_variation", UNITS, "CV² of the non-zero demands.", "", NULLABLE),
+        ),
+        *described(("net_value", MONEY, "Sales value of the window.", "currency")),
     ),
+    references=(_STORE, _PRODUCT),
     sort_by=("valid_from", "store_id", "product_id"),
 )
 DAILY = (FACT_SALES, FACT_INVENTORY, DEMAND_DAILY, SALES_SUMMARY)

@@ -13,6 +13,7 @@ from retail_assets.tables.contract import (
     Layout,
     Partitioning,
     Table,
+    code,
     described,
 )
 
@@ -53,7 +54,9 @@ REPLENISHMENT_PLAN = _daily(
             ("lead_time_days", DAYS, "Promised days from order to delivery.", "days"),
             ("review_period_days", DAYS, "Days from this order to the next chance.", "days"),
             ("protection_days", DAYS, "Days of demand this order must cover, from as_of_date.", "days"),
-            ("service_measure", TEXT, "cycle or fill."),
+        ),
+        code("service_measure", "cycle or fill.", "cycle", "fill"),
+        *described(
             ("service_level", RATE, "Nominal target before clamping.", "0–1"),
             ("target_service_rate", RATE, "Target used.", "0–1"),
             ("predicted_service_rate", RATE, "Service the ordered quantity gives.", "0–1"),
@@ -107,7 +110,11 @@ INVENTORY_HEALTH = _daily(
             ("excess_units", UNITS, "Stock above the 0.99 quantile of 28 days' demand.", "units"),
             ("excess_value", MONEY, "The same at cost.", "currency", NULLABLE),
             ("days_since_sale", DAYS, "Days since the last sale.", "days", NULLABLE),
-            ("status", TEXT, "out_of_stock, at_risk, healthy, excess, dead or phantom_suspected."),
+        ),
+        code(
+            "status",
+            "out_of_stock, at_risk, healthy, excess, dead or phantom_suspected.",
+            *("out_of_stock", "at_risk", "healthy", "excess", "dead", "phantom_suspected"),
         ),
     ),
 )

@@ -9,12 +9,15 @@ from retail_assets.tables import bronze, entities
 from retail_assets.tables.contract import (
     DATE,
     EXTRACTED_AT,
+    MONEY,
+    NULLABLE,
     QUANTITY,
     TEXT,
     TIMESTAMP,
     Column,
     Layout,
     Partitioning,
+    Quality,
     Table,
     described,
     series_order,
@@ -25,34 +28,44 @@ EVERY = "*"
 """Stands in key columns for "every store", "every product" or "every region"."""
 
 
-def _key_filled(entity: Entity) -> tuple[Column, ...]:
-    return tuple(replace(c, nullable=c.nullable and c.name not in entity.key) for c in entity.columns)
+_USUAL = Quality(warn_rate=0.02, stop_rate=0.2)
+_REQUIRED = Quality(warn_rate=0.01, stop_rate=0.1)
+"""Of stores and products: the rows of every other table hang on them."""
 
 
-def _daily(entity: Entity) -> Table:
+def _filled(entity: Entity) -> tuple[Column, ...]:
+    """Parts of the key and columns with a default are filled."""
+    return tuple(
+        replace(c, nullable=c.nullable and c.default is None and c.name not in entity.key) for c in entity.columns
+    )
+
+
+def _daily(entity: Entity, quality: Quality = _USUAL) -> Table:
     return Table(
         layer="silver",
         name=entity.name,
         meaning=entity.meaning.replace(" as the source recorded it", ", judged and typed"),
         grain=entity.grain.replace(" as delivered", ""),
         key=entity.key if "business_date" in entity.key else ("business_date", *entity.key),
-        columns=(*_key_filled(entity), EXTRACTED_AT),
+        columns=(*_filled(entity), EXTRACTED_AT),
         partition_column="business_date",
         partitioning=Partitioning.DAILY,
         layout=Layout.MONTH,
         sort_by=series_order(*entity.key),
+        quality=quality,
     )
 
 
-def _snapshot(entity: Entity) -> Table:
+def _snapshot(entity: Entity, quality: Quality = _USUAL) -> Table:
     return Table(
         layer="silver",
         name=entity.name,
         meaning=entity.meaning,
         grain=f"{entity.grain} and version",
         key=(*entity.key, "first_seen_at"),
-        columns=(*_key_filled(entity), *bronze.VERSION_COLUMNS),
+        columns=(*_filled(entity), *bronze.VERSION_COLUMNS),
         sort_by=(*entity.key, "first_seen_at"),
+        quality=quality,
     )
 
 
@@ -61,7 +74,7 @@ _REJECTION = described(
     ("rule", TEXT, "Name of the first rule the row broke."),
     ("explanation", TEXT, "The rule in words."),
     ("row_key", TEXT, "Key values of the row."),
-    ("row_content", TEXT, "The row as it was, column=value."),
+    ("row_content", TEXT, "The row as it was, column=value; ids that were conformed follow as delivered."),
 )
 REJECTED_ROWS = Table(
     layer="silver",
@@ -69,7 +82,12 @@ REJECTED_ROWS = Table(
     meaning="Daily rows that were not taken over, each with the rule it broke and its original content.",
     grain="refused row",
     key=(),
-    columns=(Column("business_date", DATE, "Business date of the row."), *_REJECTION, EXTRACTED_AT),
+    columns=(
+        Column("business_date", DATE, "Business date of the row."),
+        *_REJECTION,
+        Column("net_value", MONEY, "Money of a sales line, where it can be told.", "currency", NULLABLE),
+        EXTRACTED_AT,
+    ),
     partition_column="business_date",
     partitioning=Partitioning.DAILY,
     layout=Layout.MONTH,
@@ -103,9 +121,10 @@ OPEN_ORDERS = Table(
 )
 SALES = _daily(entities.SALES)
 INVENTORY = _daily(entities.INVENTORY)
-DAILY = (SALES, INVENTORY, REJECTED_ROWS)
-STORES = _snapshot(entities.STORES)
-PRODUCTS = _snapshot(entities.PRODUCTS)
+STOCK_MOVEMENTS = _daily(entities.STOCK_MOVEMENTS)
+DAILY = (SALES, INVENTORY, STOCK_MOVEMENTS, REJECTED_ROWS)
+STORES = _snapshot(entities.STORES, _REQUIRED)
+PRODUCTS = _snapshot(entities.PRODUCTS, _REQUIRED)
 SUPPLIERS = _snapshot(entities.SUPPLIERS)
 SUPPLIER_CALENDAR = _snapshot(entities.SUPPLIER_CALENDAR)
 SOURCING = _snapshot(entities.SOURCING)

@@ -10,6 +10,7 @@ from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
 from retail_assets.transforms.days import day_table
+from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE
 from retail_assets.windows import Window
 
 MONEY = "decimal(18, 4)"
@@ -40,6 +41,21 @@ def value_of(units: NumericValue, price: NumericValue) -> NumericValue:
     """Units × price, rounded half up to four places."""
     # ibis takes the product for a decimal(18, 4) already and would leave the rounding out; engines give seven places
     return (units.cast("decimal(18, 3)") * price.cast(MONEY)).cast("decimal(36, 7)").cast(MONEY)
+
+
+def told_value(lines: ibis.Table) -> NumericValue:
+    """Net value of sales lines, sound or not; null where quantity or price is missing or beyond all limits."""
+    is_told = ibis.and_(
+        lines.quantity.abs() <= MAX_LINE_UNITS,
+        lines.unit_price.abs() <= MAX_PRICE,
+        lines.discount_value.fill_null(0).abs() <= MAX_LINE_VALUE,
+    )
+    # what is beyond is emptied before it is multiplied: its product would fit no type
+    units, price, discount = (
+        ibis.ifelse(is_told, lines[name], ibis.null(kind))
+        for name, kind in (("quantity", "decimal(18, 3)"), ("unit_price", MONEY), ("discount_value", MONEY))
+    )
+    return (value_of(units, price) - discount.fill_null(0).cast(MONEY)).cast(MONEY)
 
 
 def fact_inventory(inventory: ibis.Table, products: ibis.Table) -> ibis.Table:

@@ -65,25 +65,29 @@ class Knowledge:
         return pd.DataFrame([*own.itertuples(index=False), *public], columns=pd.Index(columns))
 
     def supply_terms(self) -> pd.DataFrame:
-        """One row a series that can be ordered: supplier, pack, minimum, maximum, cost, shelf life, lead time.
+        """One row a series that can be ordered: source, pack, minimum, maximum, cost, shelf life, lead time.
 
-        Terms of the store itself stand before terms for every store.
+        Terms of the store itself stand before terms for every store, later ones before earlier ones. The source is
+        called `supplier_id`, as in the plan; a distribution centre has no lead time among the suppliers.
         """
-        sourcing, suppliers = self.tables["sourcing"], self.tables["suppliers"]
+        suppliers = self.tables["suppliers"].mutate(source_type=ibis.literal("supplier"))
         cost = self.tables["products"].select("product_id", product_cost="unit_cost")
-        series = self._carried(Window(self.as_of, self.as_of)).select(*_SERIES)
+        series, sourcing = self._carried(Window(self.as_of, self.as_of)).select(*_SERIES), self._sourcing()
         serves = ibis.or_(sourcing.location_id == series.store_id, sourcing.location_id == silver.EVERY)
         joined = series.join(sourcing, [series.product_id == sourcing.product_id, serves])
-        own_first = ibis.window(group_by=_SERIES, order_by=[joined.location_id == silver.EVERY, joined.supplier_id])
-        best = joined.mutate(rank=ibis.row_number().over(own_first)).filter(ibis._["rank"] == 0)
-        full = best.left_join(suppliers, "supplier_id").left_join(cost, "product_id")
+        first = [joined.location_id == silver.EVERY, joined.supplier_id, joined.valid_from.desc()]
+        ranked = joined.mutate(rank=ibis.row_number().over(ibis.window(group_by=_SERIES, order_by=first)))
+        best = ranked.filter(ranked["rank"] == 0)
+        full = best.left_join(suppliers, ["supplier_id", "source_type"]).left_join(cost, "product_id")
         return (
             full.select(
                 *_SERIES,
                 "supplier_id",
+                "source_type",
                 "pack_units",
-                "min_order_units",
-                "max_stock_units",
+                "moq_units",
+                "shelf_max_units",
+                "presentation_min_units",
                 "shelf_life_days",
                 "lead_time_days",
                 "min_order_value",
@@ -104,8 +108,12 @@ class Knowledge:
         return joined.select(*_SERIES, "unit_price", unit_step=joined.unit_step.fill_null(1.0)).to_pandas()
 
     def order_days(self) -> pd.DataFrame:
-        """supplier_id, order_weekday."""
-        return self.tables["supplier_calendar"].select("supplier_id", "order_weekday").to_pandas()
+        """supplier_id, location_id (`*` for every store), order_weekday; single days are not planned with."""
+        calendar = self.tables["supplier_calendar"]
+        weekly = calendar.filter(calendar.order_date == entities.ALWAYS)
+        return weekly.select("location_id", "order_weekday", supplier_id=weekly.source_id)[
+            ["supplier_id", "location_id", "order_weekday"]
+        ].to_pandas()
 
     def purchase_orders(self) -> pd.DataFrame:
         """Lines ordered on or before `as_of`, with what happened to them later taken away."""
@@ -135,6 +143,12 @@ class Knowledge:
         approved = decided.filter(decided.decision == "approved", decided.decided_at < closed)
         open_ones = approved.anti_join(matched, "proposal_id")
         return open_ones.to_pandas()
+
+    def _sourcing(self) -> ibis.Table:
+        """The terms that hold on `as_of`."""
+        terms = self.tables["sourcing"]
+        has_ended = (terms.valid_to < self.as_of).fill_null(False)
+        return terms.filter(terms.valid_from <= self.as_of, ~has_ended).rename(supplier_id="source_id")
 
     def _carried(self, days: Window) -> ibis.Table:
         names = ("assortment", "stores", "products", "events")

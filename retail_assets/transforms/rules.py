@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import ibis
+from ibis.expr.types import StringValue
 
 BROKEN_RULE = "broken_rule"
+AS_DELIVERED = "as_delivered"
+"""Working column of judged rows: the ids as the source wrote them, where conforming changed one; else null."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +42,29 @@ def refused(judged: ibis.Table, rules: Sequence[Rule], *, table_name: str, key: 
     broken = judged.filter(judged[BROKEN_RULE].notnull())
     sentences = {rule.name: rule.explanation for rule in rules}
     rule = broken[BROKEN_RULE]
-    content = [name for name in broken.columns if name not in (BROKEN_RULE, "extracted_at", "first_seen_at")]
+    hidden = (BROKEN_RULE, AS_DELIVERED, "extracted_at", "first_seen_at")
+    content = _text(broken, [name for name in broken.columns if name not in hidden])
+    as_delivered = (ibis.literal("; as delivered ") + broken[AS_DELIVERED]).fill_null("")
     return broken.mutate(
         table_name=ibis.literal(table_name),
         rule=rule,
         explanation=ibis.cases(*[(rule == name, ibis.literal(text)) for name, text in sentences.items()], else_=rule),
         row_key=_text(broken, key),
-        row_content=_text(broken, content),
+        row_content=content + as_delivered,
     )
 
 
-def _text(rows: ibis.Table, columns: Sequence[str]) -> ibis.Value:
+def with_ids_as_delivered(rows: ibis.Table, given: dict[str, str]) -> ibis.Table:
+    """Adds `as_delivered`, from the columns that hold the given ids by the names of the conformed ones."""
+    if not given:
+        return rows.mutate(**{AS_DELIVERED: ibis.null("string")})
+    is_changed = ibis.or_(*(~rows[name].identical_to(rows[raw]) for name, raw in given.items()))
+    pairs = [ibis.literal(f"{name}=") + rows[raw].fill_null("∅") for name, raw in given.items()]
+    text = ibis.ifelse(is_changed, ibis.literal("; ").join(pairs), ibis.null("string"))
+    return rows.mutate(**{AS_DELIVERED: text}).drop(*given.values())
+
+
+def _text(rows: ibis.Table, columns: Sequence[str]) -> StringValue:
     pairs = [ibis.literal(f"{name}=") + _as_text(rows[name]).fill_null("∅") for name in columns]
     return ibis.literal("; ").join(pairs)
 

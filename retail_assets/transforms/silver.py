@@ -10,15 +10,24 @@ import ibis
 import pyarrow as pa
 
 from retail_assets.tables import bronze, entities, silver
-from retail_assets.tables.contract import Table
+from retail_assets.tables.contract import Column, Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
-from retail_assets.transforms.rules import BROKEN_RULE, Rule, accepted, judge, refused
+from retail_assets.transforms.gold import told_value
+from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE, MAX_STOCK_UNITS, MAX_UNITS
+from retail_assets.transforms.rules import BROKEN_RULE, Rule, accepted, judge, refused, with_ids_as_delivered
 
-MAX_LINE_UNITS = 10_000
-"""More than this on one line, or in one stock count of a store, is a typing error."""
+_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.0+)?)?$"
+_SPANS = (("valid_from", "valid_to"), ("start_date", "end_date"), ("from_date", "to_date"))
 
 WRONG_TYPE = Rule("wrong_type", "A value does not have its column's type.", lambda t: t.unparsed.notnull())
+FUTURE_DATE = Rule(
+    "future_date",
+    "The business date had not begun where the stores are when the row was read.",
+    lambda t: t.extracted_at < t.begins_at,
+)
+UNKNOWN_STORE = Rule("unknown_store", "The store is not among the stores.", lambda t: ~t.is_known_store)
+UNKNOWN_PRODUCT = Rule("unknown_product", "The product is not among the products.", lambda t: ~t.is_known_product)
 DUPLICATE = Rule("duplicate", "The same row was delivered again.", lambda t: t.is_repeated)
 SUPERSEDED = Rule("superseded", "A later version of the same row replaced it.", lambda t: t.is_older)
 
@@ -29,46 +38,110 @@ def _missing(entity: Entity) -> Rule:
     return Rule("missing_value", f"One of {names} is empty.", lambda t: ibis.or_(*(t[n].isnull() for n in required)))
 
 
-SALES_RULES = (
-    WRONG_TYPE,
-    _missing(entities.SALES),
-    Rule("unknown_store", "The store is not among the stores.", lambda t: ~t.is_known_store),
-    Rule("unknown_product", "The product is not among the products.", lambda t: ~t.is_known_product),
+def _unknown_codes(entity: Entity) -> tuple[Rule, ...]:
+    codes = [column for column in entity.columns if column.allowed]
+    if not codes:
+        return ()
+    sentence = "; ".join(f"{column.name} is none of {', '.join(column.allowed)}" for column in codes)
+    breaks = lambda t: ibis.or_(*(t[c.name].notin(c.allowed).fill_null(False) for c in codes))  # noqa: E731
+    return (Rule("unknown_code", f"{sentence}.", breaks),)
+
+
+def _out_of_range(entity: Entity) -> tuple[Rule, ...]:
+    bounded = [column for column in entity.columns if column.bounds != (None, None)]
+    if not bounded:
+        return ()
+    sentence = "; ".join(f"{column.name} is not {_range(column)}" for column in bounded)
+    return (Rule("out_of_range", f"{sentence}.", lambda t: ibis.or_(*(_is_outside(t, c) for c in bounded))),)
+
+
+def _range(column: Column) -> str:
+    least, most = column.bounds
+    if most is None:
+        return f"at least {least:g}"
+    return f"at most {most:g}" if least is None else f"from {least:g} to {most:g}"
+
+
+def _is_outside(rows: ibis.Table, column: Column) -> ibis.Value:
+    least, most = column.bounds
+    sides = [] if least is None else [rows[column.name] < least]
+    sides += [] if most is None else [rows[column.name] > most]
+    return ibis.or_(*sides).fill_null(False)
+
+
+def _daily_rules(entity: Entity, *own: Rule) -> tuple[Rule, ...]:
+    common = (WRONG_TYPE, _missing(entity), FUTURE_DATE, UNKNOWN_STORE, UNKNOWN_PRODUCT)
+    return (*common, *_unknown_codes(entity), *_out_of_range(entity), *own, DUPLICATE, SUPERSEDED)
+
+
+SALES_RULES = _daily_rules(
+    entities.SALES,
+    Rule("foreign_currency", "The currency is not the mapping's.", lambda t: t.is_foreign_currency),
     Rule("negative_price", "The price is below zero.", lambda t: t.unit_price < 0),
     Rule("zero_quantity", "The quantity is zero.", lambda t: t.quantity == 0),
     Rule("absurd_quantity", f"The quantity is beyond {MAX_LINE_UNITS}.", lambda t: t.quantity.abs() > MAX_LINE_UNITS),
-    DUPLICATE,
-    SUPERSEDED,
+    Rule(
+        "absurd_money",
+        f"The price is beyond {MAX_PRICE}, or the discount beyond what a line can be worth.",
+        lambda t: ibis.or_(t.unit_price > MAX_PRICE, (t.discount_value.abs() > MAX_LINE_VALUE).fill_null(False)),
+    ),
 )
-INVENTORY_RULES = (
-    WRONG_TYPE,
-    _missing(entities.INVENTORY),
-    Rule("unknown_store", "The store is not among the stores.", lambda t: ~t.is_known_store),
-    Rule("unknown_product", "The product is not among the products.", lambda t: ~t.is_known_product),
+INVENTORY_RULES = _daily_rules(
+    entities.INVENTORY,
     Rule(
         "absurd_quantity",
-        "The stock is beyond a hundred line limits.",
-        lambda t: t.on_hand_units.abs() > MAX_LINE_UNITS * 100,
+        f"The stock is beyond {MAX_STOCK_UNITS}.",
+        lambda t: t.on_hand_units.abs() > MAX_STOCK_UNITS,
     ),
-    DUPLICATE,
-    SUPERSEDED,
+)
+STOCK_MOVEMENT_RULES = _daily_rules(
+    entities.STOCK_MOVEMENTS,
+    Rule(
+        "zero_quantity",
+        "The quantity is zero, which only a count may find.",
+        lambda t: ibis.and_(t.quantity == 0, t.movement_type != "count"),
+    ),
+    Rule("absurd_quantity", f"The quantity is beyond {MAX_STOCK_UNITS}.", lambda t: t.quantity.abs() > MAX_STOCK_UNITS),
 )
 
 
-def judged_sales(sales: ibis.Table, *, stores: ibis.Table, products: ibis.Table) -> ibis.Table:
+def judged_sales(
+    sales: ibis.Table,
+    *,
+    stores: ibis.Table,
+    products: ibis.Table,
+    day_starts: ibis.Table | None = None,
+    currency: str | None = None,
+) -> ibis.Table:
     """Bronze sales with `broken_rule`.
 
     Args:
         sales: bronze.sales of whole days.
         stores: any rows with store_id that are known.
         products: any rows with product_id that are known.
+        day_starts: business_date and begins_at, as `days.day_starts` gives them; without it no day is a future one.
+        currency: ISO code of the money the mapping promises; without it no currency is a foreign one.
     """
-    return _judged(_normal_ids(sales), entities.SALES, SALES_RULES, stores, products)
+    given = sales.currency.strip().upper().nullif("")
+    is_foreign = (given != currency.upper()).fill_null(False) if currency else ibis.literal(False)
+    rows = sales.mutate(currency=given, is_foreign_currency=is_foreign)
+    return _judged(rows, entities.SALES, SALES_RULES, stores=stores, products=products, day_starts=day_starts)
 
 
-def judged_inventory(inventory: ibis.Table, *, stores: ibis.Table, products: ibis.Table) -> ibis.Table:
+def judged_inventory(
+    inventory: ibis.Table, *, stores: ibis.Table, products: ibis.Table, day_starts: ibis.Table | None = None
+) -> ibis.Table:
     """Bronze inventory with `broken_rule`."""
-    return _judged(_normal_ids(inventory), entities.INVENTORY, INVENTORY_RULES, stores, products)
+    known = {"stores": stores, "products": products, "day_starts": day_starts}
+    return _judged(inventory, entities.INVENTORY, INVENTORY_RULES, **known)
+
+
+def judged_stock_movements(
+    stock_movements: ibis.Table, *, stores: ibis.Table, products: ibis.Table, day_starts: ibis.Table | None = None
+) -> ibis.Table:
+    """Bronze stock movements with `broken_rule`."""
+    known = {"stores": stores, "products": products, "day_starts": day_starts}
+    return _judged(stock_movements, entities.STOCK_MOVEMENTS, STOCK_MOVEMENT_RULES, **known)
 
 
 def sales(judged: ibis.Table) -> ibis.Table:
@@ -79,25 +152,36 @@ def inventory(judged: ibis.Table) -> ibis.Table:
     return accepted(judged).select(silver.INVENTORY.column_names)
 
 
-def rejected_rows(sales: ibis.Table, inventory: ibis.Table) -> ibis.Table:
-    """Refused rows of both daily tables, from their judged rows."""
+def stock_movements(judged: ibis.Table) -> ibis.Table:
+    return accepted(judged).select(silver.STOCK_MOVEMENTS.column_names)
+
+
+def rejected_rows(sales: ibis.Table, inventory: ibis.Table, stock_movements: ibis.Table) -> ibis.Table:
+    """Refused rows of the daily tables, from their judged rows."""
     parts = (
-        refused(_delivered(sales), SALES_RULES, table_name=bronze.SALES.path, key=("sale_line_id",)),
-        refused(
-            _delivered(inventory), INVENTORY_RULES, table_name=bronze.INVENTORY.path, key=("store_id", "product_id")
-        ),
+        _refused_daily(sales, SALES_RULES, bronze.SALES, key=("sale_line_id",)),
+        _refused_daily(inventory, INVENTORY_RULES, bronze.INVENTORY, key=("store_id", "product_id")),
+        _refused_daily(stock_movements, STOCK_MOVEMENT_RULES, bronze.STOCK_MOVEMENTS, key=("movement_id",)),
     )
-    return ibis.union(*(part.select(silver.REJECTED_ROWS.column_names) for part in parts))
+    return ibis.union(*parts)
+
+
+def _refused_daily(judged: ibis.Table, rules: Sequence[Rule], table: Table, *, key: Sequence[str]) -> ibis.Table:
+    rows = refused(_delivered(judged), rules, table_name=table.path, key=key)
+    value = told_value(rows) if table is bronze.SALES else ibis.null("decimal(18, 4)")
+    return rows.mutate(net_value=value).select(silver.REJECTED_ROWS.column_names)
 
 
 def judged_snapshot(versions: ibis.Table, entity: Entity) -> ibis.Table:
-    """A bronze snapshot with every version judged and empty key parts filled with `*`.
+    """A bronze snapshot with every version judged and missing key parts filled: `*`, or the column's default.
 
     Of rows that share key and moment a sound one is kept, and one that is there before one that is gone: an
     identifier that lost its blanks is gone and there at once.
     """
     rules = snapshot_rules(entity)
-    judged = judge(_fill_keys(_normal_ids(versions), entity), [rule for rule in rules if rule is not DUPLICATE])
+    given = _with_given_ids(_normal_codes(versions, entity))
+    normal = with_ids_as_delivered(_normal_ids(given), _given(given))
+    judged = judge(_fill_keys(normal, entity), [rule for rule in rules if rule is not DUPLICATE])
     best_first = [judged[BROKEN_RULE].notnull(), "is_deleted", *_content(entity)]
     same = ibis.window(group_by=[*entity.key, "first_seen_at"], order_by=best_first)
     ranked = judged.mutate(is_repeated=ibis.row_number().over(same) > 0).drop(BROKEN_RULE)
@@ -105,11 +189,24 @@ def judged_snapshot(versions: ibis.Table, entity: Entity) -> ibis.Table:
 
 
 def snapshot_rules(entity: Entity) -> tuple[Rule, ...]:
-    return (WRONG_TYPE, _missing(entity), *_money_rules(entity), DUPLICATE)
+    generic = (*_unknown_codes(entity), *_out_of_range(entity), *_money_rules(entity), *_unit_rules(entity))
+    return (
+        WRONG_TYPE,
+        _missing(entity),
+        *generic,
+        *_span_rules(entity),
+        *_CALENDAR_RULES.get(entity.name, ()),
+        DUPLICATE,
+    )
 
 
 def snapshot(judged: ibis.Table, table: Table) -> ibis.Table:
-    return accepted(judged).select(table.column_names)
+    """The accepted versions; what a missing value stands for is filled in here and nowhere else."""
+    rows = accepted(judged)
+    defaults = {column.name: column.default for column in table.columns if column.default is not None}
+    return rows.mutate(**{name: rows[name].fill_null(value) for name, value in defaults.items()}).select(
+        table.column_names
+    )
 
 
 def rejected_snapshot_rows(judged: Sequence[tuple[Entity, ibis.Table]]) -> ibis.Table:
@@ -130,19 +227,40 @@ def open_orders(purchase_orders: ibis.Table) -> ibis.Table:
 
 
 def _judged(
-    rows: ibis.Table, entity: Entity, rules: Sequence[Rule], stores: ibis.Table, products: ibis.Table
+    rows: ibis.Table,
+    entity: Entity,
+    rules: Sequence[Rule],
+    *,
+    stores: ibis.Table,
+    products: ibis.Table,
+    day_starts: ibis.Table | None,
 ) -> ibis.Table:
-    known = _with_known(_with_known(rows, stores, "store_id"), products, "product_id")
+    given = _with_given_ids(_normal_codes(rows, entity))
+    known = _with_known(_with_known(_normal_ids(given), stores, "store_id"), products, "product_id")
+    dated = _with_day_starts(with_ids_as_delivered(known, _given(known)), day_starts)
     without_repeats = [rule for rule in rules if rule not in (DUPLICATE, SUPERSEDED)]
-    first = judge(known, without_repeats)
+    first = judge(dated, without_repeats)
     return judge(_with_repeats(first, entity), rules)
 
 
 def _with_known(rows: ibis.Table, reference: ibis.Table, column: str) -> ibis.Table:
+    """Whether the id is known; one that differs in case from a single known id takes its spelling."""
     flag = f"is_known_{column.removesuffix('_id')}"
     ids = reference.select(known_id=reference[column]).distinct()
+    folded = ids.group_by(folded_id=ids.known_id.upper()).aggregate(spelling=ids.known_id.min(), spellings=ids.count())
     joined = rows.left_join(ids, rows[column] == ids.known_id)
-    return joined.mutate(**{flag: joined.known_id.notnull()}).drop("known_id")
+    alike = folded.filter(folded.spellings == 1).drop("spellings")
+    joined = joined.left_join(alike, joined[column].upper() == alike.folded_id)
+    found = ibis.coalesce(joined.known_id, joined.spelling)
+    spelled = joined.mutate(**{flag: found.notnull(), column: ibis.coalesce(found, joined[column])})
+    return spelled.drop("known_id", "folded_id", "spelling")
+
+
+def _with_day_starts(rows: ibis.Table, day_starts: ibis.Table | None) -> ibis.Table:
+    if day_starts is None:
+        return rows.mutate(begins_at=ibis.null("timestamp('UTC', 6)"))
+    starts = day_starts.rename(starting_date="business_date")
+    return rows.left_join(starts, rows.business_date == starts.starting_date).drop("starting_date")
 
 
 def _with_repeats(judged: ibis.Table, entity: Entity) -> ibis.Table:
@@ -168,18 +286,49 @@ def _content(entity: Entity) -> list[str]:
 
 def _delivered(judged: ibis.Table) -> ibis.Table:
     """Without the working columns, so that the content shown is what the source delivered."""
-    return judged.drop("is_known_store", "is_known_product", "is_repeated", "is_older")
+    working = ("is_known_store", "is_known_product", "is_repeated", "is_older", "begins_at", "is_foreign_currency")
+    return judged.drop(*(name for name in working if name in judged.columns))
+
+
+def _ids(rows: ibis.Table) -> list[str]:
+    return [
+        name
+        for name in rows.columns
+        if name.endswith("_id") and not name.startswith(_GIVEN) and rows[name].type().is_string()
+    ]
+
+
+_GIVEN = "given_"
+
+
+def _with_given_ids(rows: ibis.Table) -> ibis.Table:
+    return rows.mutate(**{f"{_GIVEN}{name}": rows[name] for name in _ids(rows)})
+
+
+def _given(rows: ibis.Table) -> dict[str, str]:
+    return {name: f"{_GIVEN}{name}" for name in _ids(rows)}
 
 
 def _normal_ids(rows: ibis.Table) -> ibis.Table:
     """Identifiers without surrounding blanks; an empty one is missing."""
-    ids = [name for name in rows.columns if name.endswith("_id") and rows[name].type().is_string()]
-    return rows.mutate(**{name: rows[name].strip().nullif("") for name in ids})
+    return rows.mutate(**{name: rows[name].strip().nullif("") for name in _ids(rows)})
+
+
+def _normal_codes(rows: ibis.Table, entity: Entity) -> ibis.Table:
+    """Codes of a fixed list in lower case and without blanks; an empty one is missing."""
+    codes = [column.name for column in entity.columns if column.allowed]
+    return rows.mutate(**{name: rows[name].strip().lower().nullif("") for name in codes}) if codes else rows
 
 
 def _fill_keys(rows: ibis.Table, entity: Entity) -> ibis.Table:
-    optional = [c.name for c in entity.columns if c.name in entity.key and c.nullable and c.type == pa.string()]
-    return rows.mutate(**{name: rows[name].nullif("").fill_null(silver.EVERY) for name in optional})
+    """Missing key parts: `*` for a name, else the column's default; a single order day has its own weekday."""
+    if entity is entities.SUPPLIER_CALENDAR:
+        own = (rows.order_date.day_of_week.index() + 1).cast("int32")
+        rows = rows.mutate(order_weekday=ibis.coalesce(rows.order_weekday, own))
+    optional = [column for column in entity.columns if column.name in entity.key and column.nullable]
+    names = {c.name: rows[c.name].nullif("").fill_null(silver.EVERY) for c in optional if c.type == pa.string()}
+    others = {c.name: rows[c.name].fill_null(c.default) for c in optional if c.default is not None}
+    return rows.mutate(**names, **others)
 
 
 def _money_rules(entity: Entity) -> tuple[Rule, ...]:
@@ -190,3 +339,27 @@ def _money_rules(entity: Entity) -> tuple[Rule, ...]:
         return ()
     breaks = lambda t: ibis.or_(*(t[name] < 0 for name in money))  # noqa: E731
     return (Rule("negative_money", f"{', '.join(money)} is below zero.", breaks),)
+
+
+def _unit_rules(entity: Entity) -> tuple[Rule, ...]:
+    units = [column.name for column in entity.columns if column.unit == "units" or column.name.endswith("_units")]
+    if not units:
+        return ()
+    breaks = lambda t: ibis.or_(*((t[name].abs() >= MAX_UNITS).fill_null(False) for name in units))  # noqa: E731
+    return (Rule("absurd_quantity", f"{', '.join(units)} is {MAX_UNITS} or more.", breaks),)
+
+
+def _span_rules(entity: Entity) -> tuple[Rule, ...]:
+    spans = [(first, last) for first, last in _SPANS if {first, last} <= set(entity.column_names)]
+    return tuple(
+        Rule("ends_before_it_starts", f"{last} is before {first}.", lambda t, f=first, e=last: t[e] < t[f])
+        for first, last in spans
+    )
+
+
+_CALENDAR_RULES = {
+    entities.SUPPLIER_CALENDAR.name: (
+        Rule("no_order_day", "Neither order_date nor order_weekday is given.", lambda t: t.order_weekday.isnull()),
+        Rule("wrong_time", "cutoff_time is not HH:MM.", lambda t: ~t.cutoff_time.re_search(_TIME)),
+    )
+}

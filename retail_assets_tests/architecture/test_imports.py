@@ -25,6 +25,7 @@ ALLOWED = {
     "inventory": {"tables"},
     "demo": set(),
     "calendar": set(),
+    "market": set(),
     "plan_settings": {"inventory"},
     "settings": {"resources.secrets"},
     "sources": {"tables"},
@@ -33,7 +34,7 @@ ALLOWED = {
     "forecasting": {"tables", "engines", "transforms", "demand", "calendar"},
     "io_managers": {"tables", "engines", "resources.lake"},
     "checks": {"tables", "transforms", "engines", "io_managers.chunks"},
-    "assets": PURE | {"engines", "io_managers", "resources", "calendar", "forecasting", "plan_settings"},
+    "assets": PURE | {"engines", "io_managers", "resources", "calendar", "forecasting", "market", "plan_settings"},
 }
 OUTER = {path.stem for path in PACKAGE.glob("*.py")} - set(ALLOWED) - {"__init__"}
 """Modules beside definitions.py: they wire, launch and report, and may import anything but each other's users."""

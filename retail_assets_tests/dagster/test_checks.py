@@ -1,5 +1,6 @@
 """Every check with rows that pass and rows that do not, and a failed one that stops what comes after it."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import UTC, date, datetime, timedelta
@@ -11,10 +12,12 @@ import dagster as dg
 import ibis
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from retail_assets import registry
 from retail_assets.build import build_definitions
 from retail_assets.checks import bronze as bronze_checks
+from retail_assets.checks import contract, reconciliation
 from retail_assets.checks import forecast as forecast_checks
 from retail_assets.checks import gold as gold_checks
 from retail_assets.checks import inventory as inventory_checks
@@ -22,8 +25,9 @@ from retail_assets.checks import silver as silver_checks
 from retail_assets.checks.contract import key_is_unique, unique_keys
 from retail_assets.checks.declare import Finding, Rows
 from retail_assets.engines.protocol import Frame, WriteResult
+from retail_assets.schedules import range_tags
 from retail_assets.settings import Settings
-from retail_assets.tables import bronze, forecast, gold, inventory, silver
+from retail_assets.tables import bronze, entities, forecast, gold, inventory, silver
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms.days import within
@@ -68,11 +72,47 @@ def _find(find: Callable[[Rows], Finding], given: Given, windows: Sequence[Windo
 
 LINE = {"business_date": DAY, "sale_line_id": "L1", "store_id": "S1", "product_id": "P1"}
 SOLD = LINE | {"quantity": Decimal("2.000"), "unit_price": Decimal("1.5000"), "discount_value": Decimal("0.1000")}
+EXTRACTED = {"business_date": DAY, "table_name": "bronze/sales", "row_count": 2, "net_value": Decimal("5.8000")}
+COUNT = {"business_date": DAY, "store_id": "S1", "product_id": "P1", "on_hand_units": Decimal(4)}
+SEGMENT = {
+    "valid_from": DAY,
+    "store_id": "S1",
+    "product_id": "P1",
+    "abc_class": "A",
+    "xyz_class": "Z",
+    "demand_class": "none",
+    "mean_daily_units": 0.0,
+    "net_value": Decimal(-1),
+}
+RAW_PRICES = next(table for table in bronze.SNAPSHOTS if table.name == "prices")
+VERSION = {"is_deleted": False, "first_seen_at": MOMENT}
+PRICE = VERSION | {"store_id": "*", "product_id": "P1", "valid_from": DAY, "unit_price": Decimal(2)}
+MENDED = PRICE | {"first_seen_at": MOMENT + timedelta(days=1)}
 FACT = SOLD | {"net_value": Decimal("2.9000")}
+STAGES: dict[Table, list[dict[str, Any]]] = {
+    bronze.EXTRACTED_DAYS: [EXTRACTED],
+    bronze.SALES: [SOLD, SOLD | {"sale_line_id": "L2"}],
+    silver.SALES: [SOLD],
+    silver.REJECTED_ROWS: [
+        {"business_date": DAY, "table_name": "bronze/sales", "rule": "duplicate", "net_value": Decimal("2.9000")}
+    ],
+    gold.FACT_SALES: [FACT],
+}
+KNOWN = {gold.DIM_STORE: [{"store_id": "S1"}], gold.DIM_PRODUCT: [{"product_id": "P1"}]}
 DEMAND = {"business_date": DAY, "sold_units": 2.0, "returned_units": 0.0, "unconstrained_units": 2.5}
 PLAN = {"as_of_date": DAY, "order_units": 12.0, "pack_units": 6.0, "reason": "Runs out on Monday."}
 QUANTILES = {name: float(number) for number, name in enumerate(forecast.QUANTILE_LEVELS)} | {"mean_units": 3.0}
 SCORE = {"segment": "all", "absolute_error_units": 5.0, "naive_absolute_error_units": 5.0}
+
+
+FORECAST = {
+    column.name: {
+        pa.string(): "x",
+        pa.date32(): DAY,
+        pa.int32(): 1,
+    }.get(column.type, 0.5)
+    for column in forecast.DEMAND_FORECAST.columns
+} | {"origin": "live"}
 
 
 def _forecast(product: str, days: int) -> list[dict[str, Any]]:
@@ -87,6 +127,12 @@ _ORDERED = forecast_checks.quantiles_are_ordered(forecast.DEMAND_FORECAST).find
 _REFUSAL = {"business_date": DAY, "table_name": "bronze/sales", "rule": "duplicate"}
 _MISFIT = LINE | {"unparsed": "{}"}
 
+_SALES = reconciliation.sales_reconcile().find
+_STOCK = reconciliation.rows_reconcile(bronze.INVENTORY, silver.INVENTORY, gold.FACT_INVENTORY).find
+_DISCOUNT = silver_checks.discounts_stay_within_the_value
+_REFERENCES = contract.references_exist(gold.FACT_SALES).find
+_PRICES = silver_checks.snapshot_refusals_are_few(entities.PRICES, RAW_PRICES, silver.PRICES).find
+
 PASSING: list[tuple[str, Callable[[Rows], Finding], Given, str]] = [
     ("misfits at the limit", _FIT, {bronze.SALES: [LINE] * 19 + [_MISFIT]}, "On 0 days more than 5%"),
     ("no rows to misfit", _FIT, {}, "On 0 days"),
@@ -96,9 +142,25 @@ PASSING: list[tuple[str, Callable[[Rows], Finding], Given, str]] = [
     ("other tables' refusals", _FEW,
      {bronze.SALES: [LINE], silver.REJECTED_ROWS: [_REFUSAL | {"table_name": "bronze/inventory"}]}, "0.00% of 1"),
     ("no rows to refuse", _FEW, {}, "0.00% of 0 rows"),
-    ("money arrives", gold_checks.money_arrives, {silver.SALES: [SOLD], gold.FACT_SALES: [FACT]},
-     "silver: 1 rows worth 2.90; fact: 1 rows worth 2.90."),
-    ("no money", gold_checks.money_arrives, {}, "silver: 0 rows worth 0.00; fact: 0 rows worth 0.00."),
+    ("nothing to reconcile", _SALES, {}, "0 days agree: 0 rows taken over, 0 rows refused."),
+    ("all stages agree", _SALES, STAGES, 
+     "1 days agree: 1 rows worth 2.90 taken over, 1 rows worth 2.90 refused."),
+    ("a day read before days were counted", _SALES, STAGES | {bronze.EXTRACTED_DAYS: []}, "1 days agree"),
+    ("stock agrees", _STOCK, {bronze.INVENTORY: [COUNT], silver.INVENTORY: [COUNT], gold.FACT_INVENTORY: [COUNT],
+     bronze.EXTRACTED_DAYS: [EXTRACTED | {"table_name": "bronze/inventory", "row_count": 1, "net_value": 0}]},
+     "1 days agree"),
+    ("a discount of the whole value", _DISCOUNT, {silver.SALES: [SOLD | {"discount_value": Decimal(3)}]},
+     "0 lines have a discount beyond their value, by 0.00."),
+    ("values in order", contract.values_keep_the_contract(gold.PRODUCT_SEGMENTS).find,
+     {gold.PRODUCT_SEGMENTS: [SEGMENT]}, "Every value keeps the contract."),
+    ("no values", contract.values_keep_the_contract(gold.PRODUCT_SEGMENTS).find, {}, "Every value keeps"),
+    ("a rate at its end, as floats are", contract.values_keep_the_contract(forecast.DEMAND_FORECAST).find,
+     {forecast.DEMAND_FORECAST: [FORECAST | {"p_zero": 1.0000001}]}, "Every value keeps"),
+    ("known references", _REFERENCES, KNOWN | {gold.FACT_SALES: [FACT]}, "Every reference is known."),
+    ("nothing to refer to yet", _REFERENCES, {gold.FACT_SALES: [FACT]}, "Every reference is known."),
+    ("nothing refused of a snapshot", _PRICES, {RAW_PRICES: [PRICE], silver.PRICES: [PRICE]}, "0.00% of 1 rows"),
+    ("a mended fault", _PRICES, {RAW_PRICES: [PRICE | {"unit_price": Decimal(-1)}, MENDED], silver.PRICES: [MENDED]},
+     "0.00% of 1 rows"),
     ("report adds up", gold_checks.report_adds_up,
      {gold.FACT_SALES: [FACT, FACT], gold.SALES_SUMMARY: [{"line_count": 2, "net_value": Decimal("5.8000")}]},
      "fact: 2 rows worth 5.80; report: 2 rows worth 5.80."),
@@ -129,10 +191,38 @@ FAILING: list[tuple[str, Callable[[Rows], Finding], Given, str]] = [
     ("a day of misfits among good ones", _FIT, {bronze.SALES: [LINE] * 90 + [_MISFIT | {"business_date": NEXT}]},
      "On 1 days more than 5% of the rows hold a misfit, the first on 2025-03-02."),
     ("a row lost", _LOST, {bronze.SALES: [LINE] * 2, silver.SALES: [LINE]}, "1 taken over, 0 refused"),
-    ("many refused", _FEW, {bronze.SALES: [LINE] * 4, silver.REJECTED_ROWS: [_REFUSAL]}, "25.00% of 4 rows"),
-    ("a cent lost", gold_checks.money_arrives,
-     {silver.SALES: [SOLD], gold.FACT_SALES: [FACT | {"net_value": Decimal("2.8900")}]}, "worth 2.89."),
-    ("a line doubled", gold_checks.money_arrives, {silver.SALES: [SOLD], gold.FACT_SALES: [FACT] * 2}, "2 rows worth"),
+    ("many refused", _FEW, {bronze.SALES: [LINE] * 20, silver.REJECTED_ROWS: [_REFUSAL] * 5}, "25.00% of 20 rows"),
+    ("a bad day among good ones", _FEW,
+     {bronze.SALES: [LINE] * 900 + [LINE | {"business_date": NEXT}] * 20,
+      silver.REJECTED_ROWS: [_REFUSAL | {"business_date": NEXT}] * 5},
+     "0.54% of 920 rows refused, at worst 25.00% on 2025-03-02 (warning 2%, stop 20%)."),
+    ("a snapshot of nonsense", _PRICES, {RAW_PRICES: [PRICE | {"product_id": f"P{n}", "unit_price": Decimal(n - 9)}
+     for n in range(20)], silver.PRICES: [PRICE] * 11}, "45.00% of 20 rows refused (warning 2%, stop 20%)."),
+    ("a row lost before bronze", _SALES, STAGES | {bronze.EXTRACTED_DAYS: [EXTRACTED | {"row_count": 3}]},
+     "1 of 1 days do not agree, the worst 2025-03-01: extracted 3 rows worth 5.80, bronze 2 rows worth 5.80"),
+    ("a row lost in silver", _SALES, STAGES | {silver.SALES: [], gold.FACT_SALES: []},
+     "silver 0 rows, refused 1 rows worth 2.90, fact 0 rows."),
+    ("a cent lost in the fact", _SALES, STAGES | {gold.FACT_SALES: [FACT | {"net_value": Decimal("2.8900")}]},
+     "the worst 2025-03-01"),
+    ("a hundredth of a cent lost", _SALES, STAGES | {gold.FACT_SALES: [FACT | {"net_value": Decimal("2.8999")}]},
+     "the worst 2025-03-01"),
+    ("a line doubled in bronze", _SALES, STAGES | {bronze.SALES: [SOLD] * 3}, "bronze 3 rows worth 8.70"),
+    ("a line doubled in the fact", _SALES, STAGES | {gold.FACT_SALES: [FACT] * 2}, "fact 2 rows worth 5.80."),
+    ("a price changed on the way to bronze", _SALES,
+     STAGES | {bronze.SALES: [SOLD, SOLD | {"unit_price": Decimal(2)}]}, "bronze 2 rows worth 6.80"),
+    ("a price changed in silver", _SALES, STAGES | {silver.SALES: [SOLD | {"unit_price": Decimal(2)}]},
+     "silver 1 rows worth 3.90"),
+    ("a day that never came to bronze", _SALES,
+     STAGES | {bronze.EXTRACTED_DAYS: [EXTRACTED, EXTRACTED | {"business_date": NEXT}]},
+     "1 of 2 days do not agree, the worst 2025-03-02"),
+    ("a stock count lost", _STOCK, {bronze.INVENTORY: [COUNT], silver.INVENTORY: [COUNT]}, "fact 0 rows"),
+    ("values against the contract", contract.values_keep_the_contract(gold.PRODUCT_SEGMENTS).find,
+     {gold.PRODUCT_SEGMENTS: [SEGMENT, SEGMENT | {"abc_class": "D", "mean_daily_units": -1.0, "store_id": None}]},
+     "store_id is empty in 1 rows; abc_class is none of A, B, C in 1 rows; mean_daily_units is below 0 in 1 rows."),
+    ("a rate beyond its end", contract.values_keep_the_contract(forecast.DEMAND_FORECAST).find,
+     {forecast.DEMAND_FORECAST: [FORECAST | {"p_zero": 1.1}]}, "p_zero is above 1 in 1 rows."),
+    ("an unknown store", _REFERENCES, KNOWN | {gold.FACT_SALES: [FACT, FACT | {"store_id": "S7"}]},
+     "1 values of store_id are not in gold/dim_store, such as S7."),
     ("report lacks a line", gold_checks.report_adds_up,
      {gold.FACT_SALES: [FACT], gold.SALES_SUMMARY: [{"line_count": 0, "net_value": Decimal("2.9000")}]},
      "report: 0 rows worth 2.90."),
@@ -223,33 +313,105 @@ def test_every_check_blocks_and_every_table_with_a_key_is_asked_for_it() -> None
     assert unasked == {silver.OPEN_ORDERS.path}, "made from the newest purchase orders, whose key is asked"
 
 
-class FakeSource:
-    """A source whose sales have the given share of values of a wrong type."""
+def test_the_days_are_shown_with_the_worst_first_and_no_more_than_a_month() -> None:
+    days = [DAY + timedelta(days=n) for n in range(40)]
+    held = [EXTRACTED | {"business_date": day, "row_count": 1, "net_value": Decimal("2.9000")} for day in days]
+    sold = [SOLD | {"business_date": day} for day in days]
+    facts = [FACT | {"business_date": day} for day in days]
+    cheaper = {days[3]: Decimal("0.9000"), days[7]: Decimal("2.8999")}
+    changed = [line | {"net_value": cheaper.get(line["business_date"], line["net_value"])} for line in facts]
+    given = {bronze.EXTRACTED_DAYS: held, bronze.SALES: sold, silver.SALES: sold, gold.FACT_SALES: changed}
+    finding = _find(_SALES, given)
+    assert finding.sentence.startswith("2 of 40 days do not agree, the worst 2025-03-04: extracted 1 rows worth 2.90")
+    lines = finding.shown["days"].splitlines()
+    assert len(lines) == 2 + 31
+    assert lines[2] == ("| 2025-03-04 | 1 | 2.90 | 1 | 2.90 | 1 | 2.90 | 0 | 0.00 | 1 | 0.90 | **no** |")
+    assert [line[2:12] for line in lines[2:6]] == ["2025-03-04", "2025-03-08", str(days[-1]), str(days[-2])]
+    assert {line.count("|") for line in lines} == {13}
 
-    def __init__(self, misfits: int) -> None:
-        self._misfits = misfits
+
+def test_a_discount_beyond_the_value_is_a_warning() -> None:
+    beyond = SOLD | {"discount_value": Decimal("3.2500")}
+    finding = _find(_DISCOUNT, {silver.SALES: [SOLD, beyond, beyond | {"quantity": Decimal(-2)}]})
+    assert not finding.passed and not finding.is_serious
+    assert finding.sentence == "2 lines have a discount beyond their value, by 0.50, the last on 2025-03-01."
+
+
+def test_refused_rows_are_counted_by_rule() -> None:
+    refusals = [_REFUSAL, _REFUSAL, _REFUSAL | {"rule": "zero_quantity"}]
+    finding = _find(_FEW, {bronze.SALES: [LINE] * 3, silver.REJECTED_ROWS: refusals})
+    assert finding.shown["rules"].splitlines()[2:] == ["| duplicate | 2 |", "| zero_quantity | 1 |"]
+    assert not finding.is_serious, "a day of three rows stops nothing"
+
+
+def test_every_table_of_silver_says_how_many_refusals_are_too_many() -> None:
+    judged = [*silver.SNAPSHOTS, silver.SALES, silver.INVENTORY, silver.STOCK_MOVEMENTS]
+    assert all(table.quality and 0 < table.quality.warn_rate < table.quality.stop_rate < 1 for table in judged)
+    with pytest.raises(ValueError, match="gold/fact_sales does not say how many refused rows are too many"):
+        silver_checks.refusals_are_few(bronze.SALES, gold.FACT_SALES)
+
+
+class FakeSource:
+    """A source that gives the same sale lines every day, or what a test says of a day."""
+
+    def __init__(self, lines: Mapping[date, Sequence[Mapping[str, Any]]]) -> None:
+        self._lines = lines
 
     def read_days(self, entity: Entity, start: date, end: date) -> pa.RecordBatchReader:
+        table = next(table for table in bronze.DAILY if table.name == entity.name)
         if entity.name != "sales":
-            return frame_of(bronze.INVENTORY, []).to_reader()
-        rows = [SOLD | {"sale_line_id": str(n)} for n in range(20)]
-        spoiled = [row | {"unparsed": "{}"} if n < self._misfits else row for n, row in enumerate(rows)]
-        return frame_of(bronze.SALES, spoiled).to_reader()
+            return frame_of(table, []).to_reader()
+        days = Window(start, end).days()
+        read = {"extracted_at": MOMENT + timedelta(days=7)}
+        rows = [line | read | {"business_date": day} for day in days for line in self._lines.get(day, _lines())]
+        return frame_of(table, rows).to_reader()
+
+
+def _lines(count: int = 20, *, wrong: int = 0, **fault: Any) -> list[dict[str, Any]]:
+    return [SOLD | {"sale_line_id": str(n)} | (fault if n < wrong else {}) for n in range(count)]
+
+
+class House:
+    """The real definitions, engine and writer over a lake in a folder, with a fake source."""
+
+    def __init__(self, home: Path, lines: dict[date, list[dict[str, Any]]], tables: Sequence[Table]) -> None:
+        self.lines = lines
+        settings = Settings(_env_file=None, home=home, start_date=snapshot.START)  # pyright: ignore[reportCallIssue]
+        built = build_definitions(settings, overrides={"source": FakeSource(lines)})
+        self.engine = (built.resources or {})["engine"]
+        self._fill(silver.STORES, {"store_id": "S1", "store_name": "A"})
+        self._fill(silver.PRODUCTS, {"product_id": "P1", "product_name": "P"})
+        chosen = dg.AssetSelection.assets(*(t.asset_key for t in tables))
+        job = dg.define_asset_job("some", chosen, executor_def=dg.in_process_executor)
+        self.job = dg.Definitions.merge(built, dg.Definitions(jobs=[job])).resolve_job_def("some")
+
+    def _fill(self, table: Table, row: dict[str, Any]) -> None:
+        self.engine.overwrite(table, frame_of(table, [VERSION | row]))
+
+    def run(self, days: Window) -> dg.ExecuteInProcessResult:
+        one = len(days) == 1
+        with dg.DagsterInstance.ephemeral() as instance:
+            return self.job.execute_in_process(
+                partition_key=str(days.first) if one else None,
+                tags={} if one else range_tags(days),
+                instance=instance,
+                raise_on_error=False,
+            )
+
+    def days_of(self, table: Table) -> list[str]:
+        """Business dates of a table, read by delta-rs."""
+        found = DeltaTable(self.engine.lake.table_uri(table)).to_pyarrow_table(columns=["business_date"])
+        return sorted({str(day) for day in found.column("business_date").to_pylist()})
+
+
+_LAYERS = (*bronze.DAILY, bronze.EXTRACTED_DAYS, *silver.DAILY)
 
 
 def _run(home: Path, misfits: int) -> dg.ExecuteInProcessResult:
-    """Bronze and silver of one day with their checks, with the real engine, writer and definitions."""
-    settings = Settings(_env_file=None, home=home, start_date=snapshot.START)  # pyright: ignore[reportCallIssue]
-    built = build_definitions(settings, overrides={"source": FakeSource(misfits)})
-    engine = (built.resources or {})["engine"]
-    version = {"is_deleted": False, "first_seen_at": MOMENT}
-    engine.overwrite(silver.STORES, frame_of(silver.STORES, [version | {"store_id": "S1", "store_name": "A"}]))
-    engine.overwrite(silver.PRODUCTS, frame_of(silver.PRODUCTS, [version | {"product_id": "P1", "product_name": "P"}]))
-    chosen = dg.AssetSelection.assets(*(t.asset_key for t in (*bronze.DAILY, *silver.DAILY)))
-    job = dg.define_asset_job("some", chosen, executor_def=dg.in_process_executor)
-    resolved = dg.Definitions.merge(built, dg.Definitions(jobs=[job])).resolve_job_def("some")
-    with dg.DagsterInstance.ephemeral() as instance, closing(engine):
-        return resolved.execute_in_process(partition_key=str(DAY), instance=instance, raise_on_error=False)
+    """Bronze and silver of one day with their checks."""
+    house = House(home, {DAY: _lines(wrong=misfits, unparsed="{}")}, _LAYERS)
+    with closing(house.engine):
+        return house.run(Window(DAY, DAY))
 
 
 def _made(result: dg.ExecuteInProcessResult) -> set[str]:
@@ -260,7 +422,7 @@ def _made(result: dg.ExecuteInProcessResult) -> set[str]:
 def test_a_day_of_misfits_stops_before_silver(tmp_path: Path) -> None:
     result = _run(tmp_path, misfits=4)
     assert not result.success
-    assert _made(result) == {"bronze/sales", "bronze/inventory"}
+    assert _made(result) == {table.path for table in (*bronze.DAILY, bronze.EXTRACTED_DAYS)}
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert [(check.check_name, check.severity) for check in failed] == [
         ("values_fit_their_types", dg.AssetCheckSeverity.ERROR)
@@ -271,8 +433,64 @@ def test_a_day_of_misfits_stops_before_silver(tmp_path: Path) -> None:
 def test_a_day_with_one_misfit_goes_on_with_a_warning(tmp_path: Path) -> None:
     result = _run(tmp_path, misfits=1)
     assert result.success
-    assert _made(result) == {table.path for table in (*bronze.DAILY, *silver.DAILY)}
+    assert _made(result) == {table.path for table in _LAYERS}
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert [(check.check_name, check.severity) for check in failed] == [
         ("refusals_are_few", dg.AssetCheckSeverity.WARN)
     ]
+
+
+THREE_DAYS = [DAY + timedelta(days=n) for n in range(3)]
+_TO_GOLD = (*_LAYERS, gold.FACT_SALES)
+
+
+def test_a_bad_day_of_three_stops_before_gold_and_the_others_arrive(tmp_path: Path) -> None:
+    house = House(tmp_path, {THREE_DAYS[1]: _lines(wrong=6, product_id="P9")}, _TO_GOLD)
+    with closing(house.engine):
+        results = [house.run(Window(day, day)) for day in THREE_DAYS]
+        assert [result.success for result in results] == [True, False, True]
+        assert house.days_of(silver.SALES) == [str(day) for day in THREE_DAYS], "kept to be looked at"
+        assert house.days_of(gold.FACT_SALES) == [str(THREE_DAYS[0]), str(THREE_DAYS[2])]
+        failed = [check for check in results[1].get_asset_check_evaluations() if not check.passed]
+        assert [(check.check_name, check.severity.value) for check in failed] == [("refusals_are_few", "ERROR")]
+        assert failed[0].description == (
+            "30.00% of 20 rows refused, at worst 30.00% on 2025-03-02 (warning 2%, stop 20%)."
+        )
+        shown = failed[0].metadata["rules"]
+        assert isinstance(shown, dg.MarkdownMetadataValue) and "| unknown_product | 6 |" in (shown.md_str or "")
+
+
+def test_a_bad_day_stops_the_range_it_is_in(tmp_path: Path) -> None:
+    house = House(tmp_path, {THREE_DAYS[1]: _lines(wrong=6, product_id="P9")}, _TO_GOLD)
+    with closing(house.engine):
+        result = house.run(Window(THREE_DAYS[0], THREE_DAYS[2]))
+        assert not result.success and "gold/fact_sales" not in _made(result)
+        [failed] = [check for check in result.get_asset_check_evaluations() if not check.passed]
+        assert "at worst 30.00% on 2025-03-02" in str(failed.description)
+        house.lines[THREE_DAYS[1]] = _lines()
+        assert house.run(Window(THREE_DAYS[0], THREE_DAYS[2])).success, "mended, the same range arrives"
+        assert house.days_of(gold.FACT_SALES) == [str(day) for day in THREE_DAYS]
+
+
+def test_what_the_source_no_longer_has_is_gone_after_the_day_is_read_again(tmp_path: Path) -> None:
+    house = House(tmp_path, {}, _TO_GOLD)
+    with closing(house.engine):
+        assert house.run(Window(THREE_DAYS[0], THREE_DAYS[2])).success
+        house.lines[THREE_DAYS[1]] = _lines(5)
+        result = house.run(Window(THREE_DAYS[1], THREE_DAYS[1]))
+        assert result.success
+        held = DeltaTable(house.engine.lake.table_uri(gold.FACT_SALES)).to_pyarrow_table(columns=["business_date"])
+        counts = Counter(held.column("business_date").to_pylist())
+        assert counts == {THREE_DAYS[0]: 20, THREE_DAYS[1]: 5, THREE_DAYS[2]: 20}
+
+
+def test_the_reconciliation_of_a_run_is_shown_day_by_day(tmp_path: Path) -> None:
+    house = House(tmp_path, {THREE_DAYS[1]: _lines(wrong=1, quantity=Decimal(0))}, _TO_GOLD)
+    with closing(house.engine):
+        result = house.run(Window(THREE_DAYS[0], THREE_DAYS[2]))
+        found = {check.check_name: check for check in result.get_asset_check_evaluations()}
+        shown = found["every_day_reconciles"].metadata["days"]
+        assert isinstance(shown, dg.MarkdownMetadataValue)
+        assert (shown.md_str or "").splitlines()[3] == (
+            "| 2025-03-02 | 20 | 55.00 | 20 | 55.00 | 19 | 55.10 | 1 | -0.10 | 19 | 55.10 | yes |"
+        )

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import sqlite3
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -9,9 +10,21 @@ import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator  # the daemon's clock; nothing public gives it
 
 from retail_assets import jobs
+from retail_assets.calendar import Calendar
+from retail_assets.demo.retailer import write_days
+from retail_assets.demo.world import DemoSize
+from retail_assets.failures import PermanentFailure, TransientFailure
+from retail_assets.resources.source import Source
 from retail_assets.schedules import schedules
-from retail_assets.sensors import alert_on_failure, demand_after_late_days, publish_after_ingest
+from retail_assets.sensors import (
+    alert_on_failure,
+    demand_after_late_days,
+    ingest_changed_days,
+    publish_after_ingest,
+)
 from retail_assets.settings import Settings
+from retail_assets.sources.mapping import load_mapping
+from retail_assets.tables import entities
 
 LONDON = ZoneInfo("Europe/London")
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -240,3 +253,120 @@ def test_an_alert_of_a_run_without_partitions_does_not_invent_any():
 def test_an_alert_gives_the_cause():
     notifier, _ = _alerts(RANGE)
     assert notifier.sent[0][1] == "work: dagster._core.definitions.events.Failure: The till feed is empty."
+
+
+class Closed(Calendar):
+    """A calendar whose newest closed day stands still."""
+
+    def newest_closed_day(self) -> dt.date:
+        return dt.date(2025, 5, 20)
+
+
+CALENDAR = Closed(dt.date(2025, 1, 1), "GB", LONDON)
+MAY = [dt.date(2025, 5, day) for day in range(1, 32)]
+CURSOR = "2025-05-20T12:00:00+00:00"
+
+
+class ChangingSource:
+    """A source that tells days, or cannot be asked; what it was asked is recorded."""
+
+    def __init__(self, days: dict[str, list[dt.date]], error: Exception | None = None) -> None:
+        self._days, self._error = days, error
+        self.mapping = load_mapping("demo")
+        self.asked: list[tuple] = []
+
+    def tells_changes(self, entity: entities.Entity) -> bool:
+        return entity.name in self._days
+
+    def changed_days(
+        self, entity: entities.Entity, *, since: dt.datetime, start: dt.date, end: dt.date
+    ) -> list[dt.date]:
+        self.asked.append((entity.name, since, start, end))
+        if self._error:
+            raise self._error
+        return self._days[entity.name]
+
+
+def _looked(source, *, cursor: str | None = CURSOR, ingested=MAY, **settings) -> dg.SensorResult:
+    made = ingest_changed_days(Settings(start_date=dt.date(2025, 1, 1), **settings))
+    with dg.DagsterInstance.ephemeral() as instance:
+        for day in ingested:
+            event = dg.AssetMaterialization(["bronze", "sales"], partition=str(day))
+            instance.report_runless_asset_event(event)
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        return made(context, source=source, calendar=CALENDAR)
+
+
+def test_changed_days_are_ingested_as_ranges_of_days_that_follow_each_other():
+    source = ChangingSource({"sales": [MAY[9], MAY[2], MAY[3]], "inventory": [MAY[4], MAY[9]]})
+    result = _looked(source)
+    ranges = [(request.tags[START], request.tags[END]) for request in result.run_requests]
+    assert ranges == [("2025-05-03", "2025-05-05"), ("2025-05-10", "2025-05-10")]
+    assert len({request.run_key for request in result.run_requests}) == 2
+    assert result.run_requests[0].run_key.startswith("changed 2025-05-03 … 2025-05-05 20")
+    assert all(request.job_name is None and request.asset_selection is None for request in result.run_requests)
+    since = dt.datetime(2025, 5, 20, 11, 45, tzinfo=dt.UTC)
+    assert source.asked[0] == ("sales", since, dt.date(2025, 1, 1), dt.date(2025, 5, 17))
+    assert dt.datetime.fromisoformat(result.cursor) > dt.datetime.fromisoformat(CURSOR)
+
+
+def test_the_days_that_the_coming_night_reads_again_are_left_to_it():
+    """The night after 20 May closes the 20th or the 21st: it reads from the 18th on at the latest."""
+    source = ChangingSource({"sales": []})
+    assert _looked(source).skip_reason.skip_message == (
+        "No ingested day up to 2025-05-17 changed since 2025-05-20 12:00 UTC."
+    )
+    _looked(source, trailing_days=10)
+    assert [end for *_, end in source.asked] == [dt.date(2025, 5, 17), dt.date(2025, 5, 10)]
+
+
+def test_a_day_that_was_never_ingested_is_left_to_the_backfill():
+    result = _looked(ChangingSource({"sales": [MAY[2], MAY[3]]}), ingested=[MAY[3]])
+    assert [request.tags[START] for request in result.run_requests] == ["2025-05-04"]
+
+
+def test_the_first_look_goes_back_a_day():
+    source = ChangingSource({"sales": []})
+    result = _looked(source, cursor=None)
+    [(_, since, _, _)] = source.asked
+    assert dt.datetime.fromisoformat(result.cursor) - since == dt.timedelta(days=1, minutes=15)
+
+
+@pytest.mark.parametrize("error", [TransientFailure("The database is down."), PermanentFailure("The query is wrong.")])
+def test_a_database_that_cannot_be_asked_is_a_reason_to_skip_and_to_look_from_there_again(error):
+    result = _looked(ChangingSource({"sales": []}, error))
+    assert result.skip_reason.skip_message == str(error)
+    assert result.cursor is None and not result.run_requests
+
+
+def test_a_mapping_that_cannot_tell_says_what_to_give():
+    result = _looked(ChangingSource({}))
+    assert result.skip_reason.skip_message == (
+        "The mapping demo cannot tell which days changed: let its daily queries give modified_at, or give changed_days."
+    )
+
+
+def test_the_ingest_of_changed_days_is_switched_on_by_hand_and_publishes_nothing():
+    sensor = ingest_changed_days(Settings(start_date=dt.date(2025, 1, 1)))
+    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
+    assert [job.name for job in sensor.jobs] == [jobs.INGEST]
+    assert isinstance(_publish_requests({"dagster/sensor_name": "ingest_changed_days", **RANGE}), dg.SkipReason)
+
+
+def test_the_demo_tells_the_day_of_a_line_that_was_mended_later(tmp_path):
+    url = f"sqlite:///{tmp_path / 'demo.db'}"
+    size = DemoSize(stores=1, products=8, customers=5)
+    write_days(url, start=dt.date(2025, 5, 1), through=dt.date(2025, 5, 20), size=size)
+    with sqlite3.connect(tmp_path / "demo.db") as database:
+        database.execute(
+            "UPDATE pos_sale_line SET modified_at = '2025-05-20 23:30:00.000000' "
+            "WHERE feed_id = (SELECT min(feed_id) FROM pos_sale_line WHERE business_date = '2025-05-04')"
+        )
+    database.close()
+    result = _looked(Source(url, load_mapping("demo")), cursor="2025-05-20T23:00:00+00:00")
+    assert [(r.tags[START], r.tags[END]) for r in result.run_requests] == [("2025-05-04", "2025-05-04")]
+
+
+def test_a_database_that_is_gone_is_a_reason_to_skip(tmp_path):
+    result = _looked(Source(f"sqlite:///{tmp_path / 'gone.db'}", load_mapping("demo")))
+    assert result.skip_reason.skip_message.startswith("There is no database at ")

@@ -95,7 +95,7 @@ def test_northwind_suppliers_and_customers(northwind):
         ("Harbour Teas", 7),
         ("Hot Bayou", 7),
     ]
-    assert _rows(northwind, entities.SOURCING, "product_id", "supplier_id", "pack_units") == [
+    assert _rows(northwind, entities.SOURCING, "product_id", "source_id", "pack_units") == [
         ("1", "1", 1.0),
         ("2", "1", 1.0),
         ("3", "2", 1.0),
@@ -144,7 +144,7 @@ def test_adventureworks_buys_for_the_plant(adventureworks):
         ("1492", "Austral Bike Retailer", 19),
         ("1494", "Allenson Cycles", 14),
     ]
-    assert _rows(adventureworks, entities.SOURCING, "product_id", "supplier_id", "min_order_units", "unit_cost") == [
+    assert _rows(adventureworks, entities.SOURCING, "product_id", "source_id", "moq_units", "unit_cost") == [
         ("1", "1492", 1.0, Decimal("47.87")),
         ("707", "1492", 100.0, Decimal("9.25")),
     ]

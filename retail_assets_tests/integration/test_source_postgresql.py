@@ -103,6 +103,19 @@ def test_days_keep_their_types(url):
     assert table.column("unparsed").null_count == 2
 
 
+@pytest.mark.parametrize("column", ["changed", "changed AT TIME ZONE 'UTC'"], ids=["with zone", "without zone"])
+@pytest.mark.parametrize(("minute", "days"), [(59, [MAY_1]), (60, [])], ids=["before", "after"])
+def test_changed_days_are_told_in_utc_whatever_the_zone_of_the_session(url, column, minute, days):
+    """The line was changed at 19:00 UTC; the database speaks of New York."""
+    since = dt.datetime(2024, 5, 1, 18, tzinfo=dt.UTC) + dt.timedelta(minutes=minute, seconds=1)
+    for changed_days in (None, f"SELECT DISTINCT day FROM line WHERE {column} >= :since"):
+        query = f"SELECT day, {column} AS modified_at FROM line WHERE day BETWEEN :start AND :end"
+        columns = {"business_date": "day"}
+        own = EntityBinding(query=query, source_tables=["line"], columns=columns, changed_days=changed_days)
+        found = _source(url, MAPPING.model_copy(update={"entities": {"sales": own}}))
+        assert found.changed_days(entities.SALES, since=since, start=MAY_1, end=MAY_2) == days
+
+
 def test_a_long_window_streams_every_row(url):
     day = dt.date(2023, 1, 1)
     quantities = [

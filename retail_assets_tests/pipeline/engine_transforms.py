@@ -6,6 +6,7 @@ Shared by the tests and by nobody else: what is here is compared between engines
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from zoneinfo import ZoneInfo
 
 import ibis
 import numpy as np
@@ -19,6 +20,7 @@ from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of, demand
 from retail_assets.transforms import gold as to_gold
 from retail_assets.transforms import silver as to_silver
+from retail_assets.transforms.days import day_starts
 from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
 from retail_assets.windows import Window
 
@@ -53,17 +55,23 @@ def _appended(engine: Engine, days: Window, *, entity: Entity, raw: Table) -> ib
     return as_of.append_changes(known, current, key=entity.key, columns=columns, seen_at=_SEEN)
 
 
-def _judged(engine: Engine, days: Window) -> tuple[ibis.Table, ibis.Table]:
-    known = {"stores": engine.scan(silver.STORES), "products": engine.scan(silver.PRODUCTS)}
+def _judged(engine: Engine, days: Window) -> tuple[ibis.Table, ibis.Table, ibis.Table]:
+    known = {
+        "stores": engine.scan(silver.STORES),
+        "products": engine.scan(silver.PRODUCTS),
+        "day_starts": day_starts(days, ZoneInfo("Europe/London")),
+    }
     return (
-        to_silver.judged_sales(engine.scan(bronze.SALES, [days]), **known),
+        to_silver.judged_sales(engine.scan(bronze.SALES, [days]), currency="GBP", **known),
         to_silver.judged_inventory(engine.scan(bronze.INVENTORY, [days]), **known),
+        to_silver.judged_stock_movements(engine.scan(bronze.STOCK_MOVEMENTS, [days]), **known),
     )
 
 
 def _of_silver() -> Iterator[tuple[str, Transform]]:
     yield "silver/sales", lambda engine, days: to_silver.sales(_judged(engine, days)[0])
     yield "silver/inventory", lambda engine, days: to_silver.inventory(_judged(engine, days)[1])
+    yield "silver/stock_movements", lambda engine, days: to_silver.stock_movements(_judged(engine, days)[2])
     yield "silver/rejected_rows", lambda engine, days: to_silver.rejected_rows(*_judged(engine, days))
     for entity, raw, table in _PAIRS:
         yield table.path, partial(_silver_snapshot, entity=entity, raw=raw, table=table)
@@ -125,6 +133,7 @@ def _of_planning() -> Iterator[tuple[str, Transform]]:
     yield "planning/series", lambda engine, days: _known(engine, days.last).series()
     yield "planning/plan", lambda engine, days: _known(engine, days.last).plan(7)
     yield "planning/supply_terms", lambda engine, days: _known(engine, days.last).supply_terms()
+    yield "planning/order_days", lambda engine, days: _known(engine, days.last).order_days()
     yield "planning/prices", lambda engine, days: _known(engine, days.last).prices()
     yield "planning/purchase_orders", lambda engine, days: _known(engine, days.last).purchase_orders()
     yield "planning/decisions", lambda engine, days: _known(engine, days.last).decisions()

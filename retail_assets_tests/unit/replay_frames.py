@@ -33,7 +33,7 @@ def poisson_retailer(
         "opening": keys.assign(on_hand_units=np.ceil(mean * 8)),
         "purchase_orders": pd.DataFrame(columns=["store_id", "product_id", "supplier_id", *ORDER_COLUMNS]),
         "terms": keys.assign(
-            supplier_id="x", pack_units=pack, min_order_units=0.0, lead_time_days=lead, unit_cost=2.0, unit_price=3.0
+            supplier_id="x", pack_units=pack, moq_units=0.0, lead_time_days=lead, unit_cost=2.0, unit_price=3.0
         ),
         "order_days": pd.DataFrame({"supplier_id": "x", "order_weekday": list(order_weekdays)}),
         "delays": pd.DataFrame(

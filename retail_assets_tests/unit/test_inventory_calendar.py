@@ -95,6 +95,15 @@ def test_horizons_of_a_fill_rate_and_of_a_shelf_life():
     assert fill == [3, 4, 7, 8, 14, 28]
 
 
+def test_the_days_of_a_store_stand_in_place_of_those_for_every_store() -> None:
+    rows = [("A", "*", 1), ("A", "S2", 3), ("B", "S2", 5)]
+    order_days = pd.DataFrame(rows, columns=["supplier_id", "location_id", "order_weekday"])
+    found = order_weekdays(order_days, ["A", "A", "B", "B"], ["S1", "S2", "S1", "S2"])
+    assert [tuple(np.flatnonzero(row) + 1) for row in found] == [(1,), (3,), (1, 2, 3, 4, 5, 6, 7), (5,)]
+    assert [tuple(np.flatnonzero(row) + 1) for row in order_weekdays(order_days, ["A"])] == [(1,)]
+    assert order_weekdays(order_days, [], []).shape == (0, 7)
+
+
 def test_suppliers_without_lead_time_need_no_horizon():
     assert horizons_in_use(sourcing(A=None), NO_DELAY, horizon_days=14, order_days=calendar()) == [7, 14]
 

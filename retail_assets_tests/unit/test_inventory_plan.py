@@ -24,8 +24,8 @@ LEVELS = np.array(list(QUANTILE_LEVELS.values()))
 TERMS: dict[str, Any] = {
     "supplier_id": "V1",
     "pack_units": 1,
-    "min_order_units": None,
-    "max_stock_units": None,
+    "moq_units": None,
+    "shelf_max_units": None,
     "unit_cost": Decimal("2.0000"),
     "shelf_life_days": None,
     "lead_time_days": 2,
@@ -134,7 +134,7 @@ def test_packs_follow_the_reorder_point_that_knows_them():
 
 
 def test_the_reason_adds_up():
-    case = retailer(means={"P": 10 / 3}, pack_units=12, min_order_units=20)
+    case = retailer(means={"P": 10 / 3}, pack_units=12, moq_units=20)
     case["open_orders"] = open_lines((2, 2), (25, 6))
     row = only_row(replenishment_plan(**case))
     assert row["reason"] == (
@@ -317,7 +317,7 @@ def test_an_order_without_cost_or_price_is_proposed_and_named():
 
 
 def test_the_maximum_rounds_down_to_packs():
-    case = retailer(stock={"P": 5.0}, means={"P": 6.0}, pack_units=4, max_stock_units=16)
+    case = retailer(stock={"P": 5.0}, means={"P": 6.0}, pack_units=4, shelf_max_units=16)
     row = only_row(replenishment_plan(**case))
     assert row["qty_after_pack_units"] > 8
     assert row["qty_after_cap_units"] == row["order_units"] == 8
@@ -325,13 +325,13 @@ def test_the_maximum_rounds_down_to_packs():
 
 
 def test_a_maximum_below_one_pack_is_named():
-    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, pack_units=24, max_stock_units=20)))
+    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, pack_units=24, shelf_max_units=20)))
     assert row["order_units"] == 0 and row["qty_after_pack_units"] == 24
     assert row["exception"] == "maximum leaves no room for the order"
 
 
 def test_what_the_maximum_leaves_below_the_line_minimum_is_not_ordered():
-    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, min_order_units=10, max_stock_units=12)))
+    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, moq_units=10, shelf_max_units=12)))
     assert (row["qty_after_minimum_units"], row["qty_after_cap_units"]) == (10, 0)
 
 
@@ -371,7 +371,7 @@ def test_the_supplier_minimum_counts_saving_per_money():
 
 
 def test_a_supplier_minimum_out_of_reach_is_named():
-    case = retailer(stock={"P": 3.0}, max_stock_units=10, min_order_value=Decimal("500"))
+    case = retailer(stock={"P": 3.0}, shelf_max_units=10, min_order_value=Decimal("500"))
     row = only_row(replenishment_plan(**case))
     assert row["order_up_to_units"] == 10
     assert row["exception"] == "supplier minimum not reached"
@@ -449,7 +449,7 @@ def planned(
 ) -> dict[str, Any]:
     """The order of one product as numbers; nothing ordered when there is no row."""
     case = retailer(
-        stock={"P": stock}, pack_units=pack, min_order_units=minimum, max_stock_units=maximum, shelf_life_days=None
+        stock={"P": stock}, pack_units=pack, moq_units=minimum, shelf_max_units=maximum, shelf_life_days=None
     ) | {"cumulative": FORECASTS[mean]}
     plan = replenishment_plan(**case, policy=PlanPolicy(service_level=level))
     return plan.iloc[0].to_dict() if len(plan) else {"order_units": 0.0, "qty_need_units": 0.0, "reason": ""}

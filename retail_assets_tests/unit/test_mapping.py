@@ -57,6 +57,63 @@ def test_every_shipped_mapping_is_valid():
         assert load_mapping(name).name == name
 
 
+def _with_changes(query, entity="sales"):
+    content = _content()
+    content["entities"][entity]["changed_days"] = query
+    return content
+
+
+def test_changed_days_are_told_by_the_query_given(written):
+    mapping = load_mapping(written(_with_changes("SELECT d FROM log WHERE at >= :since;")))
+    assert mapping.entities["sales"].changes.parameters == ("since",)
+
+
+@pytest.mark.parametrize(
+    ("query", "columns", "expected"),
+    [
+        (
+            "SELECT d AS business_date, modified_at FROM s WHERE d BETWEEN :start AND :end",
+            {},
+            "SELECT DISTINCT c.business_date FROM (SELECT d AS business_date, modified_at FROM s "
+            "WHERE d BETWEEN :start AND :end) c WHERE c.modified_at >= :since",
+        ),
+        (
+            "SELECT day, changed FROM s WHERE day BETWEEN :start AND :end",
+            {"business_date": "day", "modified_at": "changed"},
+            "SELECT DISTINCT c.day FROM (SELECT day, changed FROM s WHERE day BETWEEN :start AND :end) c "
+            "WHERE c.changed >= :since",
+        ),
+        (SALES, {}, None),
+        ("WITH x AS (SELECT 1) SELECT modified_at FROM x WHERE d BETWEEN :start AND :end", {}, None),
+        ("SELECT modified_at FROM x WHERE d BETWEEN :start AND :end ORDER BY d", {}, None),
+        ("SELECT b AS [at it] FROM x WHERE d BETWEEN :start AND :end", {"modified_at": "at it"}, None),
+    ],
+    ids=["by its name", "renamed", "not delivered", "starts with WITH", "ordered", "a name to quote"],
+)
+def test_changed_days_follow_from_modified_at(written, query, columns, expected):
+    content = _content()
+    content["entities"]["sales"] |= {"query": query, "columns": columns}
+    changes = load_mapping(written(content)).entities["sales"].changes
+    assert (changes and changes.rendered(lambda name: f":{name}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("entity", "query", "sentence"),
+    [
+        ("stores", "SELECT 1 WHERE :since", "entity stores: changed_days is only for daily entities, this one is read"),
+        ("sales", "SELECT d FROM s", "entity sales: the query of changed_days lacks :since; it tells the days of rows"),
+        (
+            "sales",
+            "DELETE FROM s",
+            "entity sales: the query of changed_days starts with DELETE; give exactly one SELECT.",
+        ),
+        ("sales", "SELECT d FROM s WHERE m >= :since AND x = :y", "changed_days has the parameter :y, but only :since"),
+    ],
+)
+def test_a_wrong_query_of_changed_days_is_told(written, entity, query, sentence):
+    assert sentence in _complaint(written(_with_changes(query, entity)))
+
+
 def test_the_name_of_no_mapping(tmp_path):
     message = _complaint("northwin")
     assert "RETAIL_SOURCE_MAPPING" in message and "'northwin'" in message and "m5" in message

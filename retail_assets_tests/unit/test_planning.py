@@ -18,6 +18,7 @@ from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.forecasting import History, Snapshots
 from retail_assets.tables import gold
 from retail_assets.tables.contract import Table
+from retail_assets.tables.entities import ALWAYS
 from retail_assets.transforms.planning import SNAPSHOTS, Knowledge, open_orders
 from retail_assets.windows import Window
 from retail_assets_tests.unit.ibis_frames import MOMENT, frame_of, records
@@ -75,7 +76,15 @@ PRODUCT = {
 }
 SUPPLIER = {"supplier_id": "U1", "supplier_name": "Orchard", "lead_time_days": 2}
 CARRIED = {"store_id": "S1", "product_id": "P1", "valid_from": A - timedelta(days=90)}
-TERMS = {"product_id": "P1", "location_id": "*", "supplier_id": "U1", "pack_units": 6.0}
+TERMS = {
+    "product_id": "P1",
+    "location_id": "*",
+    "source_id": "U1",
+    "source_type": "supplier",
+    "pack_units": 6.0,
+    "valid_from": ALWAYS,
+}
+EVERY_WEEK = {"source_id": "U1", "location_id": "*", "order_date": ALWAYS}
 ORDER = {
     "purchase_order_line_id": "L1",
     "purchase_order_id": "O1",
@@ -106,7 +115,7 @@ BASE: Given = {
     "sourcing": [TERMS],
     "purchase_orders": [ORDER],
     "order_decisions": [DECISION],
-    "supplier_calendar": [{"supplier_id": "U1", "order_weekday": 1}],
+    "supplier_calendar": [EVERY_WEEK | {"order_weekday": 1}],
 }
 
 
@@ -178,10 +187,10 @@ def test_events_are_the_sources_and_the_public_holidays() -> None:
 
 def test_terms_of_the_store_stand_before_terms_for_all() -> None:
     sourcing = [
-        TERMS | {"supplier_id": "U2", "pack_units": 2.0},
+        TERMS | {"source_id": "U2", "pack_units": 2.0},
         TERMS,
-        TERMS | {"location_id": "S1", "supplier_id": "U9", "pack_units": 9.0, "unit_cost": Decimal("1.5000")},
-        TERMS | {"location_id": "S2", "supplier_id": "U0"},
+        TERMS | {"location_id": "S1", "source_id": "U9", "pack_units": 9.0, "unit_cost": Decimal("1.5000")},
+        TERMS | {"location_id": "S2", "source_id": "U0"},
     ]
     suppliers = [SUPPLIER, SUPPLIER | {"supplier_id": "U9", "min_order_value": Decimal("40.0000")}]
     own = _known(sourcing=sourcing, suppliers=suppliers).supply_terms()
@@ -193,7 +202,33 @@ def test_terms_of_the_store_stand_before_terms_for_all() -> None:
         ["U1", 6.0, 2, Decimal("2.0000")]
     ], "the first supplier by its id, at the product's cost"
     assert _known(sourcing=sourcing[3:]).supply_terms().empty
-    assert _known().order_days().values.tolist() == [["U1", 1]]
+    assert _known().order_days().values.tolist() == [["U1", "*", 1]]
+
+
+def test_terms_hold_from_their_first_to_their_last_day() -> None:
+    sourcing = [
+        TERMS | {"valid_to": A - timedelta(days=1)},
+        TERMS | {"valid_from": A, "valid_to": A, "pack_units": 8.0},
+        TERMS | {"valid_from": TOMORROW, "pack_units": 9.0},
+    ]
+    packs = {day: _known(day, sourcing=sourcing).supply_terms()["pack_units"].tolist() for day in (A, TOMORROW)}
+    assert packs == {A: [8.0], TOMORROW: [9.0]}
+    assert _known(A, sourcing=sourcing[:1]).supply_terms().empty
+    later = [TERMS, TERMS | {"valid_from": A - timedelta(days=9), "pack_units": 7.0}]
+    assert _known(A, sourcing=later).supply_terms()["pack_units"].tolist() == [7.0], "the later of two that hold"
+
+
+def test_a_distribution_centre_has_no_lead_time_of_a_supplier_with_its_name() -> None:
+    (row,) = _known(sourcing=[TERMS | {"source_type": "dc"}]).supply_terms().to_dict("records")
+    assert (row["supplier_id"], row["source_type"]) == ("U1", "dc") and pd.isna(row["lead_time_days"])
+
+
+def test_single_order_days_are_not_taken_for_weekly_ones() -> None:
+    calendar = [
+        EVERY_WEEK | {"order_date": A, "order_weekday": 3},
+        EVERY_WEEK | {"location_id": "S1", "order_weekday": 2},
+    ]
+    assert _known(supplier_calendar=calendar).order_days().values.tolist() == [["U1", "S1", 2]]
 
 
 def _orders(as_of: date = A, **changes: Any) -> dict[str, Any]:
@@ -276,7 +311,7 @@ _LATER_CHANGES: Given = {
     "sourcing": [TERMS | {"pack_units": 1.0}, TERMS | {"location_id": "S1"}],
     "purchase_orders": [ORDER | {"received_date": A, "received_units": Decimal("12.000")}],
     "order_decisions": [DECISION | {"decision": "rejected"}, DECISION | {"decision_id": "D2", "proposal_id": "X2"}],
-    "supplier_calendar": [{"supplier_id": "U1", "order_weekday": 5}],
+    "supplier_calendar": [EVERY_WEEK | {"order_weekday": 5}],
     "prices": [{"store_id": "*", "product_id": "P1", "valid_from": A, "unit_price": Decimal("1.0000")}],
     "promotions": [{"promotion_id": "X", "store_id": "*", "product_id": "P1", "start_date": A, "end_date": TOMORROW}],
     "events": [{"event_date": TOMORROW, "event_name": "Closed", "event_type": "closed", "region": "*"}],

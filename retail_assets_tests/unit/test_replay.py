@@ -221,7 +221,7 @@ def test_exact_decimals_and_missing_values_are_read():
     frames = poisson_retailer(20, 56, mean=2.0, horizons=[9], order_weekdays=[2])
     expected = policy_replay(**frames)
     exact = frames["terms"].assign(unit_cost=[Decimal("2.0000")] * 20, unit_price=[Decimal("3.0000")] * 20)
-    exact = exact.assign(min_order_units=None, pack_units=None, shelf_life_days=None)
+    exact = exact.assign(moq_units=None, pack_units=None, shelf_life_days=None)
     older = frames["segments"].assign(abc_class="C", valid_from=MONDAY - timedelta(days=60))
     segments = pd.concat([frames["segments"].assign(valid_from=MONDAY), older])
     stock = frames["opening"].assign(on_hand_units=[Decimal("16.000")] * 20)

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import ibis
 import pandas as pd
@@ -19,9 +20,12 @@ from retail_assets.demo.world import DemoSize
 from retail_assets.resources.source import Source
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import bronze, entities, silver
+from retail_assets.tables.entities import ALWAYS
 from retail_assets.tables.validation import conform
 from retail_assets.transforms import silver as to_silver
+from retail_assets.transforms.days import day_starts
 from retail_assets.transforms.gold import fact_sales
+from retail_assets.windows import Window
 from retail_assets_tests.unit.ibis_frames import MOMENT, records, table_of
 
 DAY = date(2025, 3, 1)
@@ -43,6 +47,15 @@ COUNT: dict[str, Any] = {
     "on_hand_units": Decimal("4.000"),
     "modified_at": MOMENT,
 }
+MOVEMENT: dict[str, Any] = {
+    "movement_id": "M1",
+    "business_date": DAY,
+    "store_id": "S1",
+    "product_id": "P1",
+    "movement_type": "receipt",
+    "quantity": Decimal("6.000"),
+    "modified_at": MOMENT,
+}
 STORES = ibis.memtable({"store_id": ["S1", "S2"]})
 PRODUCTS = ibis.memtable({"product_id": ["P1", "P2"]})
 LATER = MOMENT + timedelta(hours=1)
@@ -58,9 +71,17 @@ def _judged_inventory(*counts: dict[str, Any]) -> ibis.Table:
     return ibis.memtable(to_silver.judged_inventory(rows, stores=STORES, products=PRODUCTS).to_pyarrow())
 
 
-def _rejected(sales: ibis.Table, inventory: ibis.Table | None = None) -> list[dict[str, Any]]:
+def _judged_movements(*movements: dict[str, Any]) -> ibis.Table:
+    rows = table_of(bronze.STOCK_MOVEMENTS, [MOVEMENT | movement for movement in movements])
+    return ibis.memtable(to_silver.judged_stock_movements(rows, stores=STORES, products=PRODUCTS).to_pyarrow())
+
+
+def _rejected(
+    sales: ibis.Table, inventory: ibis.Table | None = None, movements: ibis.Table | None = None
+) -> list[dict[str, Any]]:
     stock = _judged_inventory().filter(False) if inventory is None else inventory
-    found = conform(silver.REJECTED_ROWS, to_silver.rejected_rows(sales, stock).to_pyarrow())
+    moved = _judged_movements().filter(False) if movements is None else movements
+    found = conform(silver.REJECTED_ROWS, to_silver.rejected_rows(sales, stock, moved).to_pyarrow())
     return found.to_pylist()
 
 
@@ -296,6 +317,191 @@ def test_open_orders_are_the_newest_lines_neither_received_nor_cancelled() -> No
     ]
 
 
+def _judged_in_sydney(read_at: datetime, **line: Any) -> ibis.Table:
+    rows = table_of(bronze.SALES, [LINE | {"extracted_at": read_at} | line])
+    starts = day_starts(Window(DAY, DAY + timedelta(days=2)), ZoneInfo("Australia/Sydney"))
+    judged = to_silver.judged_sales(rows, stores=STORES, products=PRODUCTS, day_starts=starts)
+    return ibis.memtable(judged.to_pyarrow())
+
+
+@pytest.mark.parametrize(
+    ("read_at", "is_future"),
+    [
+        (datetime(2025, 2, 28, 12, 59, 59, tzinfo=UTC), True),
+        (datetime(2025, 2, 28, 13, 0, tzinfo=UTC), False),
+        (datetime(2025, 3, 2, tzinfo=UTC), False),
+    ],
+    ids=["a second before midnight in Sydney", "midnight there", "a day later"],
+)
+def test_a_day_that_had_not_begun_in_the_stores_zone_is_a_future_one(read_at: datetime, is_future: bool) -> None:
+    refused = [row["rule"] for row in _rejected(_judged_in_sydney(read_at))]
+    assert refused == (["future_date"] if is_future else [])
+
+
+@pytest.mark.parametrize(("currency", "rules"), [("EUR", ["foreign_currency"]), (" gbp ", []), ("GBP", []), (None, [])])
+def test_money_of_another_currency_is_refused(currency: str | None, rules: list[str]) -> None:
+    rows = table_of(bronze.SALES, [LINE | {"currency": currency}])
+    judged = to_silver.judged_sales(rows, stores=STORES, products=PRODUCTS, currency="GBP")
+    assert [row["rule"] for row in _rejected(ibis.memtable(judged.to_pyarrow()))] == rules
+
+
+def test_ids_take_the_spelling_of_the_list_where_only_case_and_blanks_differ() -> None:
+    stores = ibis.memtable({"store_id": ["S1", "s2", "S2", "Straße"]})
+    lines = [{"store_id": name, "sale_line_id": name} for name in (" s1", "s2", "S2", "STRASSE", "S9")]
+    rows = table_of(bronze.SALES, [LINE | {"product_id": "p1 "} | line for line in lines])
+    judged = ibis.memtable(to_silver.judged_sales(rows, stores=stores, products=PRODUCTS).to_pyarrow())
+    kept = records(to_silver.sales(judged), "sale_line_id", "store_id", "product_id")
+    assert kept[:3] == [("S2", "S2", "P1"), ("s1", "S1", "P1"), ("s2", "s2", "P1")], "exact spellings stand first"
+    assert "S9" in {row["row_key"].removeprefix("sale_line_id=") for row in _rejected(judged)}
+
+
+def test_an_id_that_two_known_ids_resemble_is_unknown() -> None:
+    stores = ibis.memtable({"store_id": ["Sa", "sA"]})
+    rows = table_of(bronze.SALES, [LINE | {"store_id": "SA"}])
+    judged = to_silver.judged_sales(rows, stores=stores, products=PRODUCTS)
+    assert [row["rule"] for row in _rejected(ibis.memtable(judged.to_pyarrow()))] == ["unknown_store"]
+
+
+def test_a_refusal_shows_conformed_ids_as_they_came() -> None:
+    (refusal,) = _rejected(_judged_sales({"store_id": "s1 ", "product_id": " P1", "quantity": Decimal(0)}))
+    assert "store_id=S1; product_id=P1" in refusal["row_content"]
+    assert refusal["row_content"].endswith(
+        "; as delivered sale_line_id=L1; sale_id=B1; store_id=s1 ; product_id= P1; customer_id=∅"
+    )
+    (plain,) = _rejected(_judged_sales({"quantity": Decimal(0)}))
+    assert "as delivered" not in plain["row_content"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule", "value"),
+    [
+        ({"quantity": Decimal(10**14)}, "absurd_quantity", None),
+        ({"unit_price": Decimal(10**9) + Decimal("0.0001")}, "absurd_money", None),
+        ({"discount_value": Decimal(-(10**13)) - 1}, "absurd_money", None),
+        ({"quantity": None}, "missing_value", None),
+        ({"store_id": "S9"}, "unknown_store", Decimal("2.9000")),
+    ],
+)
+def test_the_money_of_a_refused_line_is_told_where_it_can_be(
+    fault: dict[str, Any], rule: str, value: Decimal | None
+) -> None:
+    (refusal,) = _rejected(_judged_sales(fault))
+    assert (refusal["rule"], refusal["net_value"]) == (rule, value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"unit_price": Decimal(10**9)},
+        {"discount_value": Decimal("3.1000")},
+        {"discount_value": Decimal("-0.5000")},
+        {"unit_price": Decimal(0), "discount_value": Decimal("1.5000")},
+    ],
+    ids=["the dearest price", "a discount beyond the value", "a surcharge", "a free article"],
+)
+def test_money_that_is_only_unusual_is_taken_over(line: dict[str, Any]) -> None:
+    assert not _rejected(_judged_sales(line))
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ({"unparsed": "{}", "quantity": None}, "wrong_type"),
+        ({"movement_id": " "}, "missing_value"),
+        ({"movement_type": None}, "missing_value"),
+        ({"movement_type": "theft"}, "unknown_code"),
+        ({"store_id": "S9"}, "unknown_store"),
+        ({"product_id": "P9"}, "unknown_product"),
+        ({"quantity": Decimal(0)}, "zero_quantity"),
+        ({"quantity": Decimal("1000000.001")}, "absurd_quantity"),
+        ({"quantity": Decimal(10**9)}, "absurd_quantity"),
+    ],
+)
+def test_a_faulty_stock_movement_is_refused(fault: dict[str, Any], rule: str) -> None:
+    judged = _judged_movements(fault, {"movement_id": "sound", "movement_type": " Waste ", "quantity": Decimal(-2)})
+    kept = conform(silver.STOCK_MOVEMENTS, to_silver.stock_movements(judged).to_pyarrow())
+    assert records(kept, "movement_id", "movement_type", "quantity") == [("sound", "waste", Decimal("-2.000"))]
+    refusals = _rejected(_judged_sales().filter(False), None, judged)
+    assert [(row["table_name"], row["rule"]) for row in refusals] == [("bronze/stock_movements", rule)]
+
+
+def test_a_count_may_find_what_the_books_say_and_a_corrected_movement_supersedes() -> None:
+    judged = _judged_movements(
+        {"movement_type": "count", "quantity": Decimal(0)},
+        {"movement_type": "count", "quantity": Decimal(1), "modified_at": LATER},
+        {"movement_type": "count", "quantity": Decimal(1), "modified_at": LATER},
+    )
+    assert records(to_silver.stock_movements(judged), "quantity") == [(Decimal("1.000"),)]
+    rules = Counter(row["rule"] for row in _rejected(_judged_sales().filter(False), None, judged))
+    assert rules == {"superseded": 1, "duplicate": 1}
+
+
+TERMS: dict[str, Any] = {"product_id": "P1", "source_id": "U1"}
+
+
+def test_what_sourcing_leaves_out_stands_for_its_default() -> None:
+    (row,), refused = _snapshot(entities.SOURCING, TERMS)
+    assert not refused and (row["location_id"], row["valid_from"], row["source_type"]) == ("*", ALWAYS, "supplier")
+    assert (row["pack_units"], row["moq_units"], row["presentation_min_units"]) == (1.0, 0.0, 0.0)
+    assert (row["unit_cost"], row["shelf_life_days"], row["shelf_max_units"], row["valid_to"]) == (None,) * 4
+
+
+def test_terms_of_two_times_are_two_rows() -> None:
+    taken, refused = _snapshot(entities.SOURCING, TERMS, TERMS | {"valid_from": DAY, "source_type": "DC"})
+    assert {(row["valid_from"], row["source_type"]) for row in taken} == {(ALWAYS, "supplier"), (DAY, "dc")}
+    assert not refused
+
+
+def test_an_order_day_is_a_weekday_or_a_date_with_its_weekday() -> None:
+    order = {"source_id": "U1"}
+    taken, refused = _snapshot(
+        entities.SUPPLIER_CALENDAR, order | {"order_weekday": 1}, order | {"order_date": date(2025, 3, 2)}, order
+    )
+    assert {(row["order_date"], row["order_weekday"]) for row in taken} == {(ALWAYS, 1), (date(2025, 3, 2), 7)}
+    assert refused == {"no_order_day": 1}
+
+
+@pytest.mark.parametrize(
+    ("entity", "row", "rule"),
+    [
+        (entities.SOURCING, TERMS | {"source_type": "aunt"}, "unknown_code"),
+        (entities.SOURCING, TERMS | {"moq_units": -1.0}, "out_of_range"),
+        (entities.SOURCING, TERMS | {"pack_units": 1e9}, "absurd_quantity"),
+        (entities.SOURCING, TERMS | {"shelf_max_units": float("inf")}, "absurd_quantity"),
+        (entities.SOURCING, TERMS | {"valid_from": DAY, "valid_to": DAY - timedelta(days=1)}, "ends_before_it_starts"),
+        (entities.SUPPLIER_CALENDAR, {"source_id": "U1", "order_weekday": 8}, "out_of_range"),
+        (
+            entities.SUPPLIER_CALENDAR,
+            {"source_id": "U1", "order_weekday": 1, "cutoff_time": "25:00"},
+            "wrong_time",
+        ),
+        (
+            entities.PROMOTIONS,
+            {"promotion_id": "X", "product_id": "P1", "start_date": DAY, "end_date": DAY, "discount_rate": 20.0},
+            "out_of_range",
+        ),
+        (
+            entities.ASSORTMENT,
+            {"store_id": "S1", "product_id": "P1", "valid_from": DAY, "valid_to": DAY - timedelta(days=1)},
+            "ends_before_it_starts",
+        ),
+    ],
+)
+def test_a_snapshot_row_that_contradicts_its_contract_is_refused(
+    entity: entities.Entity, row: dict[str, Any], rule: str
+) -> None:
+    taken, refused = _snapshot(entity, row)
+    assert not taken and refused == {rule: 1}
+    sentences = {r.name: r.explanation for r in to_silver.snapshot_rules(entity)}
+    assert sentences[rule].endswith(".")
+
+
+@pytest.mark.parametrize("time", ["00:00", "23:59", "09:30:00", None])
+def test_a_time_of_day_is_taken_over(time: str | None) -> None:
+    taken, refused = _snapshot(entities.SUPPLIER_CALENDAR, {"source_id": "U1", "order_weekday": 7, "cutoff_time": time})
+    assert len(taken) == 1 and not refused
+
+
 START, THROUGH = date(2025, 11, 10), date(2026, 1, 4)
 RULE_OF_FAULT = {
     "duplicate": "duplicate",
@@ -310,11 +516,17 @@ RULE_OF_FAULT = {
 }
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+RETAILERS = {
+    "small": (7, DemoSize(stores=4, products=36, customers=60, opening_after_days=15)),
+    "other seed and size": (23, DemoSize(stores=5, products=48, customers=90, opening_after_days=30)),
+}
+
+
+@pytest.fixture(scope="module", params=list(RETAILERS))
+def demo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "source.db"
-    size = DemoSize(stores=4, products=36, customers=60, opening_after_days=15)
-    write_days(f"sqlite:///{path}", start=START, through=THROUGH, size=size)
+    seed, size = RETAILERS[request.param]
+    write_days(f"sqlite:///{path}", start=START, through=THROUGH, seed=seed, size=size)
     return path
 
 
@@ -324,17 +536,21 @@ def _query(path: Path, sql: str) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def judged(demo: Path) -> tuple[pa.Table, pa.Table]:
+def judged(demo: Path) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Sales, inventory and stock movements of the demo, judged as the pipeline does."""
     source = Source(f"sqlite:///{demo}", load_mapping("demo"))
-    daily = [source.read_days(entity, START, THROUGH).read_all() for entity in (entities.SALES, entities.INVENTORY)]
-    stores, products = (ibis.memtable(source.read_snapshot(e)) for e in (entities.STORES, entities.PRODUCTS))
-    sales = to_silver.judged_sales(ibis.memtable(daily[0]), stores=stores, products=products)
-    stock = to_silver.judged_inventory(ibis.memtable(daily[1]), stores=stores, products=products)
-    return sales.to_pyarrow(), stock.to_pyarrow()
+    daily = [ibis.memtable(source.read_days(entity, START, THROUGH).read_all()) for entity in entities.DAILY]
+    known: dict[str, ibis.Table] = {
+        entity.name: ibis.memtable(source.read_snapshot(entity)) for entity in (entities.STORES, entities.PRODUCTS)
+    }
+    known["day_starts"] = day_starts(Window(START, THROUGH), ZoneInfo("Europe/London"))
+    sales = to_silver.judged_sales(daily[0], currency="GBP", **known)
+    stock, moves = to_silver.judged_inventory(daily[1], **known), to_silver.judged_stock_movements(daily[2], **known)
+    return sales.to_pyarrow(), stock.to_pyarrow(), moves.to_pyarrow()
 
 
 def test_every_injected_fault_is_refused_by_its_rule_and_nothing_else_is(
-    demo: Path, judged: tuple[pa.Table, pa.Table]
+    demo: Path, judged: tuple[pa.Table, pa.Table, pa.Table]
 ) -> None:
     """Faults that have not arrived yet cannot be seen: a correction under way leaves the wrong line in force."""
     arrived = f"SELECT fault_class, line_id FROM injected_fault WHERE arrival_date <= '{THROUGH}'"
@@ -344,19 +560,42 @@ def test_every_injected_fault_is_refused_by_its_rule_and_nothing_else_is(
         for row in faults.itertuples()
         if row.fault_class in RULE_OF_FAULT
     )
-    rows = _rejected(ibis.memtable(judged[0]), ibis.memtable(judged[1]))
+    rows = _rejected(*map(ibis.memtable, judged))
     assert {rule for rule, _ in wanted} == set(RULE_OF_FAULT.values()), "the demo is too small to hold every class"
     assert Counter((row["rule"], row["row_key"]) for row in rows) == wanted
     assert set(faults["fault_class"]) - set(RULE_OF_FAULT) == {"late"}
 
 
-def test_late_lines_are_taken_over(demo: Path, judged: tuple[pa.Table, pa.Table]) -> None:
+def test_what_is_not_refused_is_taken_over_row_by_row(judged: tuple[pa.Table, pa.Table, pa.Table]) -> None:
+    sales, stock, moves = map(ibis.memtable, judged)
+    taken = (to_silver.sales(sales), to_silver.inventory(stock), to_silver.stock_movements(moves))
+    counts = [rows.count().to_pyarrow().as_py() for rows in taken]
+    assert counts == [judged[0].num_rows - len(_rejected(sales)), judged[1].num_rows, judged[2].num_rows]
+    assert min(counts) > 200
+
+
+def test_the_feed_that_never_came_is_the_only_open_store_without_lines(
+    demo: Path, judged: tuple[pa.Table, pa.Table, pa.Table]
+) -> None:
+    """No row can be refused for it: it shows as a store that had stock, and sold in truth, without a line."""
+    silent = _query(demo, "SELECT business_date, store_id FROM injected_fault WHERE fault_class = 'missing_feed'")
+    sold = _query(
+        demo,
+        "SELECT DISTINCT business_date, store_id FROM true_demand WHERE demanded_units - lost_units > 0",
+    )
+    kept = to_silver.sales(ibis.memtable(judged[0])).select("business_date", "store_id").distinct().to_pyarrow()
+    heard = {(str(row["business_date"]), row["store_id"]) for row in kept.to_pylist()}
+    missing = {tuple(row) for row in sold.itertuples(index=False)} - heard
+    assert missing == {tuple(row) for row in silent.itertuples(index=False)} and missing
+
+
+def test_late_lines_are_taken_over(demo: Path, judged: tuple[pa.Table, pa.Table, pa.Table]) -> None:
     faults = _query(demo, f"SELECT * FROM injected_fault WHERE arrival_date <= '{THROUGH}' AND fault_class = 'late'")
     kept = {key for (key,) in records(to_silver.sales(ibis.memtable(judged[0])), "sale_line_id")}
     assert len(faults) > 5 and set(faults["line_id"].astype(str)) <= kept
 
 
-def test_silver_holds_the_true_lines(demo: Path, judged: tuple[pa.Table, pa.Table]) -> None:
+def test_silver_holds_the_true_lines(demo: Path, judged: tuple[pa.Table, pa.Table, pa.Table]) -> None:
     """What a correction brought is what the till really sold."""
     faults = _query(
         demo, f"SELECT * FROM injected_fault WHERE arrival_date <= '{THROUGH}' AND fault_class = 'corrected'"
@@ -368,7 +607,7 @@ def test_silver_holds_the_true_lines(demo: Path, judged: tuple[pa.Table, pa.Tabl
     assert found["unit_price"].astype(float).tolist() == pytest.approx(faults["true_unit_price"].tolist(), abs=1e-9)
 
 
-def test_the_money_of_the_source_arrives_to_the_cent(demo: Path, judged: tuple[pa.Table, pa.Table]) -> None:
+def test_the_money_of_the_source_arrives_to_the_cent(demo: Path, judged: tuple[pa.Table, pa.Table, pa.Table]) -> None:
     """Summed by hand over the till's sound rows, each line's newest revision, in exact decimals."""
     bad = "', '".join(c for c in RULE_OF_FAULT if c not in ("duplicate", "corrected"))
     rows = _query(

@@ -76,6 +76,7 @@ def test_days_come_with_the_bronze_schema_and_nothing_else(database):
         "quantity": Decimal("2.000"),
         "unit_price": Decimal("1.9900"),
         "discount_value": None,
+        "currency": None,
         "modified_at": dt.datetime(2024, 5, 1, 21, tzinfo=dt.UTC),
         "unparsed": None,
         "extracted_at": NOW,
@@ -281,7 +282,7 @@ def test_check_reports_every_entity(database):
     sales = found["sales"]
     assert (sales.is_required, sales.oldest_date, sales.newest_date, sales.sampled_rows) == (True, MAY_1, MAY_3, 1)
     assert sales.day_count == 3
-    assert sales.absent_columns == ("sale_id", "customer_id", "discount_value")
+    assert sales.absent_columns == ("sale_id", "customer_id", "discount_value", "currency")
     assert sales.problems == (
         "mapping mine, entity sales: 1 sampled values of unit_price are not decimal numbers of at most 4 places, for "
         "example '1,50'; use CAST(unit_price AS DECIMAL(18, 4)) in the query.",
@@ -331,3 +332,51 @@ def test_a_machine_without_odbc_reads_everything_else(tmp_path: Path, monkeypatc
         "RETAIL_SOURCE_URL names an ODBC driver, but the driver manager is not installed: install unixODBC "
         "(apt-get install unixodbc, brew install unixodbc) and the driver."
     )
+
+
+def _changed(path, since, *, query=QUERIES["sales"], changed_days=None, columns=None):
+    binding = EntityBinding(query=query, source_tables=["line"], columns=columns or {}, changed_days=changed_days)
+    mapping = _mapping().model_copy(update={"entities": {"sales": binding}})
+    source = Source(f"sqlite:///{path}", mapping)
+    return source.changed_days(entities.SALES, since=since, start=MAY_1, end=MAY_3)
+
+
+@pytest.mark.parametrize(
+    ("since", "days"),
+    [
+        (dt.datetime(2024, 5, 1, 20, 59, 59, tzinfo=dt.UTC), [MAY_1, MAY_2, MAY_3]),
+        (dt.datetime(2024, 5, 1, 21, 0, 0, 999, tzinfo=dt.UTC), [MAY_1, MAY_2, MAY_3]),
+        (dt.datetime(2024, 5, 1, 23, 0, 1, tzinfo=dt.timezone(dt.timedelta(hours=2))), [MAY_2, MAY_3]),
+    ],
+    ids=["before", "the same second", "after, in another zone"],
+)
+def test_the_days_of_rows_modified_since(database, since, days):
+    """The third line's moment is no moment and sorts after all: such a day is read again, not forgotten."""
+    assert _changed(database, since) == days
+    own = "SELECT day FROM line WHERE changed >= :since AND day BETWEEN :start AND :end"
+    assert _changed(database, since, changed_days=own) == days
+    assert _changed(database, since, changed_days="SELECT '1999-01-01' FROM line WHERE changed >= :since") == []
+
+
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        (
+            {"query": "SELECT * FROM line WHERE day BETWEEN :start AND :end"},
+            "there is no modified_at to tell changed days",
+        ),
+        ({"changed_days": "SELECT day, shop FROM line WHERE changed >= :since"}, "must give one column of dates"),
+        ({"changed_days": "SELECT item FROM line WHERE changed >= :since"}, "must give one column of dates"),
+        ({"changed_days": "SELECT d FROM line WHERE changed >= :since"}, "entity sales, changed_days: "),
+    ],
+)
+def test_a_query_of_changed_days_that_gives_none(database, binding, message):
+    with pytest.raises(PermanentFailure) as raised:
+        _changed(database, NOW.replace(year=2020), **binding)
+    assert message in str(raised.value)
+
+
+def test_a_source_says_whether_it_can_tell_changes(database):
+    source = _source(database)
+    assert source.tells_changes(entities.SALES)
+    assert not source.tells_changes(entities.INVENTORY), "it is not bound"
