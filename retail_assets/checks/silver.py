@@ -137,7 +137,7 @@ CHECKS = [
         [
             *unique_keys(*_DAILY, *silver.SNAPSHOTS),
             *map(values_keep_the_contract, _DAILY),
-            *(nothing_is_lost(*pair) for pair in _PAIRS),
+            *(nothing_is_lost(*pair) for pair in _PAIRS[:2]),  # of movements the reconciliation stands here
             *(refusals_are_few(*pair) for pair in _PAIRS),
             *(snapshot_refusals_are_few(*row) for row in _SNAPSHOTS),
             rows_reconcile(bronze.STOCK_MOVEMENTS, silver.STOCK_MOVEMENTS),

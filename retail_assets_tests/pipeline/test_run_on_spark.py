@@ -31,7 +31,7 @@ WHOLE = (
     *(silver.SNAPSHOTS[n] for n in _SNAPSHOTS),
     gold.DIM_PRODUCT,
 )
-DAILY = (*bronze.DAILY, *silver.DAILY, gold.FACT_SALES, gold.FACT_INVENTORY, gold.SALES_SUMMARY)
+DAILY = (*bronze.DAILY, bronze.EXTRACTED_DAYS, *silver.DAILY, gold.FACT_SALES, gold.FACT_INVENTORY, gold.SALES_SUMMARY)
 
 
 @pytest.fixture(scope="module")
