@@ -3,6 +3,7 @@
 Daily tables read a range of days with one query a month; snapshots append what changed.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -35,9 +36,16 @@ def inventory(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source
     return by_month(context, lambda days: _read(source, entities.INVENTORY, days))
 
 
-def _read(source: Source, entity: Entity, days: Window) -> pa.Table:
+def _read(source: Source, entity: Entity, days: Window) -> pa.RecordBatchReader:
+    """Rows as they come, never a month in memory; the database may also fail in the midst of them."""
     with transient_retried():
-        return source.read_days(entity, days.first, days.last).read_all()
+        rows = source.read_days(entity, days.first, days.last)
+    return pa.RecordBatchReader.from_batches(rows.schema, _retried(rows))
+
+
+def _retried(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    with transient_retried():
+        yield from rows
 
 
 def _source_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:

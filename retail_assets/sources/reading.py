@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources.backends import Backend, Parameters, RawBatch, RawBatches
+from retail_assets.sources.batches import Backend, Parameters, RawBatch, RawBatches
 from retail_assets.sources.conversion import convert
 from retail_assets.sources.database_errors import DRIVER_ERRORS, failure
 from retail_assets.sources.mapping import EntityBinding
