@@ -17,7 +17,6 @@ import time
 from datetime import date
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
 
 from bench.figures import Figure, at_least, at_most, interleaved, publish, ratio
@@ -28,7 +27,6 @@ from retail_assets.sources.mapping import EntityBinding, Mapping
 from retail_assets.sources.odbc import connection_string
 from retail_assets.tables import bronze, entities
 from retail_assets.windows import Window
-from retail_assets_tests.integration.postgresql import running_postgresql
 
 DRIVERS = "/usr/lib/*/odbc/psqlodbcw.so"
 ROWS, MORE_ROWS = 2_000_000, 10_000_000
@@ -43,10 +41,10 @@ _TABLE = """
         discount_value numeric(12, 4), modified_at timestamptz, sold_at timestamp, note varchar(40))"""
 _FILL = """
     INSERT INTO line SELECT
-        'L' || lpad(i::text, 9, '0'), 'B' || (i / 4), date '2024-01-01' + (i % 31)::int, 'S' || i * 7919 % 100,
-        'P' || i * 104729 % 30000, CASE WHEN i % 3 > 0 THEN 'C' || i % 50000 END, 1 + i % 7, 0.99 + i % 90,
-        CASE WHEN i % 5 = 0 THEN 0.5 END, timestamptz '2024-02-01 03:00Z' + i % 86400 * interval '1 second',
-        timestamp '2024-01-01 08:00:00.123456' + i % 86400 * interval '1 second', 'Łódź 🥦 ' || i % 1000
+        'L' || lpad(i::text, 9, '0'), 'B' || (i / 4), date '2024-01-01' + (i %% 31)::int, 'S' || i * 7919 %% 100,
+        'P' || i * 104729 %% 30000, CASE WHEN i %% 3 > 0 THEN 'C' || i %% 50000 END, 1 + i %% 7, 0.99 + i %% 90,
+        CASE WHEN i %% 5 = 0 THEN 0.5 END, timestamptz '2024-02-01 03:00Z' + i %% 86400 * interval '1 second',
+        timestamp '2024-01-01 08:00:00.123456' + i %% 86400 * interval '1 second', 'Łódź 🥦 ' || i %% 1000
     FROM generate_series({start}::bigint, {end} - 1) i"""
 
 
@@ -62,6 +60,8 @@ def main() -> None:
     drivers = glob.glob(DRIVERS)
     if not drivers:
         raise SystemExit("psqlODBC is not installed; install it with: apt-get install odbc-postgresql")
+    from retail_assets_tests.integration.postgresql import running_postgresql  # not in the process that is measured
+
     with running_postgresql() as server:
         odbc = sa.make_url(server).set(drivername="postgresql+pyodbc", query={"driver": drivers[0]})
         _fill(server, 0, options.rows)
@@ -103,12 +103,11 @@ def _writing(url: sa.URL, rows: int) -> list[Figure]:
 
 
 def _fill(url: str, start: int, end: int) -> None:
-    with psycopg.connect(url.replace("+psycopg", "")) as connection:
-        if not start:
-            connection.execute(_TABLE)
-        connection.execute(_FILL.format(start=start, end=end))  # pyright: ignore[reportArgumentType]
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE line")
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for words in ([] if start else [_TABLE]) + [_FILL.format(start=start, end=end), "VACUUM ANALYZE line"]:
+            connection.exec_driver_sql(words)
+    engine.dispose()
 
 
 def _source(url: sa.URL) -> Source:

@@ -3,12 +3,10 @@
 delta-rs only commits the file: its own writer holds more the longer a file gets (docs/decisions/0007).
 """
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime
 from math import sqrt
 from pathlib import Path
 from uuid import uuid4
@@ -24,6 +22,7 @@ from deltalake.transaction import AddAction
 from pyarrow.fs import FileSystem, PyFileSystem
 
 from retail_assets.engines.committing import LostRace
+from retail_assets.engines.file_statistics import statistics_json
 from retail_assets.engines.spool import PIECE_ROWS
 from retail_assets.failures import PermanentFailure, first_line
 from retail_assets.resources.lake import Lake
@@ -32,12 +31,11 @@ from retail_assets.tables.contract import Table
 GROUP_ROWS = 131_072
 """Groups of this size let a read of one series skip most of a month (docs/decisions/0006-physical-layout.md)."""
 
-_LEAST_SORT_MB, _SORT_MB_A_ROOT = 96, 2.4
+_LEAST_SORT_MB, _SORT_MB_A_ROOT = 64, 2.4
 """More memory sorts no faster: what does not fit goes to the system's page cache and comes back from there. Runs that
 are merged need a block each, so the least that suffices grows with the square root of the rows' bytes: 40 million sale
 lines, 5 GB, fail with 128 MB."""
 _NUMBER = "retail_row_number"
-_LONGEST_BOUND = 32
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ class SortedFile:
 
     def _commit_on(self, delta: DeltaTable, metadata: Mapping[str, str]) -> None:
         delta.create_write_transaction(
-            [self._added()],
+            [self._added()] if self.row_count else [],
             "overwrite",
             delta.schema(),
             [self.folder.column],
@@ -174,7 +172,7 @@ class SortedFile:
             partition_values={self.folder.column: self.folder.value},
             modification_time=int(time.time() * 1000),
             data_change=True,
-            stats=json.dumps(_statistics(self.footer)),
+            stats=statistics_json(self.footer),
         )
 
 
@@ -205,8 +203,21 @@ def _write(files: FileSystem, path: str, table: Table, folder: Folder, batches: 
             sink, schema, compression="zstd", store_decimal_as_integer=True, write_page_index=True
         ) as writer,
     ):
-        for batch in batches:
-            writer.write_batch(batch.select(kept).cast(schema), row_group_size=GROUP_ROWS)
+        for group in _groups(batches):
+            writer.write_table(group.select(kept).cast(schema), row_group_size=GROUP_ROWS)
+
+
+def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The rows in tables of a row group each: Arrow begins a new one with every table it is given."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        missing = GROUP_ROWS - sum(piece.num_rows for piece in waiting)
+        waiting.append(batch.slice(0, missing))
+        if batch.num_rows >= missing:
+            yield pa.Table.from_batches(waiting)
+            waiting = [batch.slice(missing)]
+    if any(piece.num_rows for piece in waiting):
+        yield pa.Table.from_batches(waiting)
 
 
 def _removed(files: FileSystem, path: str) -> None:
@@ -215,31 +226,3 @@ def _removed(files: FileSystem, path: str) -> None:
         files.delete_file(path)
     except OSError:
         return
-
-
-def _statistics(metadata: pq.FileMetaData) -> dict[str, object]:
-    """Delta's statistics of a file; bounds only where their text in the log is exact."""
-    bounds: dict[str, dict[str, object]] = {"minValues": {}, "maxValues": {}}
-    nulls: dict[str, int] = {}
-    for place in range(metadata.num_columns):
-        found = [metadata.row_group(group).column(place) for group in range(metadata.num_row_groups)]
-        statistics = [column.statistics for column in found if column.statistics is not None]
-        if not found or len(statistics) < len(found):
-            continue
-        name = found[0].path_in_schema
-        nulls[name] = sum(column.null_count for column in statistics)
-        valued = [column for column in statistics if column.has_min_max]
-        low, high = min((c.min for c in valued), default=None), max((c.max for c in valued), default=None)
-        if _is_exact(low) and _is_exact(high) and nulls[name] + sum(c.num_values for c in valued) == metadata.num_rows:
-            bounds["minValues"][name], bounds["maxValues"][name] = _text(low), _text(high)
-    return {"numRecords": metadata.num_rows, **bounds, "nullCount": nulls}
-
-
-def _is_exact(value: object) -> bool:
-    if isinstance(value, str):
-        return len(value) <= _LONGEST_BOUND
-    return isinstance(value, int | date) and not isinstance(value, bool | datetime)
-
-
-def _text(value: object) -> object:
-    return value.isoformat() if isinstance(value, date) else value

@@ -20,8 +20,8 @@ MANY_ROWS = 131_072
 """From here on rows take the way through files, which is then as fast: 400,000 sale lines 0.8 s with 220 MB, in memory
 1.0 s with 340 MB."""
 
-PIECE_ROWS = 16_384
-"""Rows read from a spool, or handed out by DuckDB, at once: 131,072 are no faster and hold 60 MB more."""
+PIECE_ROWS = 8_192
+"""Rows read from a spool, or handed out by DuckDB, at once: 131,072 are no faster and hold 80 MB more."""
 
 
 class Spool:

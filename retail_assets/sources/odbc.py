@@ -16,7 +16,7 @@ from retail_assets.sources.database_errors import OdbcError, place
 from retail_assets.sources.statement import Statement
 
 _LONGEST_TEXT_BYTES = 4096
-_TRANSIT_BYTES = 16 * 1024 * 1024
+_TRANSIT_BYTES = 8 * 1024 * 1024
 """Of each of the two buffers, one being filled while the other is read; larger ones are no faster."""
 _UNBOUNDED_NUMERIC = pa.decimal128(28, 6)
 _FETCH_ROWS = 10_000

@@ -24,7 +24,7 @@ from retail_assets.sources.mapping import EntityBinding
 from retail_assets.tables.bronze import UNPARSED
 from retail_assets.tables.entities import Entity
 
-BATCH_ROWS = 100_000
+BATCH_ROWS = 65_000
 
 
 @dataclass(frozen=True)
