@@ -85,8 +85,9 @@ class Sorter:
             raise self._error or self._failure(error) from None
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
-        options = {"memory_limit": f"{self._memory_mb}MB", "temp_directory": str(self._folder), "threads": "1"}
-        connection = duckdb.connect(config=options)
+        connection = duckdb.connect(
+            config={"memory_limit": f"{self._memory_mb}MB", "temp_directory": str(self._folder), "threads": 1}
+        )
         connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         return connection
 
