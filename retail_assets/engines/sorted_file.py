@@ -31,7 +31,7 @@ from retail_assets.tables.contract import Table
 GROUP_ROWS = 131_072
 """Groups of this size let a read of one series skip most of a month (docs/decisions/0006-physical-layout.md)."""
 
-_LEAST_SORT_MB, _SORT_MB_A_ROOT = 64, 2.4
+_LEAST_SORT_MB, _SORT_MB_A_ROOT = 64, 2.2
 """More memory sorts no faster: what does not fit goes to the system's page cache and comes back from there. Runs that
 are merged need a block each, so the least that suffices grows with the square root of the rows' bytes: 40 million sale
 lines, 5 GB, fail with 128 MB."""
@@ -88,7 +88,7 @@ class Sorter:
         connection = duckdb.connect(
             config={"memory_limit": f"{self._memory_mb}MB", "temp_directory": str(self._folder), "threads": 1}
         )
-        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET streaming_buffer_size = '1MB'")
         return connection
 
     def _numbered(self, rows: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -206,6 +206,7 @@ def _write(files: FileSystem, path: str, table: Table, folder: Folder, batches: 
     ):
         for group in _groups(batches):
             writer.write_table(group.select(kept).cast(schema), row_group_size=GROUP_ROWS)
+            del group  # before the next one is gathered
 
 
 def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -215,7 +216,9 @@ def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         missing = GROUP_ROWS - sum(piece.num_rows for piece in waiting)
         waiting.append(batch.slice(0, missing))
         if batch.num_rows >= missing:
-            yield pa.Table.from_batches(waiting)
+            group, waiting = pa.Table.from_batches(waiting), []
+            yield group
+            del group
             waiting = [batch.slice(missing)]
     if any(piece.num_rows for piece in waiting):
         yield pa.Table.from_batches(waiting)
