@@ -17,13 +17,21 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured value; `target` is None for a reference, `met` says whether the target was reached."""
+    """One measured value; `target` is None for a reference, `met` says whether the target was reached.
+
+    `better` says on which side of the target it should be.
+    """
 
     name: str
     value: float
     unit: str
     target: float | None = None
     met: bool | None = None
+    better: str = "≤"
+
+
+def at_least(name: str, value: float, unit: str, target: float) -> Figure:
+    return Figure(name, round(value, 4), unit, target, value >= target, "≥")
 
 
 def at_most(name: str, value: float, unit: str, target: float) -> Figure:
@@ -34,7 +42,7 @@ def publish(name: str, figures: Sequence[Figure]) -> None:
     """Print the figures and write bench/results/NAME.json."""
     grid = Table("figure", "value", "unit", "target", "met", title=name, title_justify="left")
     for figure in figures:
-        target = "" if figure.target is None else f"≤ {figure.target:g}"
+        target = "" if figure.target is None else f"{figure.better} {figure.target:g}"
         met = {True: "yes", False: "NO", None: ""}[figure.met]
         grid.add_row(figure.name, f"{figure.value:g}", figure.unit, target, met)
     Console(width=110).print(grid)

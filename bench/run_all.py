@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--fresh", type=Path, default=HERE.parent.parent / "shared" / "data" / "freshretailnet")
     parser.add_argument("--layout", action="store_true", help="the physical layouts too")
     options = parser.parse_args()
-    jobs = [["demo.py"], ["lake.py", "--m5", str(options.m5)]]
+    jobs = [["demo.py"], ["source.py"], ["lake.py", "--m5", str(options.m5)]]
     if options.m5.exists():
         jobs.append(["m5.py", str(options.m5)])
     else:

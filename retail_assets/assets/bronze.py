@@ -4,6 +4,7 @@ Daily tables read a range of days with one query a month, and what came is count
 append what changed.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 
@@ -39,9 +40,16 @@ def daily(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source]):
     return (*rows, by_month(context, lambda days: tally.rows(days, at=datetime.now(UTC))))
 
 
-def _read(source: Source, tally: Tally, entity: Entity, table: Table, days: Window) -> pa.Table:
+def _read(source: Source, tally: Tally, entity: Entity, table: Table, days: Window) -> pa.RecordBatchReader:
+    """Rows as they come, never a month in memory; the database may also fail in the midst of them."""
     with transient_retried():
-        return tally.counted(table, days, source.read_days(entity, days.first, days.last)).read_all()
+        rows = source.read_days(entity, days.first, days.last)
+    return tally.counted(table, days, pa.RecordBatchReader.from_batches(rows.schema, _retried(rows)))
+
+
+def _retried(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    with transient_retried():
+        yield from rows
 
 
 def _source_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:

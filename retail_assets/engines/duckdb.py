@@ -87,7 +87,7 @@ class DuckDBEngine:
         return function(rows.to_pandas())
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
-        return delta.overwrite_window(self.lake, table, frame, window)
+        return delta.overwrite_window(self.lake, table, frame, window, folder=self._temp_folder)
 
     def overwrite(self, table: Table, frame: Frame) -> WriteResult:
         return delta.overwrite(self.lake, table, frame)

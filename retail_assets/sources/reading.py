@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure, RetailError
-from retail_assets.sources.backends import Backend, Parameters, RawBatch, RawBatches
+from retail_assets.sources.batches import Backend, Parameters, RawBatch, RawBatches
 from retail_assets.sources.conversion import convert
 from retail_assets.sources.database_errors import DRIVER_ERRORS, ConnectionRefused, failure
 from retail_assets.sources.dialects import first_rows, quoted
@@ -26,7 +26,7 @@ from retail_assets.sources.statement import Statement
 from retail_assets.tables.bronze import UNPARSED
 from retail_assets.tables.entities import Entity
 
-BATCH_ROWS = 100_000
+BATCH_ROWS = 65_000
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ import logging
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from retail_assets.engines import committing
+from retail_assets.engines import committing, spool
 from retail_assets.engines.delta import overwrite, overwrite_window
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources import lake as lake_module
@@ -26,6 +27,7 @@ from retail_assets_tests.unit.lake_frames import MONTHLY, WHOLE, rows
 
 DAY = date(2024, 1, 29)
 SPAN = Window(DAY, date(2024, 2, 3))
+JANUARY, NEXT = Window(date(2024, 1, 1), date(2024, 1, 31)), date(2024, 1, 30)
 MARCH = Window(date(2024, 3, 1), date(2024, 3, 2))
 WRONG_KEY = "YzRuNHJ5LXdyb25nLWtleQ=="
 CUTS = 16
@@ -69,6 +71,20 @@ def _written_and_read(azurite: Azurite, lake: Lake, container: str) -> None:
 def test_an_account_key_reads_and_writes(azurite: Azurite, container: str, uri: str) -> None:
     lake = Lake(uri.format(container=container, account=ACCOUNT), azurite.credentials)
     _written_and_read(azurite, lake, container)
+
+
+def test_rows_that_go_through_files_arrive(
+    azurite: Azurite, container: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is written by Arrow, in parts of a multipart upload, and committed by delta-rs."""
+    monkeypatch.setattr(spool, "MANY_ROWS", 1)
+    lake = azurite.lake(container)
+    products = [uuid4().hex for _ in range(200_000)]  # more than one part of an upload, whatever the compression
+    overwrite_window(lake, MONTHLY, rows([DAY], products=products).to_reader(10_000), JANUARY, folder=tmp_path)
+    overwrite_window(lake, MONTHLY, rows([NEXT], count=2).to_reader(), Window(NEXT, NEXT), folder=tmp_path)
+    found = stored(azurite.container(container), MONTHLY)
+    assert sorted(found.column("product_id").to_pylist()) == sorted([*products, "a", "b"])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("prefix", ["", "?"])

@@ -3,6 +3,7 @@
 import datetime as dt
 import glob
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
@@ -192,14 +193,111 @@ def test_a_refused_connection_needs_a_person(url, change, message):
     assert PASSWORD not in str(raised.value) and "wrong;secret" not in str(raised.value)
 
 
-def test_the_session_is_read_only(server):
-    source = _source(server, _with_stores("SELECT nextval('counter') AS store_id, 'a' AS store_name"))
+def _run(server, *statements):
     engine = sa.create_engine(server)
     with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE SEQUENCE counter")
+        for statement in statements:
+            connection.exec_driver_sql(statement)
     engine.dispose()
+
+
+def test_the_session_is_read_only(server, url):
+    _run(server, "CREATE SEQUENCE IF NOT EXISTS counter")
+    source = _source(url, _with_stores("SELECT nextval('counter')::text AS store_id, 'a' AS store_name"))
     with pytest.raises(PermanentFailure, match="read-only transaction"):
         source.read_snapshot(entities.STORES)
+
+
+def test_a_read_is_of_one_moment(url):
+    query = "SELECT current_setting('transaction_isolation') AS store_id, 'a' AS store_name"
+    assert _source(url, _with_stores(query)).read_snapshot(entities.STORES)["store_id"].to_pylist() == [
+        "repeatable read"
+    ]
+
+
+def test_what_is_committed_during_a_read_is_not_seen(server, url):
+    """Rows arrive batch by batch; a change between two of them belongs to the next read."""
+    _run(
+        server,
+        "DROP TABLE IF EXISTS moving",
+        "CREATE TABLE moving AS SELECT i AS id, date '2024-05-01' AS day, 1 AS qty FROM generate_series(1, 200000) i",
+    )
+    query = (
+        "SELECT id AS sale_line_id, day AS business_date, 'N' AS store_id, '1' AS product_id, qty AS quantity, "
+        "1.00 AS unit_price FROM moving WHERE day BETWEEN :start AND :end"
+    )
+    reader = _source(url, _with_sales(query)).read_days(entities.SALES, MAY_1, MAY_1)
+    first = reader.read_next_batch()
+    _run(server, "UPDATE moving SET qty = 2", "INSERT INTO moving VALUES (0, '2024-05-01', 5)")
+    rest = reader.read_all()
+    assert first.num_rows + rest.num_rows == 200_000
+    assert set(first["quantity"].to_pylist()) | set(rest["quantity"].to_pylist()) == {Decimal(1)}
+
+
+def _with_sales(query):
+    binding = EntityBinding(query=query, source_tables=["line"])
+    return MAPPING.model_copy(update={"entities": MAPPING.entities | {"sales": binding}})
+
+
+LETTERS = ["🥦🧑‍🌾", "مرحبا", "e\u0301", "𠜎", "Żółć", "'; --", "tab\there", "x" * 4000]
+
+
+def test_every_letter_survives(server, url):
+    values = ", ".join(f"({number}, {_quoted(text)})" for number, text in enumerate(LETTERS))
+    query = f"SELECT id::text AS store_id, name AS store_name FROM (VALUES {values}) AS v(id, name) ORDER BY id"
+    assert _source(url, _with_stores(query)).read_snapshot(entities.STORES)["store_name"].to_pylist() == LETTERS
+
+
+def _quoted(text):
+    return "'" + text.replace("'", "''") + "'"
+
+
+def test_identifiers_flags_and_small_numbers_become_text(url):
+    query = """SELECT '6F1C0B1E-0000-4000-8000-00000000000A'::uuid AS store_id, 'a' AS store_name,
+                      42::smallint AS region, 9223372036854775807::bigint AS store_format"""
+    [row] = _source(url, _with_stores(query)).read_snapshot(entities.STORES).to_pylist()
+    assert row["store_id"].lower() == "6f1c0b1e-0000-4000-8000-00000000000a", "psqlODBC gives capitals"
+    assert row["region"] == "42"
+
+
+@pytest.mark.parametrize("day", ["2024-03-31", "2024-10-27"], ids=["clocks go forward", "clocks go back"])
+def test_a_late_sale_lands_on_its_local_day_when_the_clocks_change(url, day):
+    """The mapping computes the business date in the stores' zone; a moment with an offset is in UTC in bronze."""
+    at = f"timestamp '{day} 23:30' AT TIME ZONE 'Europe/London'"
+    query = (
+        f"SELECT '1' AS sale_line_id, (sold_at AT TIME ZONE 'Europe/London')::date AS business_date, 'N' AS store_id, "
+        f"'1' AS product_id, 1 AS quantity, 1.00 AS unit_price, sold_at AS modified_at FROM (SELECT {at} AS sold_at) s "
+        "WHERE (sold_at AT TIME ZONE 'Europe/London')::date BETWEEN :start AND :end"
+    )
+    local = dt.date.fromisoformat(day)
+    [row] = _source(url, _with_sales(query)).read_days(entities.SALES, local, local).read_all().to_pylist()
+    expected = dt.datetime.combine(local, dt.time(23, 30), ZoneInfo("Europe/London")).astimezone(dt.UTC)
+    assert (row["business_date"], row["modified_at"]) == (local, expected)
+
+
+def test_a_moment_is_no_business_date(url):
+    """Which day a moment belongs to depends on the stores' zone, so the mapping has to say it."""
+    query = (
+        "SELECT '1' AS sale_line_id, timestamptz '2024-05-01 23:30+00' AS business_date, 'N' AS store_id, "
+        "'1' AS product_id, 1 AS quantity, 1.00 AS unit_price WHERE :start <= :end"
+    )
+    with pytest.raises(PermanentFailure, match="1 rows have no readable business_date"):
+        _source(url, _with_sales(query)).read_days(entities.SALES, MAY_1, MAY_2)
+
+
+def test_a_server_that_ends_the_session_midway_may_come_back(server, url):
+    query = (
+        "SELECT i AS sale_line_id, date '2024-05-01' AS business_date, repeat('N', 100) AS store_id, "
+        "'1' AS product_id, 1 AS quantity, 1.00 AS unit_price FROM generate_series(1, 2000000) i WHERE :start <= :end"
+    )
+    reader = _source(url, _with_sales(query)).read_days(entities.SALES, MAY_1, MAY_1)
+    _run(
+        server,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = "
+        "'client backend'",
+    )
+    with pytest.raises(TransientFailure, match="cannot be read now: "):
+        reader.read_all()
 
 
 def test_check_finds_dates_and_faults(url):

@@ -265,6 +265,7 @@ def test_the_password_is_shown_nowhere():
             "RETAIL_SOURCE_URL names nosuchdb, for which no SQLAlchemy dialect is installed",
         ),
         ("oracle+oracledb://u:pw@h/d", "RETAIL_SOURCE_URL needs the Python package oracledb, which is not installed"),
+        ("mysql+pymysql://u:pw@h/d", "RETAIL_SOURCE_URL needs the Python package pymysql, which is not installed"),
     ],
 )
 def test_a_wrong_url_is_told_without_repeating_it(url, message):

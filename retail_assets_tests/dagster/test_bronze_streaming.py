@@ -1,0 +1,121 @@
+"""The daily bronze assets in Dagster: one query a month; a database that fails in the midst of one is asked again."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from retail_assets.build import build_definitions
+from retail_assets.engines import spool
+from retail_assets.resources.lake import Lake
+from retail_assets.resources.source import Source
+from retail_assets.settings import Settings
+from retail_assets.sources.backends import SqliteBackend
+from retail_assets.sources.batches import RawBatch
+from retail_assets.sources.mapping import EntityBinding, Mapping
+from retail_assets.tables import bronze
+from retail_assets_tests.unit.lake_frames import held_by
+
+FIRST, LAST = date(2025, 1, 20), date(2025, 3, 5)
+QUERY = (
+    "SELECT id AS sale_line_id, day AS business_date, 'N' AS store_id, 'A' AS product_id, 1 AS quantity, "
+    "2 AS unit_price FROM line WHERE day BETWEEN :start AND :end"
+)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE line (id INTEGER, day TEXT)")
+        days = [FIRST + timedelta(days=n) for n in range((LAST - FIRST).days + 1)]
+        connection.executemany("INSERT INTO line VALUES (?, ?)", [(n, str(days[n % len(days)])) for n in range(450)])
+        connection.commit()
+    binding = EntityBinding(query=QUERY, source_tables=["line"])
+    mapping = Mapping(name="mine", timezone="UTC", country="GB", currency="GBP", entities={"sales": binding})
+    return Source(f"sqlite:///{path}", mapping)
+
+
+class Watched:
+    """Counts the queries of SQLite and lets some fail after their first rows."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, failing: tuple[int, ...] = ()) -> None:
+        self.asked: list[tuple[date, date]] = []
+        original = SqliteBackend.batches
+
+        def batches(backend: SqliteBackend, statement: Any, parameters: Any, *, batch_rows: int) -> Iterator[RawBatch]:
+            self.asked.append((parameters["start"], parameters["end"]))
+            number = len(self.asked)
+            for place, batch in enumerate(original(backend, statement, parameters, batch_rows=10)):
+                if number in failing and place == 3:
+                    raise sqlite3.OperationalError("database is locked")
+                yield batch
+
+        monkeypatch.setattr(SqliteBackend, "batches", batches)
+        monkeypatch.setattr("retail_assets.sources.reading.BATCH_ROWS", 20)
+        monkeypatch.setattr(spool, "MANY_ROWS", 30)
+
+
+def _run(home: Path, source: Source) -> tuple[dg.ExecuteInProcessResult, Lake]:
+    settings = Settings(_env_file=None, home=home, start_date=FIRST)  # pyright: ignore[reportCallIssue]
+    built = build_definitions(settings, overrides={"source": source})
+    resources = built.resources or {}
+    job = dg.define_asset_job(
+        "some", dg.AssetSelection.assets(bronze.SALES.asset_key), executor_def=dg.in_process_executor
+    )
+    resolved = dg.Definitions.merge(built, dg.Definitions(jobs=[job])).resolve_job_def("some")
+    tags = {"dagster/asset_partition_range_start": str(FIRST), "dagster/asset_partition_range_end": str(LAST)}
+    with dg.DagsterInstance.ephemeral() as instance, closing(resources["engine"]):
+        return resolved.execute_in_process(tags=tags, instance=instance, raise_on_error=False), resources["lake"]
+
+
+def _lines(lake: Lake) -> list[str]:
+    return sorted(row[0] for row in held_by(lake, bronze.SALES))
+
+
+ALL = sorted(str(number) for number in range(450))
+MONTHS = [
+    (FIRST, date(2025, 1, 31)),
+    (date(2025, 2, 1), date(2025, 2, 28)),
+    (date(2025, 3, 1), LAST),
+]
+
+
+def test_a_range_asks_one_query_a_month(tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Watched(monkeypatch)
+    result, lake = _run(tmp_path / "home", source)
+    assert result.success
+    assert watched.asked == MONTHS
+    assert _lines(lake) == ALL
+
+
+def test_a_database_that_fails_midway_is_asked_again_and_leaves_nothing_half_written(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    watched = Watched(monkeypatch, failing=(2,))
+    result, lake = _run(tmp_path / "home", source)
+    assert result.success
+    assert watched.asked == [*MONTHS[:2], *MONTHS], "the whole step again; the finished month is the same again"
+    assert _lines(lake) == ALL
+    commits = [commit["operation"] for commit in lake.require(bronze.SALES).history()]
+    assert commits.count("WRITE") == 4, "the first month twice, the others once"
+    assert not list((tmp_path / "home").rglob("retail-*.arrow"))
+
+
+def test_a_database_that_keeps_failing_fails_the_step_in_its_words(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    watched = Watched(monkeypatch, failing=tuple(range(2, 99)))
+    result, lake = _run(tmp_path / "home", source)
+    assert not result.success
+    assert len(watched.asked) == 2 + 3, "three retries"
+    [failed] = result.get_step_failure_events()
+    assert "cannot be read now: database is locked" in str(failed.step_failure_data.error)
+    assert {row[2] for row in held_by(lake, bronze.SALES)} <= {FIRST + timedelta(days=n) for n in range(12)}
