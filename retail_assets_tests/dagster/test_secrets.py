@@ -13,6 +13,7 @@ from dagster._serdes import serialize_value
 from retail_assets import cli
 from retail_assets.resources.lake import RETRIES
 from retail_assets.resources.notifier import Notifier
+from retail_assets.tables import bronze
 from retail_assets_tests.dagster import snapshot
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")  # of ibis on this DuckDB
@@ -103,12 +104,15 @@ def test_a_failing_run_leaves_no_secret(planted, path, tmp_path, capfd, caplog):
     assert _found(events + _files(home) + printed.out + printed.err + caplog.text) == []
 
 
+DAILY_STEP = [dg.AssetKey(table.asset_key) for table in (*bronze.DAILY, bronze.EXTRACTED_DAYS)]
+"""They are made in one step and chosen together."""
+
+
 def _executed(planted: dg.Definitions, instance: dg.DagsterInstance, path: str) -> dg.ExecuteInProcessResult:
     job = planted.resolve_job_def("train" if path.startswith("forecast") else "ingest")
     day = "2025-01-06"
-    return job.execute_in_process(
-        instance=instance, partition_key=day, asset_selection=[dg.AssetKey(path.split("/"))], raise_on_error=False
-    )
+    keys = DAILY_STEP if path == "bronze/sales" else [dg.AssetKey(path.split("/"))]
+    return job.execute_in_process(instance=instance, partition_key=day, asset_selection=keys, raise_on_error=False)
 
 
 def test_a_succeeding_run_leaves_no_secret(tmp_path, capfd):
@@ -132,7 +136,7 @@ def test_a_succeeding_run_leaves_no_secret(tmp_path, capfd):
         done = found.resolve_job_def("ingest").execute_in_process(
             instance=instance,
             partition_key=str(snapshot.START),
-            asset_selection=[dg.AssetKey(["bronze", name]) for name in ("sales", "inventory")],
+            asset_selection=DAILY_STEP,
         )
         events = "\n".join(serialize_value(entry) for entry in instance.all_logs(done.run_id))
     assert "ASSET_MATERIALIZATION" in events
