@@ -52,7 +52,8 @@ def publish(name: str, figures: Sequence[Figure]) -> None:
 def keep(name: str, figures: Sequence[Figure]) -> None:
     """Write bench/results/NAME.json; a long run calls it as it goes."""
     RESULTS.mkdir(exist_ok=True)
-    text = json.dumps([asdict(figure) for figure in figures], indent=1, ensure_ascii=False)
+    kept = [{name: value for name, value in asdict(figure).items() if name != "better"} for figure in figures]
+    text = json.dumps(kept, indent=1, ensure_ascii=False)
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
