@@ -24,6 +24,7 @@ from retail_assets_tests.unit.lake_writers import (
     SIXTY_DAYS,
     ended,
     processes,
+    stream_days,
     write_days,
     write_one_day,
     write_sixty_days,
@@ -50,11 +51,20 @@ def _days_of(writer: int) -> list[date]:
     return days
 
 
-def test_eight_writers_of_fifty_days_each_lose_nothing(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("place", "ways"),
+    [("local", [write_days]), ("local", [write_days, stream_days]), ("azurite", [write_days, stream_days])],
+    indirect=["place"],
+    ids=["local, in memory", "local, half through files", "azurite, half through files"],
+)
+def test_eight_writers_of_fifty_days_each_lose_nothing(place: Place, ways: list[Callable[..., None]]) -> None:
     """The table does not exist when they start, so its creation is raced for too."""
     days = {writer: _days_of(writer) for writer in range(WRITERS)}
     context = processes()
-    writers = [context.Process(target=write_days, args=(*place, days[n], n)) for n in range(WRITERS)]
+    writers = [
+        context.Process(target=ways[n % len(ways)], args=(*place, days[n], n), name=f"writer {n}")
+        for n in range(WRITERS)
+    ]
     for writer in writers:
         writer.start()
     assert ended(writers) == [0] * WRITERS

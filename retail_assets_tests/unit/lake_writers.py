@@ -1,11 +1,14 @@
 """Writers that run in processes of their own; a light module, because a fork server imports it before it forks."""
 
 import multiprocessing
+import tempfile
 from collections.abc import Iterable
 from datetime import date
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.synchronize import Barrier, Event
+from pathlib import Path
 
+from retail_assets.engines import spool
 from retail_assets.engines.delta import overwrite_window
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import Layout, Table
@@ -37,6 +40,16 @@ def write_days(uri: str, credentials: str | None, days: list[date], count: int) 
     lake = Lake(uri, credentials)
     for day in days:
         overwrite_window(lake, MONTHLY, rows([day], count=count), Window(day, day))
+
+
+def stream_days(uri: str, credentials: str | None, days: list[date], count: int) -> None:
+    """One commit a day, its rows through files however few they are."""
+    spool.MANY_ROWS = 1
+    lake = Lake(uri, credentials)
+    with tempfile.TemporaryDirectory() as folder:
+        for day in days:
+            reader = rows([day], count=count).to_reader()
+            overwrite_window(lake, MONTHLY, reader, Window(day, day), folder=Path(folder))
 
 
 def write_one_day(uri: str, credentials: str | None, turns: Barrier, counts: list[int]) -> None:
