@@ -41,6 +41,7 @@ GROUPS = {"azurite": "azurite", **dict.fromkeys(("spark", "finished", "source_on
 """Tests on what is dear to make, or busy, stay in one of the processes when several run; by fixture."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Says to xdist what stays together: the groups above, and else each file."""
     for item in items:

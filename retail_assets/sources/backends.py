@@ -27,7 +27,7 @@ _ONE_MOMENT = {
     "mariadb": {"isolation_level": "REPEATABLE READ"},
 }
 _MYSQL = ("SET time_zone = '+00:00'", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-_BEGIN_READING = {"mysql": _MYSQL, "mariadb": _MYSQL}
+_BEGIN_READING = {"mysql": _MYSQL, "mariadb": _MYSQL, "postgresql": ("SET TIME ZONE 'UTC'",)}
 """By dialect; databases that are not named give what their SELECT gives."""
 
 
@@ -50,11 +50,9 @@ class SqlAlchemyBackend:
         text = text.bindparams(*(sa.bindparam(name, type_=kinds[name]) for name in set(statement.parameters)))
         chunk_rows = min(batch_rows, _CHUNK_ROWS)
         with self._engine().connect() as connection:
-            streaming = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows)
-            if connection.dialect.name == "postgresql" and any(map(is_moment, parameters.values())):
-                connection.exec_driver_sql("SET TIME ZONE 'UTC'")  # else a moment is one of the session's zone
             for words in _BEGIN_READING.get(connection.dialect.name, ()):
                 connection.exec_driver_sql(words)
+            streaming = connection.execution_options(stream_results=True, max_row_buffer=chunk_rows)
             with streaming.execute(text, dict(parameters)) as result:
                 yield from _chunks(result.fetchmany, list(result.keys()), chunk_rows=chunk_rows)
 

@@ -65,9 +65,8 @@ def _run(home: Path, source: Source) -> tuple[dg.ExecuteInProcessResult, Lake]:
     settings = Settings(_env_file=None, home=home, start_date=FIRST)  # pyright: ignore[reportCallIssue]
     built = build_definitions(settings, overrides={"source": source})
     resources = built.resources or {}
-    job = dg.define_asset_job(
-        "some", dg.AssetSelection.assets(bronze.SALES.asset_key), executor_def=dg.in_process_executor
-    )
+    step = dg.AssetSelection.assets(bronze.SALES.asset_key).required_multi_asset_neighbors()
+    job = dg.define_asset_job("some", step, executor_def=dg.in_process_executor)
     resolved = dg.Definitions.merge(built, dg.Definitions(jobs=[job])).resolve_job_def("some")
     tags = {"dagster/asset_partition_range_start": str(FIRST), "dagster/asset_partition_range_end": str(LAST)}
     with dg.DagsterInstance.ephemeral() as instance, closing(resources["engine"]):
