@@ -67,10 +67,8 @@ def demand_after_late_days(context: dg.RunStatusSensorContext):
     Runs of the command line do it themselves.
     """
     run, facts = context.dagster_run, dg.AssetKey(gold.FACT_SALES.asset_key)
-    logs = context.instance.all_logs(run.run_id, of_type=_MATERIALISED)
-    made = {entry.dagster_event.asset_key for entry in logs if entry.dagster_event}
     window = window_of(run)
-    if facts not in made or window is None or LAUNCHED_BY.items() <= run.tags.items():
+    if facts not in _made(context.instance, run) or window is None or LAUNCHED_BY.items() <= run.tags.items():
         return dg.SkipReason("The run ingested no past days, or the command line looks after what follows.")
     there = context.instance.get_materialized_partitions(dg.AssetKey(gold.DEMAND_DAILY.asset_key))
     behind = runs_of(demand_days_after(window, map(date.fromisoformat, there)))
@@ -79,6 +77,17 @@ def demand_after_late_days(context: dg.RunStatusSensorContext):
         dg.RunRequest(run_key=f"demand {days} {run.run_id}", tags=range_tags(days), asset_selection=keys)
         for days in behind
     ]
+
+
+def _made(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[dg.AssetKey | None]:
+    """Assets of the run, and of the failed runs that it carries on."""
+    made: set[dg.AssetKey | None] = set()
+    part: dg.DagsterRun | None = run
+    while part is not None:
+        logs = instance.all_logs(part.run_id, of_type=_MATERIALISED)
+        made |= {entry.dagster_event.asset_key for entry in logs if entry.dagster_event}
+        part = instance.get_run_by_id(part.parent_run_id) if part.parent_run_id else None
+    return made
 
 
 @dg.run_failure_sensor(name="alert_on_failure", default_status=dg.DefaultSensorStatus.RUNNING)
@@ -129,7 +138,7 @@ def ingest_changed_days(settings: Settings) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, source: dg.ResourceParam[Source], calendar: dg.ResourceParam[Calendar]
     ) -> dg.SensorResult:
         now = datetime.now(UTC)
-        since = datetime.fromisoformat(context.cursor) if context.cursor else now - _FIRST_LOOK
+        since = min(datetime.fromisoformat(context.cursor), now) if context.cursor else now - _FIRST_LOOK
         last = calendar.newest_closed_day() - timedelta(days=settings.trailing_days)
         try:
             changed = _changed_days(source, since - _OVERLAP, first=settings.first_date, last=last)

@@ -25,6 +25,9 @@ from retail_assets.transforms import as_of
 from retail_assets.transforms.extraction import Tally
 from retail_assets.windows import Window
 
+_MAY_RUN_OUT = (entities.SUPPLIER_CALENDAR, entities.PROMOTIONS, entities.EVENTS)
+"""Entities that may have rows today and none tomorrow."""
+
 _POOL = "source"
 """One at a time: a snapshot reads its own past and writes it again with what changed."""
 
@@ -60,7 +63,8 @@ def _source_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:
         context.add_output_metadata({"available": source.available(entity)})
         with transient_retried():
             current = source.read_snapshot(entity)
-        return _appended(engine, table, entity, current)
+        must_have_rows = source.available(entity) and entity not in _MAY_RUN_OUT
+        return _appended(engine, table, entity, current, must_have_rows=must_have_rows)
 
     return snapshot
 
@@ -73,17 +77,19 @@ def _application_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:
     return snapshot
 
 
-def _appended(engine: Engine, table: Table, entity: Entity, current: pa.Table) -> ibis.Table:
+def _appended(
+    engine: Engine, table: Table, entity: Entity, current: pa.Table, *, must_have_rows: bool = False
+) -> ibis.Table:
     """All versions so far and what changed since; the table's own past is read here, not through the graph.
 
     Raises:
-        PermanentFailure: a required entity that had rows reads as empty, as while its table is loaded anew.
+        PermanentFailure: one that must have rows and had some reads as empty, as while its table is loaded anew.
     """
     known = engine.scan_or_empty(table)
-    if entity in entities.REQUIRED_ENTITIES and current.num_rows == 0 and known.count().to_pyarrow().as_py():
+    if must_have_rows and current.num_rows == 0 and as_of.newest(known, key=entity.key).count().to_pyarrow().as_py():
         raise PermanentFailure(
-            f"The source gives no {entity.name} although it had some; nothing was changed, "
-            "read it again when they are back."
+            f"The source gives no {entity.name} although it had some; nothing was changed, read it again when they are "
+            "back, or take the entity out of the mapping when there are none any more."
         )
     return as_of.append_changes(
         known,

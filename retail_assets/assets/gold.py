@@ -74,8 +74,8 @@ def demand_daily(
 
 def _dimension(entity: Entity, versions_of: Table, table: Table) -> dg.AssetsDefinition:
     @table_asset(table, versions=versions_of)
-    def dimension(versions: ibis.Table) -> ibis.Table:
-        return to_gold.dimension(versions, entity, table)
+    def dimension(versions: ibis.Table, calendar: dg.ResourceParam[Calendar]) -> ibis.Table:
+        return to_gold.dimension(versions, entity, table, zone=calendar.zone)
 
     return dimension
 

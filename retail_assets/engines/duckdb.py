@@ -106,11 +106,11 @@ class DuckDBEngine:
     def _of_parquet(self, table: Table, files: Sequence[str]) -> ibis.Table:
         types = ", ".join(f"'{name}': {_HIVE_TYPES[table.layout]}" for name in physical_columns(table))
         listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        hive = f", hive_partitioning = true, hive_types = {{{types}}}" if types else ""
+        # left to itself DuckDB takes any folder named key=value above the lake for a column
+        hive = f"true, hive_types = {{{types}}}" if types else "false"
+        options = f"union_by_name = true, hive_partitioning = {hive}"
         name = next(self._names)
-        self.connection.raw_sql(
-            f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name = true{hive})"
-        )
+        self.connection.raw_sql(f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet([{listed}], {options})")
         return self.connection.table(name)
 
     def _remote(self, delta_table: DeltaTable) -> ibis.Table:

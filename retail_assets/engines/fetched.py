@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from uuid import uuid4
 
 from deltalake import DeltaTable
 from deltalake.fs import DeltaStorageHandler
@@ -74,8 +75,8 @@ class FetchedFiles:
 
     def _fetch(self, storage: DeltaStorageHandler, table: Table, name: str) -> None:
         """Under another name until it is whole."""
-        path = self._path(table, name)
+        path, content = self._path(table, name), storage.open_input_file(name).read()
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
-        unfinished.write_bytes(storage.open_input_file(name).read())
-        unfinished.rename(path)
+        unfinished = path.with_name(f"{uuid4().hex}.unfinished")
+        unfinished.write_bytes(content)
+        unfinished.replace(path)

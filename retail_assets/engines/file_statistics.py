@@ -57,7 +57,7 @@ def _upper(value: Any) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, datetime):
-        return _json(f"{value:%Y-%m-%dT%H:%M:%S.%f}Z")
+        return _json(f"{value.replace(tzinfo=None).isoformat(timespec='microseconds')}Z")  # %Y writes year 1 as 1
     if isinstance(value, date):
         return _json(value.isoformat())
     if isinstance(value, Decimal):

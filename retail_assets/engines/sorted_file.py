@@ -146,8 +146,8 @@ class SortedFile:
                 newest = lake.require(self.table)
                 if newest.version() == delta.version():
                     raise
-                if any(uri.endswith(self.path) for uri in self.folder.files(newest)):
-                    return newest.version()  # only the answer was lost
+                if (version := _committed(newest, metadata, since=read.version())) is not None:
+                    return version  # only the answer was lost, whoever replaced the file since
                 if self._is_changed(read, newest):
                     _removed(_files(lake, self.table), self.path)
                     raise LostRace(f"{self.table.path}: {self.folder.path} was changed") from None
@@ -175,6 +175,14 @@ class SortedFile:
             data_change=True,
             stats=statistics_json(self.footer),
         )
+
+
+def _committed(newest: DeltaTable, metadata: Mapping[str, str], *, since: int) -> int | None:
+    """The version whose commit carries the metadata, of those after `since`."""
+    for commit in newest.history(newest.version() - since):
+        if metadata.items() <= commit.items():
+            return int(commit["version"])
+    return None
 
 
 def written_file(lake: Lake, table: Table, folder: Folder, batches: Iterator[pa.RecordBatch]) -> SortedFile:

@@ -68,8 +68,8 @@ def _inferred(values: Sequence[Any]) -> pa.Array | None:
         return None
     try:
         return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return None
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError):
+        return None  # a TypeError of Arrow means an infinite decimal
 
 
 def _quick(array: pa.Array, target: pa.DataType, *, cast: Callable[..., pa.Array | None]) -> pa.Array | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 _PART = re.compile(
     r"""(?P<comment>--[^\n]*|/\*.*?\*/)
-      | (?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]']*\])
+      | (?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]'"`]*\])
       | (?P<cast>::)
       | (?P<parameter>(?<![\w:]):[A-Za-z_]\w*)
       | (?P<semicolon>;)
@@ -21,9 +21,12 @@ _WRITING = {
     *("INSERT", "UPDATE", "DELETE", "MERGE", "INTO", "TRUNCATE", "DROP", "ALTER", "CREATE"),
     *("EXEC", "EXECUTE", "CALL", "GRANT", "REVOKE", "ATTACH", "PRAGMA"),
     # statements of SQL Server, which needs no semicolon between two of them
+    *("COMMIT", "ROLLBACK", "USE", "WAITFOR", "OPENQUERY", "OPENROWSET", "OPENDATASOURCE", "OUTFILE", "DUMPFILE"),
     *("BACKUP", "RESTORE", "DBCC", "SHUTDOWN", "KILL", "DENY", "RECONFIGURE", "WRITETEXT", "UPDATETEXT"),
 }
 _ESCAPED_QUOTE = re.compile(r"""(?<!\\)(?:\\\\)*\\['"]""")
+_BRACKETS = re.compile(r"[\[\]]")
+_HASH = re.compile(r"""#[^\n]*['"`]""")
 _DOLLAR_QUOTE = re.compile(r"\$\w*\$")
 
 
@@ -85,11 +88,16 @@ def select_statement(sql: str) -> Statement:
 def _refuse_ambiguous(parts: list[_Part]) -> None:
     """Texts that databases end at different places could hide a second statement.
 
-    PostgreSQL also quotes by dollars; MySQL and PostgreSQL's E'…' take a backslash before a quote for an escape.
+    PostgreSQL also quotes by dollars; MySQL and PostgreSQL's E'…' take a backslash before a quote for an escape; SQL
+    Server ends a name in brackets at the first single ], whatever quotes it holds; MySQL comments from # on.
     """
     unquoted = "".join(part.text if part.kind != "quoted" else " " for part in parts)
     if _DOLLAR_QUOTE.search(unquoted):
         raise ValueError("quotes a text by dollar signs; quote it with '…'")
+    if _BRACKETS.search(unquoted):
+        raise ValueError("has quotes or a second ] within brackets, which databases read differently; reword it")
+    if _HASH.search("".join(part.text[0] if part.kind == "quoted" else part.text for part in parts)):
+        raise ValueError("has a # before a quote, where some databases begin a comment; reword it")
     for part in parts:
         if part.kind == "quoted" and _ESCAPED_QUOTE.search(part.text):
             raise ValueError("has a text with a backslash before a quote, which databases read differently; reword it")

@@ -165,6 +165,14 @@ def code(name: str, meaning: str, *allowed: str) -> Column:
     return Column(name, TEXT, meaning, allowed=allowed)
 
 
+def bounded(bounds: dict[str, tuple[float | None, float | None]], *columns: tuple) -> tuple[Column, ...]:
+    """Columns like `described`; those named have a least and a most value."""
+    return tuple(
+        replace(column, least=bounds[column.name][0], most=bounds[column.name][1]) if column.name in bounds else column
+        for column in described(*columns)
+    )
+
+
 def at_least_zero(*columns: tuple) -> tuple[Column, ...]:
     """Columns like `described`, of numbers that are never negative."""
     return tuple(replace(column, least=0) for column in described(*columns))

@@ -17,8 +17,14 @@ from retail_assets.tables.contract import (
     TIMESTAMP,
     UNITS,
     Column,
+    bounded,
     described,
 )
+
+_LEAST_STEP = 0.001
+"""No pack and no step is smaller: a gram of what is sold by the kilogram."""
+
+_MOST_DAYS = 3650
 
 ALWAYS = date(1900, 1, 1)
 """Stands in key columns for "since always", and in a calendar for "every week"."""
@@ -128,7 +134,8 @@ PRODUCTS = Entity(
     "Products.",
     "product",
     ("product_id",),
-    described(
+    bounded(
+        {"unit_step": (_LEAST_STEP, None)},
         ("product_id", TEXT, "Product."),
         ("product_name", TEXT, "Name."),
         ("department", TEXT, "Department.", "", NULLABLE),
@@ -145,7 +152,8 @@ SUPPLIERS = Entity(
     "Suppliers and their promised lead times.",
     "supplier",
     ("supplier_id",),
-    described(
+    bounded(
+        {"lead_time_days": (0, _MOST_DAYS)},
         ("supplier_id", TEXT, "Supplier."),
         ("supplier_name", TEXT, "Name."),
         ("lead_time_days", DAYS, "Promised days from order to delivery.", "days"),
@@ -204,10 +212,25 @@ SOURCING = Entity(
             ("source_id", TEXT, "Supplier or distribution centre."),
         ),
         Column("source_type", TEXT, "supplier or dc.", nullable=True, default="supplier", allowed=("supplier", "dc")),
-        Column("pack_units", UNITS, "Units in one pack; orders are whole packs.", "units", nullable=True, default=1.0),
+        Column(
+            "pack_units",
+            UNITS,
+            "Units in one pack; orders are whole packs.",
+            "units",
+            nullable=True,
+            default=1.0,
+            least=_LEAST_STEP,
+        ),
         Column("moq_units", UNITS, "Least units on one order line.", "units", nullable=True, default=0.0, least=0),
         Column("unit_cost", MONEY, "Purchase cost of one unit; empty for the product's.", "currency", nullable=True),
-        Column("shelf_life_days", DAYS, "Days a unit can be sold after receipt; empty for no limit.", "days", True),
+        Column(
+            "shelf_life_days",
+            DAYS,
+            "Days a unit can be sold after receipt; empty for no limit.",
+            "days",
+            nullable=True,
+            least=0,
+        ),
         Column(
             "presentation_min_units",
             UNITS,
@@ -217,7 +240,14 @@ SOURCING = Entity(
             default=0.0,
             least=0,
         ),
-        Column("shelf_max_units", UNITS, "Most units the shelf and back room hold; empty for no limit.", "units", True),
+        Column(
+            "shelf_max_units",
+            UNITS,
+            "Most units the shelf and back room hold; empty for no limit.",
+            "units",
+            nullable=True,
+            least=0,
+        ),
         Column("valid_from", DATE, "First day of these terms; empty for always.", nullable=True, default=ALWAYS),
         Column("valid_to", DATE, "Last day of these terms; empty for no end.", nullable=True),
     ),
@@ -251,7 +281,8 @@ PURCHASE_ORDERS = Entity(
     "Purchase order lines with the dates of their events.",
     "purchase order line",
     ("purchase_order_line_id",),
-    described(
+    bounded(
+        {"ordered_units": (0, None)},
         ("purchase_order_line_id", TEXT, "Purchase order line."),
         ("purchase_order_id", TEXT, "Purchase order."),
         ("supplier_id", TEXT, "Supplier."),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import ibis
+import pyarrow as pa
 
 _SPEAKS_FOR = timedelta(days=1)
 
@@ -67,23 +68,24 @@ def newest(versions: ibis.Table, *, key: Sequence[str]) -> ibis.Table:
     return latest.filter(~latest.is_deleted).drop("is_deleted", "first_seen_at", "row_key")
 
 
-def validity(versions: ibis.Table, *, key: Sequence[str], since: date) -> ibis.Table:
+def validity(versions: ibis.Table, *, key: Sequence[str], since: date, zone: tzinfo = UTC) -> ibis.Table:
     """Type 2 rows from the history of versions, so that any order of runs gives the same rows.
 
     Args:
         versions: a snapshot table.
         key: its key.
         since: `valid_from` of what the first snapshot knew.
+        zone: whose days the versions hold from; the same as `known_on` is given.
 
     Returns:
         The entity's columns with valid_from, valid_to, is_current and is_reconstructed.
     """
     first = versions.first_seen_at.min().as_scalar()
-    speaks_for = versions.first_seen_at.date() - ibis.interval(days=1)
-    dated = _keyed(versions, key).mutate(
-        is_reconstructed=versions.first_seen_at == first,
-        valid_from=ibis.ifelse(versions.first_seen_at == first, ibis.literal(since), speaks_for),
-    )
+    seen = _with_speaks_for(_keyed(versions, key), zone)
+    is_first = seen.first_seen_at == first
+    dated = seen.mutate(
+        is_reconstructed=is_first, valid_from=ibis.ifelse(is_first, ibis.literal(since), seen.speaks_for)
+    ).drop("speaks_for")
     same_day = ibis.window(group_by=["row_key", "valid_from"], order_by=ibis.desc("first_seen_at"))
     last_of_day = dated.mutate(rank=ibis.row_number().over(same_day)).filter(lambda t: t["rank"] == 0)
     following = ibis.window(group_by="row_key", order_by="valid_from")
@@ -92,6 +94,15 @@ def validity(versions: ibis.Table, *, key: Sequence[str], since: date) -> ibis.T
         valid_to=ranged.next_from - ibis.interval(days=1), is_current=ranged.next_from.isnull()
     )
     return kept.drop("is_deleted", "first_seen_at", "row_key", "rank", "next_from")
+
+
+def _with_speaks_for(versions: ibis.Table, zone: tzinfo) -> ibis.Table:
+    """With the day each version's snapshot speaks for; its few moments are dated here, engines know no same zones."""
+    moments = versions.select("first_seen_at").distinct().to_pyarrow().column("first_seen_at").to_pylist()
+    days = [moment.astimezone(zone).date() - _SPEAKS_FOR for moment in moments]
+    schema = pa.schema([("seen_at", pa.timestamp("us", "UTC")), ("speaks_for", pa.date32())])
+    dated = ibis.memtable(pa.table({"seen_at": moments, "speaks_for": days}, schema))
+    return versions.left_join(dated, versions.first_seen_at == dated.seen_at).drop("seen_at")
 
 
 def _keyed(rows: ibis.Table, key: Sequence[str]) -> ibis.Table:

@@ -1,6 +1,6 @@
 """Silver to gold: facts, type 2 dimensions, segments and reports. Demand has a module of its own."""
 
-from datetime import date
+from datetime import UTC, date, tzinfo
 
 import ibis
 from ibis.expr.types import NumericValue
@@ -10,7 +10,7 @@ from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
 from retail_assets.transforms.days import day_table
-from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE
+from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE, MAX_VALUE
 from retail_assets.windows import Window
 
 MONEY = "decimal(18, 4)"
@@ -39,8 +39,9 @@ def fact_sales(sales: ibis.Table) -> ibis.Table:
 
 def value_of(units: NumericValue, price: NumericValue) -> NumericValue:
     """Units × price, rounded half up to four places."""
-    # ibis takes the product for a decimal(18, 4) already and would leave the rounding out; engines give seven places
-    return (units.cast("decimal(18, 3)") * price.cast(MONEY)).cast("decimal(36, 7)").cast(MONEY)
+    # Of 18 digits each, DuckDB multiplies in 64 bits and overflows at 10¹¹; of 19 and 18 both engines give 38 digits.
+    # ibis takes the product for one of four places already and would leave the rounding out; engines give seven.
+    return (units.cast("decimal(18, 3)") * price.cast("decimal(19, 4)")).cast("decimal(37, 7)").cast(MONEY)
 
 
 def told_value(lines: ibis.Table) -> NumericValue:
@@ -69,7 +70,8 @@ def fact_inventory(inventory: ibis.Table, products: ibis.Table) -> ibis.Table:
             ibis.or_(cost.valid_to.isnull(), inventory.business_date <= cost.valid_to),
         ],
     )
-    value = value_of(joined.on_hand_units, joined.unit_cost)
+    fits = joined.on_hand_units.cast("float64").abs() * joined.unit_cost.cast("float64").abs() < MAX_VALUE
+    value = value_of(ibis.ifelse(fits, joined.on_hand_units, ibis.null("decimal(18, 3)")), joined.unit_cost)
     return joined.mutate(stock_value=value).select(gold.FACT_INVENTORY.column_names)
 
 
@@ -91,9 +93,9 @@ def sales_summary(sales: ibis.Table, products: ibis.Table) -> ibis.Table:
     return grouped.select(gold.SALES_SUMMARY.column_names)
 
 
-def dimension(versions: ibis.Table, entity: Entity, table: Table) -> ibis.Table:
-    """The type 2 dimension of an entity, from all its versions."""
-    rows = as_of.validity(versions, key=entity.key, since=BEGINNING)
+def dimension(versions: ibis.Table, entity: Entity, table: Table, *, zone: tzinfo = UTC) -> ibis.Table:
+    """The type 2 dimension of an entity, from all its versions, by days of the stores' zone."""
+    rows = as_of.validity(versions, key=entity.key, since=BEGINNING, zone=zone)
     if table is gold.DIM_PRODUCT:
         rows = rows.mutate(
             department=rows.department.fill_null(UNKNOWN),

@@ -13,3 +13,6 @@ MAX_PRICE = 10**9
 """In any currency; the value of the largest line at this price still fits decimal(18, 4)."""
 
 MAX_LINE_VALUE = MAX_LINE_UNITS * MAX_PRICE
+
+MAX_VALUE = 9 * 10**13
+"""Money beyond this fits no decimal(18, 4)."""

@@ -75,7 +75,7 @@ class Knowledge:
         series, sourcing = self._carried(Window(self.as_of, self.as_of)).select(*_SERIES), self._sourcing()
         serves = ibis.or_(sourcing.location_id == series.store_id, sourcing.location_id == silver.EVERY)
         joined = series.join(sourcing, [series.product_id == sourcing.product_id, serves])
-        first = [joined.location_id == silver.EVERY, joined.supplier_id, joined.valid_from.desc()]
+        first = [joined.location_id == silver.EVERY, joined.valid_from.desc(), joined.supplier_id]
         ranked = joined.mutate(rank=ibis.row_number().over(ibis.window(group_by=_SERIES, order_by=first)))
         best = ranked.filter(ranked["rank"] == 0)
         full = best.left_join(suppliers, ["supplier_id", "source_type"]).left_join(cost, "product_id")

@@ -5,13 +5,15 @@ sentence that a person at the source understands.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
 
 import ibis
 import pyarrow as pa
 
 from retail_assets.tables import bronze, entities, silver
 from retail_assets.tables.contract import Column, Table
-from retail_assets.tables.entities import Entity
+from retail_assets.tables.entities import ALWAYS, Entity
 from retail_assets.transforms import as_of
 from retail_assets.transforms.gold import told_value
 from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE, MAX_STOCK_UNITS, MAX_UNITS
@@ -179,7 +181,7 @@ def judged_snapshot(versions: ibis.Table, entity: Entity) -> ibis.Table:
     identifier that lost its blanks is gone and there at once.
     """
     rules = snapshot_rules(entity)
-    given = _with_given_ids(_normal_codes(versions, entity))
+    given = _with_given_ids(_normal_codes(_gone_without_gaps(versions, entity), entity))
     normal = with_ids_as_delivered(_normal_ids(given), _given(given))
     judged = judge(_fill_keys(normal, entity), [rule for rule in rules if rule is not DUPLICATE])
     best_first = [judged[BROKEN_RULE].notnull(), "is_deleted", *_content(entity)]
@@ -188,16 +190,35 @@ def judged_snapshot(versions: ibis.Table, entity: Entity) -> ibis.Table:
     return judge(ranked, rules).drop("is_repeated")
 
 
+def _gone_without_gaps(versions: ibis.Table, entity: Entity) -> ibis.Table:
+    """What must be there is filled in rows that are gone: nobody reads it, and a refused deletion would be lost."""
+    required = [column for column in entity.columns if not column.nullable and column.name not in entity.key]
+    values = {column.name: versions[column.name] for column in required}
+    filled = {
+        c.name: ibis.ifelse(versions.is_deleted, values[c.name].fill_null(_nothing(c)), values[c.name])
+        for c in required
+    }
+    return versions.mutate(**filled) if filled else versions
+
+
+def _nothing(column: Column) -> str | float | date | datetime:
+    if pa.types.is_string(column.type):
+        return ""
+    if pa.types.is_date(column.type):
+        return ALWAYS
+    return datetime(1970, 1, 1, tzinfo=UTC) if pa.types.is_timestamp(column.type) else 0
+
+
+def _of_living(rule: Rule) -> Rule:
+    """A deletion carries the content of the version it ends, which may have been faulty."""
+    return replace(rule, breaks=lambda rows: ibis.and_(rule.breaks(rows), ~rows.is_deleted))
+
+
 def snapshot_rules(entity: Entity) -> tuple[Rule, ...]:
     generic = (*_unknown_codes(entity), *_out_of_range(entity), *_money_rules(entity), *_unit_rules(entity))
-    return (
-        WRONG_TYPE,
-        _missing(entity),
-        *generic,
-        *_span_rules(entity),
-        *_CALENDAR_RULES.get(entity.name, ()),
-        DUPLICATE,
-    )
+    of_content = (WRONG_TYPE, *generic, *_span_rules(entity), *_CALENDAR_RULES.get(entity.name, ()))
+    first, *rest = map(_of_living, of_content)
+    return (first, _missing(entity), *rest, DUPLICATE)
 
 
 def snapshot(judged: ibis.Table, table: Table) -> ibis.Table:
@@ -316,7 +337,7 @@ def _normal_ids(rows: ibis.Table) -> ibis.Table:
 
 def _normal_codes(rows: ibis.Table, entity: Entity) -> ibis.Table:
     """Codes of a fixed list in lower case and without blanks; an empty one is missing."""
-    codes = [column.name for column in entity.columns if column.allowed]
+    codes = [column.name for column in entity.columns if column.allowed or column.name == "event_type"]
     return rows.mutate(**{name: rows[name].strip().lower().nullif("") for name in codes}) if codes else rows
 
 
@@ -337,8 +358,12 @@ def _money_rules(entity: Entity) -> tuple[Rule, ...]:
     ]
     if not money:
         return ()
-    breaks = lambda t: ibis.or_(*(t[name] < 0 for name in money))  # noqa: E731
-    return (Rule("negative_money", f"{', '.join(money)} is below zero.", breaks),)
+    below = Rule("negative_money", f"{', '.join(money)} is below zero.", lambda t: ibis.or_(*(t[n] < 0 for n in money)))
+    prices = [name for name in money if name.endswith(("_price", "_cost"))]
+    if not prices:
+        return (below,)
+    absurd = lambda t: ibis.or_(*((t[name] > MAX_PRICE).fill_null(False) for name in prices))  # noqa: E731
+    return (below, Rule("absurd_money", f"{', '.join(prices)} is beyond {MAX_PRICE}.", absurd))
 
 
 def _unit_rules(entity: Entity) -> tuple[Rule, ...]:

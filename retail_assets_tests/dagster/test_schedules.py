@@ -184,6 +184,38 @@ def test_demand_that_looks_back_on_days_ingested_late_is_made_again():
     assert first.run_key != second.run_key
 
 
+def test_a_run_carried_on_from_its_failure_counts_what_the_failed_one_made():
+    days = dg.DailyPartitionsDefinition(start_date="2025-01-01")
+    fails = [True]
+
+    @dg.asset(key=FACTS, partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
+    def facts() -> None: ...
+
+    @dg.asset(
+        key=["gold", "demand_daily"],
+        partitions_def=days,
+        deps=[FACTS],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def demand() -> None:
+        if fails.pop():
+            raise dg.Failure("The disk is full.")
+        fails.append(False)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(["gold", "demand_daily"], partition="2025-05-07"))
+        first = dg.materialize([facts, demand], instance=instance, tags=RANGE, raise_on_error=False)
+        fails.append(False)
+        again = dg.materialize([demand.with_attributes()], instance=instance, tags=RANGE)
+        run = again.dagster_run._replace(parent_run_id=first.run_id, root_run_id=first.run_id)
+        event = next(e for e in again.all_events if e.event_type is dg.DagsterEventType.RUN_SUCCESS)
+        with dg.build_run_status_sensor_context(
+            sensor_name="demand_after_late_days", dagster_event=event, dagster_instance=instance, dagster_run=run
+        ) as context:
+            [request] = list(demand_after_late_days(context))
+    assert (request.tags[START], request.tags[END]) == ("2025-05-07", "2025-05-07")
+
+
 def test_the_newest_day_asks_for_nothing():
     assert _late_requests(RANGE, made=FACTS, there=["2025-05-05", "2025-05-06"]) == []
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import ibis
 import pyarrow as pa
@@ -129,6 +130,20 @@ def test_validity_of_changes_a_gap_and_two_snapshots_on_one_day() -> None:
         ("P2", 8, SINCE, second - timedelta(days=1), False, True),
         ("P2", 8, sixth, None, True, False),
     ]
+
+
+def test_versions_hold_from_days_of_the_stores_zone() -> None:
+    """Two in the morning in Tokyo is the day before in UTC."""
+    zone = ZoneInfo("Asia/Tokyo")
+    night = [datetime(2025, 3, day, 2, tzinfo=zone).astimezone(UTC) for day in (5, 11)]
+    versions = ibis.memtable(_history([(night[0], [("P1", "S1", 1)]), (night[1], [("P1", "S1", 2)])]))
+    assert records(validity(versions, key=KEY, since=SINCE, zone=zone), "price", "valid_from") == [
+        (1, SINCE),
+        (2, date(2025, 3, 10)),
+    ]
+    for day, price in ((9, 1), (10, 2)):
+        known = known_on(versions, key=KEY, as_of=date(2025, 3, day), zone=zone)
+        assert records(known, "price") == [(price,)]
 
 
 _ROW = st.tuples(st.sampled_from(["P1", "P2"]), st.sampled_from(["S1", None]), st.integers(0, 2))

@@ -128,3 +128,11 @@ def test_nothing_is_lost_whatever_comes(values):
             if value is not None and converted.array[position].as_py() is None and position not in converted.unparsed
         ]
         assert lost == []
+
+
+@pytest.mark.parametrize("target", [pa.decimal128(18, 4), pa.float64(), pa.int32(), pa.string()], ids=str)
+def test_an_infinite_decimal_is_kept_as_text(target: pa.DataType) -> None:
+    """PostgreSQL's numeric holds one; Arrow raises a TypeError for it."""
+    found = convert([Decimal("1"), Decimal("Infinity")], target)
+    assert found.array.null_count == len(found.unparsed)
+    assert found.unparsed in ({1: "Infinity"}, {}) and len(found.array) == 2

@@ -177,6 +177,13 @@ def test_any_folder_name_can_hold_the_lake(tmp_path: Path, name: str) -> None:
     engine.connection.disconnect()
 
 
+def test_a_folder_above_the_lake_is_no_column(tmp_path: Path) -> None:
+    engine = _engine(tmp_path / "product_id=prod" / "lake", tmp_path / "scratch")
+    engine.overwrite(WHOLE, rows([FIRST]))
+    assert set(engine.scan(WHOLE).product_id.to_pyarrow().to_pylist()) == {"a", "b"}
+    engine.connection.disconnect()
+
+
 def test_a_lake_may_be_a_file_address(tmp_path: Path) -> None:
     folder = tmp_path / "my lake"
     engine = DuckDBEngine(Lake(folder.as_uri()), memory_limit="256MB", temp_folder=tmp_path)

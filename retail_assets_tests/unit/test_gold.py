@@ -63,17 +63,24 @@ def test_products_with_seven_places_are_rounded_half_up() -> None:
         {"quantity": Decimal("0.333"), "unit_price": Decimal("1.2345")},  # 0.4110885
         {"quantity": Decimal("-0.005"), "unit_price": Decimal("0.0100")},  # -0.00005
         {"quantity": Decimal("99999999.999"), "unit_price": Decimal("999.9999")},  # 99,999,989,999.0000001
+        {"quantity": Decimal("10000.000"), "unit_price": Decimal("1000000000.0000")},  # the limits of silver
     )
     facts = conform(gold.FACT_SALES, _facts(*lines).to_pyarrow())
     assert records(facts, "gross_value") == [
         (Decimal("-0.0001"),),
         (Decimal("0.4111"),),
+        (Decimal("10000000000000.0000"),),
         (Decimal("99999989999.0000"),),
     ]
-    stock = {"business_date": DAY, "store_id": "S1", "product_id": "P1", "on_hand_units": Decimal("0.333")}
-    cost = _products({"unit_cost": Decimal("1.2345")})
-    held = to_gold.fact_inventory(table_of(silver.INVENTORY, [stock]), cost).to_pyarrow()
-    assert records(conform(gold.FACT_INVENTORY, held), "stock_value") == [(Decimal("0.4111"),)]
+    for units, cost, value in (
+        ("0.333", "1.2345", Decimal("0.4111")),
+        ("999999.000", "100001.0000", Decimal("100000899999.0000")),
+        ("1000000.000", "1000000000.0000", None),  # fits no column
+    ):
+        stock = {"business_date": DAY, "store_id": "S1", "product_id": "P1", "on_hand_units": Decimal(units)}
+        priced = _products({"unit_cost": Decimal(cost)})
+        held = to_gold.fact_inventory(table_of(silver.INVENTORY, [stock]), priced).to_pyarrow()
+        assert records(conform(gold.FACT_INVENTORY, held), "stock_value") == [(value,)]
 
 
 def test_stock_is_valued_at_the_cost_that_held_on_its_day() -> None:

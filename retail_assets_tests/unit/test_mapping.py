@@ -247,7 +247,16 @@ def test_parameters_are_found_outside_quotes_and_comments(sql, parameters, rende
         ("SELECT $x$a$x$", "quotes a text by dollar signs; quote it with '…'"),
         (r"SELECT '\' , ' ; DELETE FROM e; -- '", "has a text with a backslash before a quote"),
         (r"SELECT E'\'' ; DELETE FROM e; --'", "has a text with a backslash before a quote"),
-        ("SELECT ARRAY[']'] ; DELETE FROM e; SELECT ARRAY['[']", "has more than one statement"),
+        ("SELECT ARRAY[']'] ; DELETE FROM e; SELECT ARRAY['[']", "has quotes or a second ] within brackets"),
+        (
+            'SELECT ["x]"] AS z FROM (SELECT 1 AS "x]") t; DELETE FROM e; --"',
+            "has quotes or a second ] within brackets",
+        ),
+        ("SELECT 1 AS [a]]'] ; DELETE FROM e; --']", "has quotes or a second ] within brackets"),
+        ("SELECT 1 # '\n INTO OUTFILE '/tmp/x' # '", "has a # before a quote"),
+        ("SELECT 1 AS a COMMIT", "contains COMMIT; it may only read"),
+        ("SELECT * FROM OPENQUERY(s, 'DELETE e')", "contains OPENQUERY; it may only read"),
+        ("SELECT 1 AS a WAITFOR DELAY '1'", "contains WAITFOR; it may only read"),
         ("SELECT 1 AS a SHUTDOWN", "contains SHUTDOWN; it may only read"),
         ("SELECT 1 AS a\nDBCC FREEPROCCACHE", "contains DBCC; it may only read"),
         ("SELECT * INTO copy FROM e", "contains INTO; it may only read"),
@@ -269,6 +278,7 @@ def test_a_second_statement_cannot_hide(sql, complaint):
         r"SELECT 'C:\\' AS a",
         "SELECT price, '$' AS sign, \"$a$\" AS b FROM e",
         'SELECT a[1], [backup], "kill" FROM e',
+        "SELECT [Order Details].a, b #> c FROM [Order Details]",
     ],
 )
 def test_ordinary_texts_and_names_are_left_alone(sql):

@@ -22,6 +22,7 @@ from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import bronze, entities, silver
 from retail_assets.tables.entities import ALWAYS
 from retail_assets.tables.validation import conform
+from retail_assets.transforms import as_of
 from retail_assets.transforms import silver as to_silver
 from retail_assets.transforms.days import day_starts
 from retail_assets.transforms.gold import fact_sales
@@ -290,6 +291,22 @@ def test_an_identifier_that_loses_its_blanks_does_not_vanish() -> None:
     assert refused == {"duplicate": 1}
 
 
+def test_a_deletion_is_taken_over_although_the_version_it_ends_was_refused() -> None:
+    promotion = {"promotion_id": "X", "product_id": "P1", "start_date": DAY, "end_date": DAY + timedelta(days=9)}
+    ends_early = {"end_date": DAY - timedelta(days=1), "first_seen_at": LATER}
+    for fault in (ends_early, {"end_date": None, "unparsed": '{"end_date": "soon"}', "first_seen_at": LATER}):
+        gone = {"is_deleted": True, "first_seen_at": LATER + timedelta(days=1)}
+        taken, refused = _snapshot(entities.PROMOTIONS, promotion, promotion | fault, promotion | fault | gone)
+        assert sorted(row["is_deleted"] for row in taken) == [False, True] and refused.total() == 1
+        versions = table_of(silver.PROMOTIONS, taken)
+        assert as_of.newest(versions, key=entities.PROMOTIONS.key).count().to_pyarrow().as_py() == 0
+
+
+def test_event_types_ignore_case_and_blanks() -> None:
+    taken, _ = _snapshot(entities.EVENTS, {"event_date": DAY, "event_name": "Inventory", "event_type": " Closed"})
+    assert [row["event_type"] for row in taken] == ["closed"]
+
+
 def test_open_orders_are_the_newest_lines_neither_received_nor_cancelled() -> None:
     line = {
         "purchase_order_id": "O1",
@@ -467,6 +484,12 @@ def test_an_order_day_is_a_weekday_or_a_date_with_its_weekday() -> None:
         (entities.SOURCING, TERMS | {"source_type": "aunt"}, "unknown_code"),
         (entities.SOURCING, TERMS | {"moq_units": -1.0}, "out_of_range"),
         (entities.SOURCING, TERMS | {"pack_units": 1e9}, "absurd_quantity"),
+        (entities.SOURCING, TERMS | {"pack_units": 0.0}, "out_of_range"),
+        (entities.SOURCING, TERMS | {"shelf_life_days": -3}, "out_of_range"),
+        (entities.SOURCING, TERMS | {"unit_cost": Decimal("99999999999.0000")}, "absurd_money"),
+        (entities.SUPPLIERS, {"supplier_id": "U1", "supplier_name": "U", "lead_time_days": -7}, "out_of_range"),
+        (entities.SUPPLIERS, {"supplier_id": "U1", "supplier_name": "U", "lead_time_days": 10**9}, "out_of_range"),
+        (entities.PRODUCTS, {"product_id": "P1", "product_name": "P", "unit_step": 0.0}, "out_of_range"),
         (entities.SOURCING, TERMS | {"shelf_max_units": float("inf")}, "absurd_quantity"),
         (entities.SOURCING, TERMS | {"valid_from": DAY, "valid_to": DAY - timedelta(days=1)}, "ends_before_it_starts"),
         (entities.SUPPLIER_CALENDAR, {"source_id": "U1", "order_weekday": 8}, "out_of_range"),

