@@ -43,11 +43,17 @@ GROUPS = {"azurite": "azurite", **dict.fromkeys(("spark", "finished", "source_on
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says to xdist what stays together: the groups above, and else each file."""
+    """Says to xdist what stays together: the groups above, first because they take longest, and else each file."""
+    order = {"runs": 0, "azurite": 1}
+    groups = {item: _group(item) for item in items}
+    items.sort(key=lambda item: order.get(groups[item], len(order)))
     for item in items:
-        names = getattr(item, "fixturenames", ())
-        groups = sorted({group for fixture, group in GROUPS.items() if fixture in names}, reverse=True)
-        item.add_marker(pytest.mark.xdist_group(groups[0] if groups else item.nodeid.split("::")[0]))
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+
+
+def _group(item: pytest.Item) -> str:
+    found = {group for fixture, group in GROUPS.items() if fixture in getattr(item, "fixturenames", ())}
+    return max(found) if found else item.nodeid.split("::")[0]
 
 
 @pytest.hookimpl(hookwrapper=True)
