@@ -25,7 +25,7 @@ test: $(STAMP) ## Lint, check types and run every test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
-	@$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 ui: $(STAMP) ## Dagster webserver and daemon on http://localhost:3000
 	@$(BIN)/retail-assets ui

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -37,23 +38,36 @@ def spark() -> Iterator[SparkSessions]:
         session.stop()
 
 
-GROUPS = {"azurite": "azurite", **dict.fromkeys(("spark", "finished", "source_only", "walmart"), "runs")}
-"""Tests on what is dear to make, or busy, stay in one of the processes when several run; by fixture."""
+GROUPS = {
+    "pipeline/": "runs",
+    "integration/test_spark_engine.py": "runs",
+    "integration/test_lake_": "azurite",
+    "integration/test_maintenance_azurite.py": "azurite",
+}
+"""Files on what is dear to make (a whole run, Spark) or busy (Azurite): each group stays in one process."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says to xdist what stays together: the groups above, first because they take longest, and else each file."""
-    order = {"runs": 0, "azurite": 1}
-    groups = {item: _group(item) for item in items}
-    items.sort(key=lambda item: order.get(groups[item], len(order)))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    """The groups come first, because they take longest."""
+    order = [*dict.fromkeys(GROUPS.values())]
+    items.sort(key=lambda item: order.index(group) if (group := _group(item.nodeid)) in order else len(order))
 
 
-def _group(item: pytest.Item) -> str:
-    found = {group for fixture, group in GROUPS.items() if fixture in getattr(item, "fixturenames", ())}
-    return max(found) if found else item.nodeid.split("::")[0]
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deals out groups, and else files; xdist's own groups have no effect on pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return GroupScheduling(config, log)
+
+
+def _group(nodeid: str) -> str:
+    path = nodeid.split("::")[0]
+    return next((group for start, group in GROUPS.items() if f"retail_assets_tests/{start}" in path), path)
 
 
 @pytest.hookimpl(hookwrapper=True)
