@@ -70,7 +70,7 @@ JUDGED_SALES = f"""
         )
     )
     SELECT sale_line_id, sale_id, business_date, store_id, product_id, customer_id, quantity, unit_price,
-           discount_value, modified_at, extracted_at,
+           discount_value, currency, modified_at, extracted_at,
            CASE WHEN verdict IS NOT NULL THEN verdict
                 WHEN position > 1 AND row({_CONTENT}) IS NOT DISTINCT FROM kept THEN 'duplicate'
                 WHEN position > 1 THEN 'superseded' END AS broken_rule
