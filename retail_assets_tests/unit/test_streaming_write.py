@@ -19,7 +19,7 @@ from deltalake.schema import Field, PrimitiveType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.engines import committing, delta, sorted_file, spool
+from retail_assets.engines import committing, delta, file_statistics, sorted_file, spool
 from retail_assets.engines.delta import overwrite_window
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.lake import Lake
@@ -489,3 +489,8 @@ def test_a_sort_that_lacks_room_says_which(
     monkeypatch.setattr(sorted_file.Sorter, "_connected", failing)
     with pytest.raises(PermanentFailure, match=message):
         overwrite_window(lake, MONTHLY, _reader(rows([FIRST])), _only(FIRST), folder=temporary)
+
+
+def test_moments_of_any_year_have_bounds_that_readers_understand() -> None:
+    """Written as year 1, delta-rs takes the bound for missing, and its dataset a missing one for "no row"."""
+    assert file_statistics._plain(datetime(1, 1, 1, tzinfo=UTC)) == '"0001-01-01T00:00:00.000000Z"'
