@@ -15,7 +15,7 @@ from ibis.expr.types import NumericValue
 from retail_assets.checks.declare import Finding, Rows, TableCheck
 from retail_assets.tables import bronze, gold, silver
 from retail_assets.tables.contract import Table
-from retail_assets.transforms.gold import told_value, value_of
+from retail_assets.transforms.gold import told_value
 
 DAYS_SHOWN = 31
 _STAGES = ("extracted", "bronze", "silver", "refused", "fact")
@@ -70,13 +70,11 @@ def sales_reconcile() -> TableCheck:
     """Rows and money of the sales lines, from the source to the fact."""
 
     def find(rows: Rows) -> Finding:
-        sold, facts = rows.of(silver.SALES), rows.of(gold.FACT_SALES)
-        line = value_of(sold.quantity, sold.unit_price) - sold.discount_value.fill_null(0)
-        delivered = rows.of(bronze.SALES)
+        delivered, sold, facts = (rows.of(table) for table in (bronze.SALES, silver.SALES, gold.FACT_SALES))
         return _finding(
             extracted=_extracted(rows, bronze.SALES),
             raw=_amounts(delivered, told_value(delivered)),
-            taken=_amounts(sold, line),
+            taken=_amounts(sold, told_value(sold)),
             refused=_refused(rows, bronze.SALES),
             fact=_amounts(facts, facts.net_value),
         )

@@ -112,15 +112,16 @@ SCHEDULED = {"dagster/schedule_name": "nightly_ingest"}
 
 def _publish_requests(tags: dict[str, str]):
     with dg.DagsterInstance.ephemeral() as instance:
-        done = _run(instance, jobs.INGEST, tags=tags)
-        event = next(e for e in done.all_events if e.event_type is dg.DagsterEventType.RUN_SUCCESS)
-        with dg.build_run_status_sensor_context(
-            sensor_name="publish_after_ingest",
-            dagster_event=event,
-            dagster_instance=instance,
-            dagster_run=done.dagster_run,
-        ) as context:
-            return publish_after_ingest(context)
+        return _asked(publish_after_ingest, _run(instance, jobs.INGEST, tags=tags), instance)
+
+
+def _asked(sensor, done: dg.ExecuteInProcessResult, instance: dg.DagsterInstance, *, run: dg.DagsterRun | None = None):
+    """What a sensor of succeeded runs asks for after this one."""
+    event = next(e for e in done.all_events if e.event_type is dg.DagsterEventType.RUN_SUCCESS)
+    with dg.build_run_status_sensor_context(
+        sensor_name=sensor.name, dagster_event=event, dagster_instance=instance, dagster_run=run or done.dagster_run
+    ) as context:
+        return sensor(context)
 
 
 def test_after_the_nightly_ingest_the_day_is_published_and_the_reread_days_are_scored():
@@ -159,15 +160,7 @@ def _late_requests(tags: dict[str, str], *, made: list[str], there: list[str]):
     with dg.DagsterInstance.ephemeral() as instance:
         for day in there:
             instance.report_runless_asset_event(dg.AssetMaterialization(["gold", "demand_daily"], partition=day))
-        done = dg.materialize([table], instance=instance, tags=tags)
-        event = next(e for e in done.all_events if e.event_type is dg.DagsterEventType.RUN_SUCCESS)
-        with dg.build_run_status_sensor_context(
-            sensor_name="demand_after_late_days",
-            dagster_event=event,
-            dagster_instance=instance,
-            dagster_run=done.dagster_run,
-        ) as context:
-            return demand_after_late_days(context)
+        return _asked(demand_after_late_days, dg.materialize([table], instance=instance, tags=tags), instance)
 
 
 FACTS = ["gold", "fact_sales"]
@@ -186,33 +179,23 @@ def test_demand_that_looks_back_on_days_ingested_late_is_made_again():
 
 def test_a_run_carried_on_from_its_failure_counts_what_the_failed_one_made():
     days = dg.DailyPartitionsDefinition(start_date="2025-01-01")
-    fails = [True]
+    policy = dg.BackfillPolicy.single_run()
+    fails = iter([True, False])
 
-    @dg.asset(key=FACTS, partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run())
+    @dg.asset(key=FACTS, partitions_def=days, backfill_policy=policy)
     def facts() -> None: ...
 
-    @dg.asset(
-        key=["gold", "demand_daily"],
-        partitions_def=days,
-        deps=[FACTS],
-        backfill_policy=dg.BackfillPolicy.single_run(),
-    )
+    @dg.asset(key=["gold", "demand_daily"], partitions_def=days, deps=[FACTS], backfill_policy=policy)
     def demand() -> None:
-        if fails.pop():
+        if next(fails):
             raise dg.Failure("The disk is full.")
-        fails.append(False)
 
     with dg.DagsterInstance.ephemeral() as instance:
         instance.report_runless_asset_event(dg.AssetMaterialization(["gold", "demand_daily"], partition="2025-05-07"))
         first = dg.materialize([facts, demand], instance=instance, tags=RANGE, raise_on_error=False)
-        fails.append(False)
-        again = dg.materialize([demand.with_attributes()], instance=instance, tags=RANGE)
+        again = dg.materialize([demand], instance=instance, tags=RANGE)
         run = again.dagster_run._replace(parent_run_id=first.run_id, root_run_id=first.run_id)
-        event = next(e for e in again.all_events if e.event_type is dg.DagsterEventType.RUN_SUCCESS)
-        with dg.build_run_status_sensor_context(
-            sensor_name="demand_after_late_days", dagster_event=event, dagster_instance=instance, dagster_run=run
-        ) as context:
-            [request] = list(demand_after_late_days(context))
+        [request] = _asked(demand_after_late_days, again, instance, run=run)
     assert (request.tags[START], request.tags[END]) == ("2025-05-07", "2025-05-07")
 
 

@@ -1,7 +1,5 @@
 """`retail-assets check-source` on a real PostgreSQL: what each mistake looks like, and with which code it ends."""
 
-import sys
-
 import psycopg
 import pytest
 import sqlalchemy as sa
@@ -48,7 +46,7 @@ def server():
 
 
 @pytest.fixture
-def check(server, tmp_path, monkeypatch, capfd):
+def check(server, tmp_path, monkeypatch, typed):
     """Runs the command; gives its exit code, what it printed and its error."""
 
     def call(*, url=server, **queries: str) -> tuple[int, str, str]:
@@ -58,14 +56,10 @@ def check(server, tmp_path, monkeypatch, capfd):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("RETAIL_SOURCE_MAPPING", "mine.yaml")
         monkeypatch.setenv("RETAIL_SOURCE_URL", url.render_as_string(hide_password=False))
-        monkeypatch.setattr(sys, "argv", ["retail-assets", "check-source"])
         monkeypatch.setattr(cli.console, "width", 200)
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capfd.readouterr()
-        assert PASSWORD not in captured.out + captured.err
-        assert captured.err.count("\n") <= 1, captured.err
-        return int(stopped.value.code or 0), captured.out, captured.err.strip()
+        code, printed, error = typed("check-source")
+        assert PASSWORD not in printed + error
+        return code, printed, error
 
     return call
 

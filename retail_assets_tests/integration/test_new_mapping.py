@@ -2,7 +2,6 @@
 
 import datetime as dt
 import sqlite3
-import sys
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from retail_assets import cli
 from retail_assets.demo.retailer import write_days
 from retail_assets.demo.world import DemoSize
 from retail_assets.resources.source import Source
@@ -32,20 +30,16 @@ DEMO_ENTITIES = (
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capfd):
+def command(tmp_path, monkeypatch, typed):
     """Runs new-mapping in an empty folder; gives exit code, what it printed and its error."""
 
     def call(url: str | None, *arguments: str) -> tuple[int, str, str]:
         monkeypatch.chdir(tmp_path)
         if url is not None:
             monkeypatch.setenv("RETAIL_SOURCE_URL", url)
-        monkeypatch.setattr(sys, "argv", ["retail-assets", "new-mapping", *arguments])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        captured = capfd.readouterr()
-        assert PASSWORD not in captured.out + captured.err
-        assert captured.err.count("\n") <= 1, captured.err
-        return int(stopped.value.code or 0), captured.out, captured.err.strip()
+        code, printed, error = typed("new-mapping", *arguments)
+        assert PASSWORD not in printed + error
+        return code, printed, error
 
     return call
 

@@ -1,15 +1,18 @@
 """A snapshot that reads as empty does not delete what a retailer cannot do without."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 
-from retail_assets.assets.bronze import _appended
+from retail_assets.assets.bronze import _appended, _source_snapshot
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.lake import Lake
 from retail_assets.tables import bronze, entities
+from retail_assets.tables.contract import Table
 
 SEEN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -43,6 +46,44 @@ def test_promotions_may_end(engine):
     engine.overwrite(promotions, _known(promotions, promotion_id="P1", product_id="A"))
     versions = _appended(engine, promotions, entities.PROMOTIONS, _nothing(promotions)).to_pyarrow().to_pylist()
     assert sorted(version["is_deleted"] for version in versions) == [False, True]
+
+
+@dataclass
+class EmptySource:
+    """Every query gives no rows; `bound` says whether the mapping has one."""
+
+    bound: bool
+
+    def available(self, entity: entities.Entity) -> bool:
+        return self.bound
+
+    def read_snapshot(self, entity: entities.Entity) -> pa.Table:
+        return _nothing(_table(entity))
+
+
+def _table(entity: entities.Entity) -> Table:
+    return next(table for table in bronze.SNAPSHOTS if table.name == entity.name)
+
+
+def _read_empty(engine: DuckDBEngine, entity: entities.Entity, *, bound: bool) -> list[bool]:
+    """The asset over one known row that the source no longer gives; which versions say that it is gone."""
+    table = _table(entity)
+    required = {c.name: "x" for c in entity.columns if not c.nullable and pa.types.is_string(c.type)}
+    engine.overwrite(table, _known(table, **required))
+    asset = _source_snapshot(entity, table)
+    rows = asset(dg.build_asset_context(), source=EmptySource(bound), engine=engine)
+    return sorted(row["is_deleted"] for row in rows.to_pyarrow().to_pylist())
+
+
+@pytest.mark.parametrize("entity", [entities.STORES, entities.SOURCING, entities.SUPPLIERS], ids=lambda e: e.name)
+def test_an_entity_that_suddenly_has_no_rows_is_refused(engine, entity):
+    with pytest.raises(PermanentFailure, match=f"gives no {entity.name} although it had some; nothing was changed"):
+        _read_empty(engine, entity, bound=True)
+
+
+def test_promotions_may_run_out_and_what_the_mapping_dropped_is_gone(engine):
+    assert _read_empty(engine, entities.PROMOTIONS, bound=True) == [False, True]
+    assert _read_empty(engine, entities.SOURCING, bound=False) == [False, True]
 
 
 def test_a_first_reading_may_be_empty(engine):
