@@ -15,10 +15,10 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 from deltalake import DeltaTable
+from ibis.backends.duckdb import Backend
 
 from retail_assets.engines import delta
 from retail_assets.engines.aside import in_file
-from retail_assets.engines.duckdb_backend import ArrowBackend
 from retail_assets.engines.evolution import physical_columns, refuse_unreadable
 from retail_assets.engines.fetched import FetchedFiles
 from retail_assets.engines.protocol import Frame, SetAside, WriteResult
@@ -45,10 +45,11 @@ class DuckDBEngine:
         self._fetched = FetchedFiles(lake, temp_folder)
 
     @cached_property
-    def connection(self) -> ArrowBackend:
+    def connection(self) -> Backend:
         self._temp_folder.mkdir(parents=True, exist_ok=True)
-        connection = ArrowBackend()
-        connection.do_connect(memory_limit=self._memory_limit.replace(" ", ""), temp_directory=str(self._temp_folder))
+        connection = ibis.duckdb.connect(
+            memory_limit=self._memory_limit.replace(" ", ""), temp_directory=str(self._temp_folder)
+        )
         connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         return connection
 
