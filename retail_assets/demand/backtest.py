@@ -13,6 +13,8 @@ from retail_assets.demand.metrics import rmsse_scale
 from retail_assets.demand.panel import Panel
 
 Contender = Callable[[Panel], np.ndarray]
+Contenders = Mapping[str, Contender] | Callable[[Panel], Mapping[str, np.ndarray]]
+"""By name, or one function that makes all their means, where some are made of others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +54,18 @@ def fold_origins(day_count: int, *, window: int, step: int = 7) -> list[int]:
     return sorted(range(day_count - step, oldest - 1, -step))
 
 
-def rolling_origin(panel: Panel, contenders: Mapping[str, Contender], *, origins: Sequence[int]) -> list[Fold]:
+def rolling_origin(panel: Panel, contenders: Contenders, *, origins: Sequence[int]) -> list[Fold]:
     """Runs every contender at every origin (number of days known) inside the panel's history."""
     return [_fold(panel, contenders, origin=origin) for origin in origins]
 
 
-def _fold(panel: Panel, contenders: Mapping[str, Contender], *, origin: int) -> Fold:
+def _means(past: Panel, contenders: Contenders) -> dict[str, np.ndarray]:
+    if callable(contenders):
+        return dict(contenders(past))
+    return {name: contender(past) for name, contender in contenders.items()}
+
+
+def _fold(panel: Panel, contenders: Contenders, *, origin: int) -> Fold:
     past = panel.through(panel.dates[origin - 1].astype(object))
     horizon = min(panel.horizon, panel.day_count - origin)
     actual = np.full((panel.series_count, panel.horizon), np.nan)
@@ -72,7 +80,7 @@ def _fold(panel: Panel, contenders: Mapping[str, Contender], *, origin: int) -> 
         scored=np.where(hidden, np.nan, actual),
         nature=Nature.of(past),
         step=rmsse_scale(past.demand),
-        means={name: contender(past) for name, contender in contenders.items()},
+        means=_means(past, contenders),
     )
 
 

@@ -4,17 +4,15 @@ What fails for a series falls back to the seasonal baseline and is counted. Noth
 except, without a model, the spread of the baseline's own past errors.
 """
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 
-from retail_assets.demand.aggregate import nudge
 from retail_assets.demand.backtest import calibration_set, fold_origins, rolling_origin
-from retail_assets.demand.baselines import BASELINES, seasonal_naive
+from retail_assets.demand.baselines import seasonal_naive
 from retail_assets.demand.conformal import (
     DAILY_BUCKETS,
     Calibration,
@@ -24,17 +22,15 @@ from retail_assets.demand.conformal import (
     distribution,
     guessed,
 )
-from retail_assets.demand.features import FeatureSource
-from retail_assets.demand.global_model import GlobalModel, shards
+from retail_assets.demand.contenders import NAIVE, Means, contender_means
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import DEMAND_CLASSES
-from retail_assets.demand.training import GLOBAL, NAIVE, NUDGED, TrainedModel
+from retail_assets.demand.training import TrainedModel
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
 _LEVELS = tuple(QUANTILE_LEVELS.values())
 _ERROR_DAYS = 63
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +47,6 @@ class Forecast:
     failures: tuple[str, ...] = ()
 
 
-@dataclass
-class _Means:
-    """Means by contender, and the series whose contender failed."""
-
-    by_name: dict[str, np.ndarray]
-    has_failed: dict[str, np.ndarray]
-    failures: list[str] = field(default_factory=list)
-
-
 def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int]) -> Forecast:
     """Demand of every coming day of every series, and of the totals over each of `horizons` days.
 
@@ -70,7 +57,7 @@ def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int
         name, found = np.full(panel.series_count, NAIVE, dtype=object), naive_calibration(panel)
         return _result(panel, naive, name=name, nature=nature, calibration=found, version=NAIVE, horizons=horizons)
     wanted = sorted({part for parts in model.parts.values() for part in parts})
-    means = _model_means(panel, model, wanted=wanted)
+    means = contender_means(panel, wanted, fitted=model.fitted, aggregate=model.aggregate)
     mean, name, failed = _chosen_means(means, model, segment=nature.segment, naive=naive)
     result = _result(
         panel,
@@ -84,59 +71,8 @@ def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int
     return replace(result, fallback_count=int(failed.sum()), failures=tuple(means.failures))
 
 
-def _model_means(panel: Panel, model: TrainedModel, *, wanted: Sequence[str]) -> _Means:
-    means = _Means({}, {})
-    for name in wanted:
-        if name in BASELINES:
-            means.by_name[name] = BASELINES[name](panel)
-            means.has_failed[name] = np.zeros(panel.series_count, dtype=bool)
-    if GLOBAL in wanted or NUDGED in wanted:
-        _add_global(panel, model.global_model, means)
-    if NUDGED in wanted:
-        _add_nudged(panel, model, means)
-    return means
-
-
-def _add_global(panel: Panel, model: GlobalModel, means: _Means) -> None:
-    mean = np.full((panel.series_count, panel.horizon), np.nan)
-    try:
-        source = model.source(panel)
-    except Exception as error:
-        _note(means, f"{GLOBAL} failed for all {panel.series_count} series: {error}")
-    else:
-        _predict_shards(source, model, mean=mean, means=means)
-    failed = np.isnan(mean.sum(axis=1)) | np.isinf(mean.sum(axis=1))
-    means.by_name[GLOBAL] = np.where(failed[:, None], seasonal_naive(panel), mean)
-    means.has_failed[GLOBAL] = failed
-
-
-def _predict_shards(source: FeatureSource, model: GlobalModel, *, mean: np.ndarray, means: _Means) -> None:
-    """Fills `mean`; the rows of a shard that fails stay NaN."""
-    for rows in shards(len(mean)):
-        try:
-            mean[rows] = model.predict_rows(source, rows)
-        except Exception as error:
-            _note(means, f"{GLOBAL} failed for {len(rows)} series: {error}")
-
-
-def _add_nudged(panel: Panel, model: TrainedModel, means: _Means) -> None:
-    mean, failed = means.by_name[GLOBAL], means.has_failed[GLOBAL]
-    try:
-        nudged = nudge(mean, panel, model.aggregate) if model.aggregate is not None else np.full(mean.shape, np.nan)
-    except Exception as error:
-        _note(means, f"{NUDGED} failed: {error}")
-        nudged = np.full(mean.shape, np.nan)
-    means.by_name[NUDGED] = nudged
-    means.has_failed[NUDGED] = failed | ~np.isfinite(nudged).all(axis=1)
-
-
-def _note(means: _Means, failure: str) -> None:
-    _LOG.warning(failure)
-    means.failures.append(failure)
-
-
 def _chosen_means(
-    means: _Means, model: TrainedModel, *, segment: np.ndarray, naive: np.ndarray
+    means: Means, model: TrainedModel, *, segment: np.ndarray, naive: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and contender's name of each series, and which fell back."""
     mean, name = naive.copy(), np.full(len(segment), NAIVE, dtype=object)

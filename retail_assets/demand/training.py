@@ -1,6 +1,6 @@
 """One training: fit, backtest every contender, choose by segment, calibrate; and the folder a model is kept in.
 
-`train` is the weekly job's whole mathematics; a new contender is one more entry in `_contenders`. What a
+`train` is the weekly job's whole mathematics; a new contender is one more entry in `contenders`. What a
 trained model does on a given day belongs in `forecasting`.
 """
 
@@ -15,23 +15,34 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.demand import metrics
-from retail_assets.demand.aggregate import AggregateModel, fit_aggregate, load_aggregate, nudge
-from retail_assets.demand.backtest import Contender, Fold, calibration_set, fold_origins, joined, rolling_origin
-from retail_assets.demand.baselines import BASELINES
+from retail_assets.demand.aggregate import AggregateModel, fit_aggregate, load_aggregate
+from retail_assets.demand.backtest import Contenders, Fold, calibration_set, fold_origins, joined, rolling_origin
 from retail_assets.demand.conformal import CalibrationSet, calibrate, distribution, load_calibration
-from retail_assets.demand.global_model import Boosting, GlobalModel, fit_global, load_global
+from retail_assets.demand.contenders import (
+    BLENDS,
+    FAMILIES,
+    GLOBAL,
+    NAIVE,
+    PULLED,
+    SINGLE,
+    UNSCORED,
+    Fitted,
+    admitted,
+    contender_means,
+    families_of,
+)
+from retail_assets.demand.global_model import Boosting
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import DEMAND_CLASSES, NO_SALE, demand_class
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
-GLOBAL, NUDGED, MEAN_OF_BEST, CHOSEN = "lightgbm", "lightgbm_arima", "mean_of_best", "chosen"
-NAIVE = "seasonal_naive"
+MEAN_OF_BEST, CHOSEN = "mean_of_best", "chosen"
 MIN_TRAIN_DAYS = 70
 _BIAS_LIMIT = 0.05
 _MARGIN = 0.03
-_UNSCORED = "moving_mean"
 _BEST_COUNT = 3
+_GLOBAL_ONES = (GLOBAL, *(name for name in (*BLENDS, *PULLED) if GLOBAL in families_of([name])))
 _LEVELS = np.array(list(QUANTILE_LEVELS.values()))
 _MODEL_FILE, _SCORES_FILE = "model.json", "scores.parquet"
 
@@ -48,6 +59,7 @@ class TrainingConfig:
         tournament_sample: series per segment in the backtest.
         backtest_days: days before the last one that the backtest covers.
         backtest_fits: how often contenders are fitted anew inside it.
+        scoring_seconds: what one contender may take of a night, by its measured cost (contenders.admitted).
     """
 
     horizon: int = 28
@@ -55,8 +67,9 @@ class TrainingConfig:
     max_train_origins: int = 52
     max_train_rows: int = 150_000
     tournament_sample: int = 500
-    backtest_days: int = 84
-    backtest_fits: int = 2
+    backtest_days: int = 168
+    backtest_fits: int = 3
+    scoring_seconds: float = 60.0
     trees: int = 200
     leaves: int = 31
     learning_rate: float = 0.05
@@ -81,7 +94,8 @@ class TrainedModel:
     """Everything a forecast needs, and what the tournament found.
 
     `chosen` names the contender of each demand class, `parts` those whose mean its forecast is (itself, or the
-    best three). `excluded` names contenders that could not compete and why.
+    best three). `fitted` holds the families these need, and always the global one. `excluded` names contenders that
+    could not compete and why.
     """
 
     trained_through: date
@@ -89,7 +103,7 @@ class TrainedModel:
     chosen: dict[str, str]
     parts: dict[str, tuple[str, ...]]
     calibration: CalibrationSet
-    global_model: GlobalModel
+    fitted: dict[str, Fitted]
     aggregate: AggregateModel | None
     scaled_pinball: float
     naive_scaled_pinball: float
@@ -111,12 +125,15 @@ class TrainedModel:
             "bias": self.bias,
             "horizon": self.horizon,
             "excluded": self.excluded,
+            "fitted": list(self.fitted),
             "has_aggregate": self.aggregate is not None,
         }
         (folder / _MODEL_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
         self.scores.to_parquet(folder / _SCORES_FILE, index=False)
         self.calibration.save(folder)
-        self.global_model.save(folder)
+        for name, fitted in self.fitted.items():
+            (folder / name).mkdir(exist_ok=True)
+            fitted.save(folder / name)
         if self.aggregate is not None:
             self.aggregate.save(folder)
 
@@ -137,7 +154,7 @@ def load_model(folder: Path) -> TrainedModel:
         chosen=read["chosen"],
         parts={name: tuple(parts) for name, parts in read["parts"].items()},
         calibration=load_calibration(folder),
-        global_model=load_global(folder),
+        fitted={name: FAMILIES[name].load(folder / name) for name in read["fitted"]},
         aggregate=load_aggregate(folder) if read["has_aggregate"] else None,
         scaled_pinball=read["scaled_pinball"],
         naive_scaled_pinball=read["naive_scaled_pinball"],
@@ -158,8 +175,8 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
     """
     _refuse_too_little(panel)
     panel = _with_horizon(panel, config.horizon)
-    excluded: dict[str, str] = {}
-    folds = _folds(panel, config, excluded)
+    families, excluded = admitted(panel.series_count, seconds=config.scoring_seconds)
+    folds = _folds(panel, config, families=families, excluded=excluded)
     scores, best = _tournament(folds, config)
     if scores.empty:
         raise PermanentFailure(
@@ -173,14 +190,15 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
     scores["is_chosen"] = [chosen[kind] for kind in scores["segment"]] == scores["model_name"]
     scores.insert(2, "trained_through_date", panel.as_of)
     every = {name: _segment_scores(folds, name, config=config, segment=None) for name in (CHOSEN, NAIVE)}
+    needed = [name for names in parts.values() for name in names]
     model = TrainedModel(
         trained_through=panel.as_of,
         scores=scores,
         chosen=chosen,
         parts=parts,
         calibration=calibration_set(folds, CHOSEN, horizon=config.horizon),
-        global_model=fit_global(panel, config.boosting),
-        aggregate=None if NUDGED in excluded else fit_aggregate(panel),
+        fitted={name: FAMILIES[name].fit(panel, config.boosting) for name in families_of([GLOBAL, *needed])},
+        aggregate=_fitted_totals(panel, excluded),
         scaled_pinball=every[CHOSEN]["scaled_pinball"],
         naive_scaled_pinball=every[NAIVE]["scaled_pinball"],
         bias=every[CHOSEN]["bias"],
@@ -211,13 +229,13 @@ def _with_horizon(panel: Panel, horizon: int) -> Panel:
     return replace(panel, horizon=horizon, **arrays)
 
 
-def _folds(panel: Panel, config: TrainingConfig, excluded: dict[str, str]) -> list[Fold]:
+def _folds(panel: Panel, config: TrainingConfig, *, families: Sequence[str], excluded: dict[str, str]) -> list[Fold]:
     """Origins in blocks: contenders are fitted anew before each, or old fits would lose to fresh baselines."""
     origins = fold_origins(panel.day_count, window=min(config.backtest_days, panel.day_count // 3))
     sample = panel.take(_sample(_before(panel, origins[0]), config))
     folds: list[Fold] = []
     for block in np.array_split(origins, min(config.backtest_fits, len(origins))):
-        contenders = _contenders(_before(panel, int(block[0])), config, excluded)
+        contenders = _contenders(_before(panel, int(block[0])), config, families=families, excluded=excluded)
         folds += rolling_origin(sample, contenders, origins=block.tolist())
     return folds
 
@@ -233,18 +251,33 @@ def _sample(panel: Panel, config: TrainingConfig) -> np.ndarray:
     return np.sort(np.concatenate(drawn))
 
 
-def _contenders(panel: Panel, config: TrainingConfig, excluded: dict[str, str]) -> dict[str, Contender]:
-    model = fit_global(panel, config.boosting)
-    contenders: dict[str, Contender] = {**BASELINES, GLOBAL: model.predict}
+def _contenders(
+    panel: Panel, config: TrainingConfig, *, families: Sequence[str], excluded: dict[str, str]
+) -> Contenders:
+    """Everything that can compete, fitted on `panel`; what cannot be fitted is left out and named."""
+    fitted: dict[str, Fitted] = {}
+    for name in families:
+        try:
+            fitted[name] = FAMILIES[name].fit(panel, config.boosting)
+        except Exception as error:
+            if name == GLOBAL:
+                raise
+            excluded[name] = f"fitting failed: {error}"
+    aggregate = _fitted_totals(panel, excluded)
+    possible = [name for name in SINGLE if name not in excluded and set(families_of([name])) <= set(fitted)]
+    return lambda past: contender_means(past, possible, fitted=fitted, aggregate=aggregate).by_name
+
+
+def _fitted_totals(panel: Panel, excluded: dict[str, str]) -> AggregateModel | None:
     try:
         aggregate = fit_aggregate(panel)
     except (ValueError, np.linalg.LinAlgError) as error:
-        excluded[NUDGED] = f"ARIMA on totals failed: {error}"
-        return contenders
+        excluded.update({name: f"ARIMA on totals failed: {error}" for name in PULLED})
+        return None
     if not aggregate.groups:
-        excluded[NUDGED] = "too few days of totals for ARIMA"
-        return contenders
-    return contenders | {NUDGED: lambda past: nudge(model.predict(past), past, aggregate)}
+        excluded.update({name: "too few days of totals for ARIMA" for name in PULLED})
+        return None
+    return aggregate
 
 
 def _tournament(folds: Sequence[Fold], config: TrainingConfig) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
@@ -312,10 +345,10 @@ def _choice(scores: pd.DataFrame) -> dict[str, str]:
     3 %: smaller leads do not last into the next month. Segments without demand to score keep the moving mean.
     """
     excess = (scores["bias"].abs() - _BIAS_LIMIT).clip(lower=0.0)
-    handicap = np.where(scores["model_name"].isin([GLOBAL, NUDGED]), 0.0, _MARGIN)
+    handicap = np.where(scores["model_name"].isin(_GLOBAL_ONES), 0.0, _MARGIN)
     ranked = scores.assign(cost=scores["scaled_pinball"] * (1 + excess + handicap)).sort_values("cost", kind="stable")
     chosen = ranked.drop_duplicates("segment").set_index("segment")["model_name"].to_dict()
-    return {segment: chosen.get(segment, _UNSCORED) for segment in DEMAND_CLASSES}
+    return {segment: chosen.get(segment, UNSCORED) for segment in DEMAND_CLASSES}
 
 
 def _assembled(fold: Fold, parts: dict[str, tuple[str, ...]]) -> np.ndarray:
@@ -328,7 +361,8 @@ def _assembled(fold: Fold, parts: dict[str, tuple[str, ...]]) -> np.ndarray:
 
 def _version(model: TrainedModel) -> str:
     content = hashlib.sha256()
-    content.update(model.global_model.booster.model_to_string().encode())
+    for name, fitted in model.fitted.items():
+        content.update(f"{name} {fitted.fingerprint()}".encode())
     content.update(repr((model.chosen, model.parts, model.aggregate)).encode())
     content.update(model.calibration.frame().to_csv(float_format="%.6g").encode())
     return f"{model.trained_through:%Y%m%d}-{content.hexdigest()[:8]}"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retail_assets.demand import forecasting, metrics
+from retail_assets.demand import contenders, forecasting, metrics
 from retail_assets.demand.backtest import fold_origins, rolling_origin
 from retail_assets.demand.baselines import moving_mean, seasonal_naive
 from retail_assets.demand.forecasting import forecast
@@ -112,7 +112,7 @@ def test_a_model_comes_back_from_disk_and_forecasts_the_same(tmp_path, panel, mo
     pd.testing.assert_frame_equal(one.daily, other.daily)
     pd.testing.assert_frame_equal(one.cumulative, other.cumulative)
     assert (read.version, read.chosen, read.parts) == (model.version, model.chosen, model.parts)
-    assert {path.suffix for path in (tmp_path / "new" / "folder").iterdir()} == {".txt", ".json", ".parquet"}
+    assert {path.suffix for path in (tmp_path / "new" / "folder").rglob("*.*")} == {".txt", ".json", ".parquet"}
 
 
 def test_the_same_data_give_the_same_version_and_other_data_another(panel, model):
@@ -160,9 +160,9 @@ def test_features_that_fail_and_an_arima_that_fails_are_counted_too(panel, model
 
     nudged = replace(model, parts=dict.fromkeys(DEMAND_CLASSES, ("lightgbm_arima",)))
     with monkeypatch.context() as patch:
-        patch.setattr(forecasting, "nudge", broken)
+        patch.setattr(contenders, "nudge", broken)
         found = forecast(panel, nudged, horizons=[14])
-    assert (found.fallback_count, found.failures) == (40, ("lightgbm_arima failed: bad plan",))
+    assert (found.fallback_count, found.failures) == (40, ("lightgbm_arima failed for all 40 series: bad plan",))
     monkeypatch.setattr(GlobalModel, "source", broken)
     found = forecast(panel, nudged, horizons=[14])
     assert found.fallback_count == 40 and found.failures[0] == "lightgbm failed for all 40 series: bad plan"

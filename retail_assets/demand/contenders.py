@@ -1,0 +1,165 @@
+"""Who competes to forecast a segment: simple methods, fitted families, means of families, pulls towards totals.
+
+A new contender is one entry in a table here, its mathematics a module of its own. Scores and the choice between
+contenders belong in `training`.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from retail_assets.demand.aggregate import AggregateModel, nudge
+from retail_assets.demand.baselines import BASELINES, seasonal_naive
+from retail_assets.demand.global_model import Boosting, fit_global, load_global, shards
+from retail_assets.demand.panel import Panel
+
+NAIVE, UNSCORED = "seasonal_naive", "moving_mean"
+GLOBAL, NUDGED = "lightgbm", "lightgbm_arima"
+_LOG = logging.getLogger(__name__)
+
+
+class Fitted(Protocol):
+    """A family fitted on a panel, which forecasts any later one shard by shard."""
+
+    def source(self, panel: Panel) -> Any:
+        """The panel prepared once for all shards."""
+        ...
+
+    def predict_rows(self, source: Any, rows: np.ndarray) -> np.ndarray:
+        """Mean demand of the coming days of some series, (len(rows), H)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes text, JSON or Parquet into an existing folder."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Text that is equal for equal models."""
+        ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family is fitted and read back.
+
+    `scoring_seconds` is its measured cost of a night's forecast of 1,000 series on two cores (bench/forecast.py).
+    """
+
+    fit: Callable[[Panel, Boosting], Fitted]
+    load: Callable[[Path], Fitted]
+    scoring_seconds: float
+
+
+FAMILIES: dict[str, Family] = {GLOBAL: Family(fit_global, load_global, 0.8)}
+BLENDS: dict[str, tuple[str, ...]] = {}
+"""The mean of several families."""
+PULLED: dict[str, str] = {NUDGED: GLOBAL}
+"""Another contender, moved half-way towards the forecast totals."""
+SINGLE = (*BASELINES, *FAMILIES, *BLENDS, *PULLED)
+
+
+def families_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The fitted families that `names` are made of."""
+    found: set[str] = set()
+    for name in names:
+        base = PULLED.get(name, name)
+        found |= set(BLENDS.get(base, (base,)))
+    return tuple(name for name in FAMILIES if name in found)
+
+
+def admitted(series_count: int, *, seconds: float) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Families whose share of a night's forecast fits in `seconds`, and why the others do not compete.
+
+    Costs are constants measured once, not the clock of this run, so that the same data give the same choice.
+    """
+    cost = {name: family.scoring_seconds * series_count / 1000 for name, family in FAMILIES.items()}
+    slow = {name: f"forecasting {series_count} series takes about {cost[name]:.0f} s" for name in FAMILIES}
+    refused = {name: why for name, why in slow.items() if cost[name] > seconds and name != GLOBAL}
+    return tuple(name for name in FAMILIES if name not in refused), refused
+
+
+@dataclass
+class Means:
+    """Mean demand (n, H) by contender, which series of each contender failed (n,), and why."""
+
+    by_name: dict[str, np.ndarray] = field(default_factory=dict)
+    has_failed: dict[str, np.ndarray] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    def note(self, failure: str) -> None:
+        _LOG.warning(failure)
+        self.failures.append(failure)
+
+
+def contender_means(
+    panel: Panel, names: Iterable[str], *, fitted: Mapping[str, Fitted], aggregate: AggregateModel | None
+) -> Means:
+    """Forecasts by every contender in `names`; where one fails the seasonal naive stands in and is counted."""
+    wanted, means = tuple(dict.fromkeys(names)), Means()
+    naive = seasonal_naive(panel)
+    for name in wanted:
+        if name in BASELINES:
+            _add(means, name, _guarded(means, name, lambda name=name: BASELINES[name](panel), naive), naive=naive)
+    for name in families_of(wanted):
+        _add(means, name, _family_mean(panel, name, fitted, means), naive=naive)
+    for name in _blends_of(wanted):
+        _add_blend(means, name)
+    for name in wanted:
+        if name in PULLED:
+            _add_pulled(means, name, panel, aggregate, naive=naive)
+    return means
+
+
+def _blends_of(names: Iterable[str]) -> list[str]:
+    bases = {PULLED.get(name, name) for name in names}
+    return [name for name in BLENDS if name in bases]
+
+
+def _guarded(means: Means, name: str, make: Callable[[], np.ndarray], naive: np.ndarray) -> np.ndarray:
+    try:
+        return make()
+    except Exception as error:
+        means.note(f"{name} failed for all {len(naive)} series: {error}")
+        return np.full(naive.shape, np.nan)
+
+
+def _add(means: Means, name: str, mean: np.ndarray, *, naive: np.ndarray) -> None:
+    failed = np.isfinite(mean).min(axis=1) == 0
+    means.by_name[name] = np.where(failed[:, None], naive, mean)
+    means.has_failed[name] = failed
+
+
+def _family_mean(panel: Panel, name: str, fitted: Mapping[str, Fitted], means: Means) -> np.ndarray:
+    """NaN in the rows of a shard that fails."""
+    mean = np.full((panel.series_count, panel.horizon), np.nan)
+    try:
+        model = fitted[name]
+        source = model.source(panel)
+    except Exception as error:
+        means.note(f"{name} failed for all {panel.series_count} series: {error}")
+        return mean
+    for rows in shards(panel.series_count):
+        try:
+            mean[rows] = model.predict_rows(source, rows)
+        except Exception as error:
+            means.note(f"{name} failed for {len(rows)} series: {error}")
+    return mean
+
+
+def _add_blend(means: Means, name: str) -> None:
+    parts = BLENDS[name]
+    means.by_name[name] = np.mean([means.by_name[part] for part in parts], axis=0)
+    means.has_failed[name] = np.stack([means.has_failed[part] for part in parts]).max(axis=0)
+
+
+def _add_pulled(means: Means, name: str, panel: Panel, aggregate: AggregateModel | None, *, naive: np.ndarray) -> None:
+    base = PULLED[name]
+    mean = np.full(naive.shape, np.nan)
+    if aggregate is not None:
+        mean = _guarded(means, name, lambda: nudge(means.by_name[base], panel, aggregate), naive)
+    _add(means, name, mean, naive=naive)
+    means.has_failed[name] |= means.has_failed[base]
