@@ -21,11 +21,11 @@ def m5_panel(folder: Path, *, last_date: date, days: int | None = None, horizon:
     sales = pd.read_parquet(folder / "sales.parquet")
     sales["business_date"] = pd.to_datetime(sales["date"])
     prices = _prices(folder)
-    end = pd.Timestamp(last_date)
+    end = np.datetime64(last_date)
     rows = sales.loc[sales["business_date"] <= end].merge(
         prices, on=["store_id", "item_id", "business_date"], how="left"
     )
-    first_price = prices.groupby(["store_id", "item_id"])["business_date"].min().rename("ranged_from").reset_index()
+    first_price = prices.groupby(["store_id", "item_id"], as_index=False).agg(ranged_from=("business_date", "min"))
     rows = rows.merge(first_price, on=["store_id", "item_id"])
     rows = rows.loc[rows["business_date"] >= rows["ranged_from"]].rename(columns={"item_id": "product_id"})
     total = rows.groupby("business_date")["units"].transform("sum")
@@ -60,11 +60,12 @@ def _prices(folder: Path) -> pd.DataFrame:
 def _series(sales: pd.DataFrame) -> pd.DataFrame:
     columns = {"store_id": "store_id", "item_id": "product_id", "state_id": "region", "dept_id": "department"}
     columns |= {"cat_id": "category"}
-    return sales[list(columns)].drop_duplicates().rename(columns=columns).sort_values(["store_id", "product_id"])
+    named = sales.loc[:, list(columns)].drop_duplicates().rename(columns=columns)
+    return named.sort_values(by=["store_id", "product_id"])
 
 
-def _future(prices: pd.DataFrame, end: pd.Timestamp, horizon: int) -> pd.DataFrame:
-    inside = (prices["business_date"] > end) & (prices["business_date"] <= end + pd.Timedelta(days=horizon))
+def _future(prices: pd.DataFrame, end: np.datetime64, horizon: int) -> pd.DataFrame:
+    inside = (prices["business_date"] > end) & (prices["business_date"] <= end + np.timedelta64(horizon, "D"))
     return prices.loc[inside].rename(columns={"item_id": "product_id"}).assign(discount_rate=0.0, is_open=True)
 
 
@@ -87,7 +88,7 @@ def _events(folder: Path) -> pd.DataFrame:
 def resampled(panel: Panel, *, products: int, seed: int = 1) -> Panel:
     """A panel of `products` products in the same stores, drawn from the given ones, each with a level of its own."""
     rng = np.random.default_rng(seed)
-    known = panel.series["product_id"].unique()
+    known = np.unique(panel.series["product_id"].to_numpy(dtype=str))
     drawn = rng.choice(known, products)
     rows = pd.Series(np.arange(panel.series_count)).groupby(panel.series["product_id"]).apply(np.array)
     take = np.concatenate([rows[name] for name in drawn])

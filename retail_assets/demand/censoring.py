@@ -31,6 +31,7 @@ _POISSON_BELOW = 1e-3
 _SETTLED_DAYS = 7
 _ENOUGH_OBSERVED_DAYS = 14
 _ITERATIONS = 15
+_LEAST_EXPONENT = 0.05
 _TOLERANCE = 5e-4
 
 
@@ -87,13 +88,14 @@ def unconstrain(
     censoring: Codes,
     weekday: NDArray[np.integer],
     available_rate: Floats | None = None,
+    lift: Floats | None = None,
     window_days: int = WINDOW_DAYS,
     dispersion: float | None = None,
     first_day: int = 0,
 ) -> tuple[Floats, Floats]:
     """Estimated demand and its standard deviation, both (series, days from `first_day` on).
 
-    Demand of a series is level × weekday pattern, Poisson or negative binomial with variance
+    Demand of a series is level × weekday pattern × lift, Poisson or negative binomial with variance
     mean + dispersion × mean², fitted by maximum likelihood to the trailing `window_days` up to the day itself, so
     no value depends on later days; the last week only counts while history is short (`_last_fitted`). A censored day
     counts as demand ≥ sales; where the available share of the day is known, as demand seen for that share. Weekday
@@ -105,6 +107,7 @@ def unconstrain(
         censoring: codes of `Censoring`; `unknown` is taken as observed.
         weekday: ISO weekday 1 … 7 of each day.
         available_rate: share of the day with stock, NaN when not known.
+        lift: what promotions make of usual demand on each day, as known on that day; 1 when None.
         dispersion: fixed dispersion, 0 for Poisson; estimated when None.
         first_day: first column wanted; those before are history only, and cost nothing.
 
@@ -121,14 +124,16 @@ def unconstrain(
     sales = np.asarray(sales, dtype=float)
     available = np.full(sales.shape, np.nan) if available_rate is None else np.asarray(available_rate, dtype=float)
     available = _believed(available, sales)
+    lift = np.ones(sales.shape) if lift is None else np.asarray(lift, dtype=float)
     limited = np.isin(censoring, (Censoring.FULL, Censoring.PARTIAL)) & np.isfinite(sales) & ~(available >= 1)
     units, sd = sales.copy(), np.where(np.isnan(sales), np.nan, 0.0)
     row, day = np.nonzero(limited)
     at = (row[day >= first_day], day[day >= first_day])
     if len(at[0]):
-        window = _window(sales, limited, weekday=np.asarray(weekday), available=available, at=at, days=window_days)
+        days = _Days(sales, limited, limited & (censoring == Censoring.FULL), lift, available, np.asarray(weekday))
+        window = _window(days, at=at, length=window_days)
         mean, variance = _fit(window, dispersion)
-        ceiling = _MOST_TIMES_SEEN * _most_sold(sales, at=at, days=window_days)
+        ceiling = _MOST_TIMES_SEEN * _most_sold(sales / lift, at=at, days=window_days) * lift[at]
         units[at] = np.maximum(np.minimum(mean, ceiling), sales[at])
         sd[at] = np.sqrt(variance)
     return units[:, first_day:], sd[:, first_day:]
@@ -147,22 +152,43 @@ _Cells = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
+class _Days:
+    """What is known of every cell, (series, days) each; the weekdays are (days,)."""
+
+    sales: Floats
+    limited: NDArray[np.bool_]
+    is_sold_out: NDArray[np.bool_]
+    lift: Floats
+    available: Floats
+    weekday: NDArray[np.integer]
+
+    @property
+    def observed(self) -> NDArray[np.bool_]:
+        return np.isfinite(self.sales) & ~self.limited
+
+
+@dataclass(frozen=True)
 class _Window:
     """Trailing windows of the censored cells: observed days summed by weekday, censored days as pairs.
 
-    A pair joins a cell with one censored day of its window; the last pair of a cell is the cell itself.
-    `pair_weight` is 1 on the days the parameters are fitted on and 0 on others.
+    Of the observed days `count` sums the lifts, `count_square` their squares, `total` the sales, `cross` sales ×
+    lift and `square` the squared sales. A pair joins a cell with one censored day of its window; the last pair of a
+    cell is the cell itself. `pair_weight` is 1 on the days the parameters are fitted on and 0 on others.
     """
 
     day: NDArray[np.int64]
     count: Floats
+    count_square: Floats
     total: Floats
+    cross: Floats
     square: Floats
     pair_weight: Floats
     pair_cell: NDArray[np.int64]
     pair_weekday: NDArray[np.int64]
     pair_sales: Floats
     pair_available: Floats
+    pair_lift: Floats
+    pair_is_sold_out: NDArray[np.bool_]
     last_pair: NDArray[np.int64]
 
     @property
@@ -177,40 +203,35 @@ class _Window:
 
     @cached_property
     def days(self) -> Floats:
-        """Days by weekday, observed and censored."""
-        return self.count + self.by_weekday(np.ones_like(self.pair_sales))
+        """Days by weekday, observed and censored, each as often as its lift."""
+        return self.count + self.by_weekday(self.pair_lift)
+
+    def of_pairs(self, expected: Floats) -> Floats:
+        """Expected demand (cells, 7) without lift, as that of each pair with its own."""
+        return expected[self.pair_cell, self.pair_weekday] * self.pair_lift
 
 
-def _window(
-    sales: Floats,
-    limited: NDArray[np.bool_],
-    *,
-    weekday: NDArray[np.integer],
-    available: Floats,
-    at: _Cells,
-    days: int,
-) -> _Window:
-    row, day = np.nonzero(limited)
-    width = sales.shape[1]
+def _window(days: _Days, *, at: _Cells, length: int) -> _Window:
+    row, day = np.nonzero(days.limited)
+    width = days.sales.shape[1]
     key = row * width + day
-    first = np.searchsorted(key, at[0] * width + np.maximum(at[1] - days + 1, 0))
-    length = np.searchsorted(key, at[0] * width + at[1]) - first + 1
-    cell = np.repeat(np.arange(len(at[0])), length)
-    source = np.arange(len(cell)) - np.repeat(np.cumsum(length) - length, length) + first[cell]
-    last = _last_fitted(sales, limited, at=at, days=days)
-    span = (np.maximum(at[1] - days, -1), last)
-    count, total, square = _observed_sums(sales, limited, weekday=weekday, row=at[0], span=span)
+    first = np.searchsorted(key, at[0] * width + np.maximum(at[1] - length + 1, 0))
+    pairs = np.searchsorted(key, at[0] * width + at[1]) - first + 1
+    cell = np.repeat(np.arange(len(at[0])), pairs)
+    source = np.arange(len(cell)) - np.repeat(np.cumsum(pairs) - pairs, pairs) + first[cell]
+    last = _last_fitted(days.observed, at=at, days=length)
+    span = (np.maximum(at[1] - length, -1), last)
     return _Window(
         day=at[1],
-        count=count,
-        total=total,
-        square=square,
+        **_observed_sums(days, row=at[0], span=span),
         pair_weight=(day[source] <= last[cell]).astype(float),
         pair_cell=cell,
-        pair_weekday=weekday[day[source]].astype(np.int64) - 1,
-        pair_sales=sales[row, day][source],
-        pair_available=available[row, day][source],
-        last_pair=np.cumsum(length) - 1,
+        pair_weekday=days.weekday[day[source]].astype(np.int64) - 1,
+        pair_sales=days.sales[row, day][source],
+        pair_available=days.available[row, day][source],
+        pair_lift=days.lift[row, day][source],
+        pair_is_sold_out=days.is_sold_out[row, day][source],
+        last_pair=np.cumsum(pairs) - 1,
     )
 
 
@@ -222,13 +243,12 @@ def _most_sold(sales: Floats, *, at: _Cells, days: int) -> Floats:
     return most[at].astype(np.float64)
 
 
-def _last_fitted(sales: Floats, limited: NDArray[np.bool_], *, at: _Cells, days: int) -> NDArray[np.int64]:
+def _last_fitted(observed: NDArray[np.bool_], *, at: _Cells, days: int) -> NDArray[np.int64]:
     """Last day each cell's parameters are fitted on: a week before the cell, or the cell where history is short.
 
     A stock-out follows days of high demand, and stock-outs choose the cells we look at: fitted on those days as well,
     level, pattern and dispersion come out high (simulated: 3.4 % instead of 1.6 % at 5 units a day).
     """
-    observed = np.isfinite(sales) & ~limited
     running = np.pad(np.cumsum(observed, axis=1), ((0, 0), (1, 0)))
     row, day = at
     settled = np.maximum(day - _SETTLED_DAYS, -1)
@@ -236,27 +256,20 @@ def _last_fitted(sales: Floats, limited: NDArray[np.bool_], *, at: _Cells, days:
     return np.where(count >= _ENOUGH_OBSERVED_DAYS, settled, day)
 
 
-def _observed_sums(
-    sales: Floats,
-    limited: NDArray[np.bool_],
-    *,
-    weekday: NDArray[np.integer],
-    row: NDArray[np.int64],
-    span: _Cells,
-) -> tuple[Floats, Floats, Floats]:
-    """Number, sum and sum of squares of the observed days after span[0] up to span[1] of each cell, by weekday."""
-    observed = np.isfinite(sales) & ~limited
-    value = np.where(observed, sales, 0.0)
-    sums = np.zeros((3, len(row), 7))
+def _observed_sums(days: _Days, *, row: NDArray[np.int64], span: _Cells) -> dict[str, Floats]:
+    """Sums over the observed days after span[0] up to span[1] of each cell, (cells, 7), by field of `_Window`."""
+    value, lift = np.where(days.observed, days.sales, 0.0), np.where(days.observed, days.lift, 0.0)
+    terms = {"count": lift, "count_square": lift**2, "total": value, "cross": value * lift, "square": value**2}
+    sums = {name: np.zeros((len(row), 7)) for name in terms}
     for number in range(7):
-        columns = np.nonzero(weekday == number + 1)[0]
+        columns = np.nonzero(days.weekday == number + 1)[0]
         stop = np.searchsorted(columns, span[1], side="right")
         start = np.searchsorted(columns, span[0], side="right")
-        for index, term in enumerate((observed[:, columns], value[:, columns], value[:, columns] ** 2)):
-            running = np.zeros((sales.shape[0], len(columns) + 1))
-            np.cumsum(term, axis=1, out=running[:, 1:])
-            sums[index, :, number] = running[row, stop] - running[row, start]
-    return sums[0], sums[1], sums[2]
+        for name, term in terms.items():
+            running = np.zeros((value.shape[0], len(columns) + 1))
+            np.cumsum(term[:, columns], axis=1, out=running[:, 1:])
+            sums[name][:, number] = running[row, stop] - running[row, start]
+    return sums
 
 
 def _fit(window: _Window, dispersion: float | None) -> tuple[Floats, Floats]:
@@ -296,19 +309,19 @@ def _start(window: _Window) -> tuple[Floats, Floats]:
     alone would run to infinity.
     """
     seen = np.nan_to_num(window.pair_available, nan=1.0)
-    informative = np.bincount(window.pair_cell, seen * window.pair_weight, minlength=window.size)
+    informative = np.bincount(window.pair_cell, seen * window.pair_lift * window.pair_weight, minlength=window.size)
     sold = np.bincount(window.pair_cell, window.pair_sales * window.pair_weight, minlength=window.size)
     count, total = window.count.sum(axis=1), window.total.sum(axis=1)
     prior = (total + sold) / np.maximum(count + informative, 1e-9)
     has_observed = count > 0
     prior = np.where(has_observed & (prior <= 0), 1e-6, prior)
-    start = np.where(total > 0, total / np.maximum(count, 1), prior)
+    start = np.where(total > 0, total / np.maximum(count, 1e-9), prior)
     return np.maximum(start, 1e-6), prior
 
 
 def _conditional(window: _Window, mean: Floats, spread: Floats, *, seen: Floats) -> tuple[Floats, Floats]:
     """Mean and variance of each pair's demand given what was sold and the share of demand that was seen."""
-    expected = mean[window.pair_cell, window.pair_weekday]
+    expected = window.of_pairs(mean)
     phi = spread[window.pair_cell]
     sold, share = window.pair_sales, seen
     is_timed = np.isfinite(share)
@@ -427,7 +440,9 @@ class _Exposure:
 
     Customers do not come evenly and stock runs out late: on FreshRetailNet-50K days with half of their hours empty sold
     0.9 of a full day, and taking hours for demand put the level 24 % too high. γ is fitted by maximum likelihood from
-    an even day (γ = 1).
+    an even day (γ = 1). Where a day ended because it sold out, the moment itself tells of γ: the density of the last
+    sale is γ·t^(γ − 1), which adds 1/γ to the score; without it fast days, which are the ones that sell out, would
+    read as days whose demand comes early.
     """
 
     def __init__(self, window: _Window) -> None:
@@ -437,6 +452,7 @@ class _Exposure:
         share = window.pair_available
         self._timed = np.nonzero((share > 0) & (share < 1))[0]
         self._log = np.log(share[self._timed])
+        self._stops = window.pair_is_sold_out[self._timed].astype(float)
         self.seen = share.copy()
 
     def update(self, expected: Floats, *, spread: Floats, moves: NDArray[np.bool_]) -> None:
@@ -444,15 +460,18 @@ class _Exposure:
         window, timed, size = self._window, self._timed, len(self._exponent)
         cell = window.pair_cell[timed]
         group = self._group[cell]
-        mean = expected[cell, window.pair_weekday[timed]] * self.seen[timed]
+        mean = window.of_pairs(expected)[timed] * self.seen[timed]
         weight = window.pair_weight[timed] / (1 + spread[cell] * mean)
         gap = window.pair_sales[timed] - mean
-        score = np.bincount(group, weight * self._log * gap, minlength=size)
-        known = np.bincount(group, weight * self._log**2 * mean, minlength=size)
+        stops = np.bincount(group, self._stops * window.pair_weight[timed], minlength=size)
+        score = np.bincount(group, weight * self._log * gap, minlength=size) + stops / self._exponent
+        known = np.bincount(group, weight * self._log**2 * mean, minlength=size) + stops / self._exponent**2
         step = (score + _EXPOSURE_PRIOR_UNITS * (1 - self._exponent)) / (known + _EXPOSURE_PRIOR_UNITS)
         moving = np.zeros(size, dtype=bool)
         moving[self._group[moves]] = True
-        self._exponent = np.where(moving, np.clip(self._exponent + np.clip(step, -0.5, 0.5), 0.0, 2.0), self._exponent)
+        self._exponent = np.where(
+            moving, np.clip(self._exponent + np.clip(step, -0.5, 0.5), _LEAST_EXPONENT, 2.0), self._exponent
+        )
         self.seen[timed] = np.exp(self._log * self._exponent[group])
 
 
@@ -476,13 +495,14 @@ def _dispersion(window: _Window, expected: Floats, *, moments: tuple[Floats, Flo
     in proportion to how little its own window says.
     """
     mean, variance = moments
-    pair_mean = expected[window.pair_cell, window.pair_weekday]
+    pair_mean = window.of_pairs(expected)
     spread_of_pairs = window.by_weekday(variance + (mean - pair_mean) ** 2)
-    squares = window.square - 2 * expected * window.total + window.count * expected**2 + spread_of_pairs
+    squares = window.square - 2 * expected * window.cross + window.count_square * expected**2 + spread_of_pairs
+    lifted_squares = (window.count_square + window.by_weekday(window.pair_lift**2)) * expected**2
     number = np.maximum(window.days.sum(axis=1), 1)
     freedom = np.maximum(number - _parameters(expected, days=window.days, spread=old), 1) / number
     excess = squares.sum(axis=1) / freedom - (window.days * expected).sum(axis=1)
-    scale = np.maximum((window.days * expected**2).sum(axis=1), 1e-9)
+    scale = np.maximum(lifted_squares.sum(axis=1), 1e-9)
     group = np.unique(window.day, return_inverse=True)[1]
     pooled = np.clip(np.bincount(group, excess) / np.bincount(group, scale), 0, _MAX_DISPERSION)[group]
     own = np.clip(excess / scale, 0, _MAX_DISPERSION)

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retail_assets.demand import censoring
+from retail_assets.demand.promotion_response import lifts
 from retail_assets.tables import gold, silver
 from retail_assets.transforms.days import day_table
 from retail_assets.windows import Window
@@ -219,10 +220,14 @@ def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
     code, available = censoring.censoring_of(
         stock, traded, previous_on_hand_units=before, stock_out_hours=grid.spread(rows["stock_out_hours"])
     )
-    units, sd = censoring.unconstrain(
-        traded, censoring=code, weekday=grid.weekdays(), available_rate=available, first_day=LOOKBACK_DAYS
-    )
-    units, sd = (np.hstack([np.full((len(wanted), LOOKBACK_DAYS), np.nan), wanted]) for wanted in (units, sd))
+    units, sd = np.full(traded.shape, np.nan), np.full(traded.shape, np.nan)
+    discount, weekdays, product = grid.spread(rows["discount_rate"]), grid.weekdays(), grid.numbers(rows["product_id"])
+    for day in range(LOOKBACK_DAYS, traded.shape[1]):
+        units[:, [day]], sd[:, [day]] = unconstrained_day(
+            *(values[:, day - LOOKBACK_DAYS : day + 1] for values in (traded, code, available, discount)),
+            weekday=weekdays[day - LOOKBACK_DAYS : day + 1],
+            product=product,
+        )
     complete = rows.assign(
         censoring=np.array(censoring.NAMES)[grid.gather(code)],
         available_rate=grid.gather(available),
@@ -231,6 +236,34 @@ def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
     )
     inside = complete["business_date"].between(pd.Timestamp(window.first), pd.Timestamp(window.last))
     return complete.loc[inside, gold.DEMAND_DAILY.column_names]
+
+
+def unconstrained_day(
+    traded: NDArray[np.float64],
+    code: NDArray[np.int8],
+    available: NDArray[np.float64],
+    discount: NDArray[np.float64],
+    *,
+    weekday: NDArray[np.int64],
+    product: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of the last of the given days, from these days alone: the same in whatever range it is made."""
+    discount = np.nan_to_num(discount)
+    is_limited = np.isin(code, (censoring.Censoring.FULL, censoring.Censoring.PARTIAL))
+    seen = np.where(is_limited, np.nan_to_num(available), code == censoring.Censoring.NONE)
+    units, sd = traded[:, -1:].copy(), np.where(np.isnan(traded[:, -1:]), np.nan, 0.0)
+    wanted = np.flatnonzero(is_limited[:, -1])
+    if len(wanted):
+        lift = lifts(traded, discount_rate=discount, exposure=seen, weekday=weekday, product=product)[wanted]
+        units[wanted], sd[wanted] = censoring.unconstrain(
+            traded[wanted],
+            censoring=code[wanted],
+            weekday=weekday,
+            available_rate=available[wanted],
+            lift=lift,
+            first_day=traded.shape[1] - 1,
+        )
+    return units, sd
 
 
 class _Grid:
@@ -253,6 +286,12 @@ class _Grid:
 
     def gather(self, grid: NDArray) -> NDArray:
         return grid[self._row, self._column]
+
+    def numbers(self, names: pd.Series) -> NDArray[np.int64]:
+        """A number for each series by the name in its rows, the same for equal names."""
+        numbers = np.zeros(self._shape[0], dtype=np.int64)
+        numbers[self._row] = pd.factorize(names, sort=True)[0]
+        return numbers
 
     def weekdays(self) -> NDArray[np.int64]:
         return np.array([day.isoweekday() for day in self._window.days()])

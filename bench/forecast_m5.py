@@ -1,0 +1,170 @@
+"""The forecasts on an M5 folder: every contender on the last 28 days, sums, distributions on unseen windows.
+
+The last 28 days are never trained on and nothing was chosen by them; the coverage is that of trainings 56 days
+apart, each judged on the four weeks after it only.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from statsmodels.tsa.holtwinters import ExponentialSmoothing
+
+from bench.figures import Figure, at_most
+from bench.m5_panel import m5_panel
+from retail_assets.demand import metrics
+from retail_assets.demand.aggregate import fit_aggregate
+from retail_assets.demand.baselines import seasonal_naive
+from retail_assets.demand.contenders import BLENDS, FAMILIES, SINGLE, contender_means
+from retail_assets.demand.forecasting import forecast
+from retail_assets.demand.panel import Panel
+from retail_assets.demand.segments import abc_class
+from retail_assets.demand.training import TrainedModel, TrainingConfig, train
+from retail_assets.tables.forecast import QUANTILE_LEVELS
+
+HORIZON, TRAIN_DAYS = 28, 730
+RMSSE_LIMIT, WAPE_LIMIT = 0.785, 0.42
+TOTALS = (3, 7, 14, 21)
+JUDGED = ("q900", "q950", "q975")
+COVERAGE_TRAININGS, COVERAGE_STEP = 8, 56
+_REFERENCES = {"naive": (0.971, 0.538), "28-day mean": (0.821, 0.442), "published submission, rank 46": (0.809, 0.430)}
+
+
+def figures(folder: Path) -> list[Figure]:
+    sales = pd.read_parquet(folder / "sales.parquet", columns=["date"])
+    end = pd.to_datetime(sales["date"]).max().date()
+    whole = m5_panel(folder, last_date=end, horizon=HORIZON)
+    past = _known(whole, HORIZON)
+    model = train(past, TrainingConfig(horizon=HORIZON))
+    actual = whole.units[:, -HORIZON:]
+    return [
+        *_validation(past, model, actual=actual),
+        *_contenders(past, actual),
+        *_backtest(model),
+        *_sums(past, model, actual=actual),
+        *_coverage(whole),
+    ]
+
+
+def _known(whole: Panel, days_before_end: int) -> Panel:
+    """As of some days before the end, with the history a training reads."""
+    return whole.through(whole.as_of - timedelta(days=days_before_end)).last_days(TRAIN_DAYS)
+
+
+def _means(past: Panel, model: TrainedModel) -> np.ndarray:
+    return forecast(past, model, horizons=TOTALS).daily["mean_units"].to_numpy().reshape(-1, past.horizon)
+
+
+def _validation(past: Panel, model: TrainedModel, *, actual: np.ndarray) -> list[Figure]:
+    mean, scale = _means(past, model), metrics.rmsse_scale(past.units)
+    value = metrics.recent_value(past.units, price=past.price[:, : past.day_count])
+    judged = {"series": past.series, "history": past.units, "value": value}
+    return [
+        at_most("M5 validation: mean RMSSE", metrics.rmsse(actual, mean, scale=scale), "", RMSSE_LIMIT),
+        at_most("M5 validation: WAPE", metrics.wape(actual, mean), "", WAPE_LIMIT),
+        Figure("M5 validation: bias", round(metrics.bias(actual, mean), 4), ""),
+        Figure("M5 validation: WRMSSE of these series", round(metrics.wrmsse(actual, mean, **judged), 4), ""),
+        *(Figure(f"M5 validation: mean RMSSE, reference {name}", found[0], "") for name, found in _REFERENCES.items()),
+        *(Figure(f"M5 validation: WAPE, reference {name}", found[1], "") for name, found in _REFERENCES.items()),
+    ]
+
+
+def _contenders(past: Panel, actual: np.ndarray) -> Iterator[Figure]:
+    """Every contender alone on the validation window, all fitted on the same past."""
+    config = TrainingConfig(horizon=HORIZON)
+    fitted = {name: family.fit(past, config.boosting) for name, family in FAMILIES.items()}
+    totals = fit_aggregate(past)
+    means = contender_means(past, SINGLE, fitted=fitted, aggregate=totals).by_name
+    scale = metrics.rmsse_scale(past.units)
+    for name in SINGLE:
+        label = f"contender {name}" + (" (mean of families)" if name in BLENDS else "")
+        yield Figure(f"{label}: mean RMSSE", round(metrics.rmsse(actual, means[name], scale=scale), 4), "")
+        yield Figure(f"{label}: WAPE", round(metrics.wape(actual, means[name]), 4), "")
+        yield Figure(f"{label}: bias", round(metrics.bias(actual, means[name]), 4), "")
+
+
+def _backtest(model: TrainedModel) -> Iterator[Figure]:
+    """The table of all contenders' scores as the training keeps it, by segment."""
+    for row in model.scores.to_dict(orient="records"):
+        label = f"backtest {row['segment']}, {row['model_name']}" + (", chosen" if row["is_chosen"] else "")
+        yield Figure(f"{label}: scaled pinball", round(row["scaled_pinball"], 4), "")
+        yield Figure(f"{label}: bias", round(row["bias"], 4), "")
+
+
+def _sums(past: Panel, model: TrainedModel, *, actual: np.ndarray) -> list[Figure]:
+    """Errors of sums by store and department on the validation window."""
+    code = past.series.groupby(["store_id", "department"]).ngroup().to_numpy()
+    scale = metrics.rmsse_scale(_summed(past.units, code))
+    made = {
+        "ours": _means(past, model),
+        "ETS bottom-up": _ets(past),
+        "seasonal naive": seasonal_naive(past),
+    }
+    error = {
+        name: metrics.rmsse(_summed(actual, code), _summed(mean, code), scale=scale) for name, mean in made.items()
+    }
+    best = min(error["ETS bottom-up"], error["seasonal naive"])
+    return [
+        Figure("store × department sums: mean RMSSE, ETS bottom-up", round(error["ETS bottom-up"], 4), ""),
+        Figure("store × department sums: mean RMSSE, seasonal naive", round(error["seasonal naive"], 4), ""),
+        at_most("store × department sums: mean RMSSE, ours", error["ours"], "", round(best, 4)),
+    ]
+
+
+def _summed(values: np.ndarray, code: np.ndarray) -> np.ndarray:
+    total = np.zeros((code.max() + 1, values.shape[1]))
+    np.add.at(total, code, np.nan_to_num(values))
+    return total
+
+
+def _ets(past: Panel) -> np.ndarray:
+    """Holt–Winters without trend, weekly additive season, fitted a series at a time by statsmodels."""
+    made = [
+        ExponentialSmoothing(
+            row[np.isfinite(row)], seasonal="add", seasonal_periods=7, initialization_method="heuristic"
+        )
+        .fit()
+        .forecast(past.horizon)
+        for row in past.units
+    ]
+    return np.where(past.future_is_open, np.maximum(np.array(made), 0.0), 0.0)
+
+
+def _coverage(whole: Panel) -> Iterator[Figure]:
+    """Deviation of coverage from nominal, in points: overall and by ABC class as of each forecast."""
+    judged = [
+        row for number in range(COVERAGE_TRAININGS) for row in _judged_after(whole, HORIZON + COVERAGE_STEP * number)
+    ]
+    frame = pd.concat(judged, ignore_index=True)
+    for name in JUDGED:
+        for days in TOTALS:
+            rows = frame.loc[frame["horizon_days"] == days]
+            yield _covered(rows, name, label=f"coverage {name}, {days} days", limit=1.5)
+            for abc, part in rows.groupby("abc"):
+                yield _covered(part, name, label=f"coverage {name}, {days} days, class {abc}", limit=3.0)
+
+
+def _judged_after(whole: Panel, days_before_end: int) -> Iterator[pd.DataFrame]:
+    """Totals forecast on the day of a training and one, two, three weeks later, beside what came."""
+    trained_on = _known(whole, days_before_end)
+    model = train(trained_on, TrainingConfig(horizon=HORIZON))
+    for later in (0, 7, 14, 21):
+        if days_before_end - later < max(TOTALS):
+            continue
+        past = _known(whole, days_before_end - later)
+        made = forecast(past, model, horizons=TOTALS).cumulative
+        known = whole.day_count - (days_before_end - later)
+        came = {days: whole.units[:, known : known + days].sum(axis=1) for days in TOTALS}
+        abc = abc_class(past)
+        for days, rows in made.groupby("horizon_days", sort=True):
+            yield rows.reset_index(drop=True).assign(actual=came[int(str(days))], abc=abc)
+
+
+def _covered(rows: pd.DataFrame, name: str, *, label: str, limit: float) -> Figure:
+    known = rows.loc[rows["actual"].notna()]
+    off = 100 * metrics.discrete_coverage(
+        known["actual"].to_numpy(), known[name].to_numpy(dtype=float), level=QUANTILE_LEVELS[name]
+    )
+    return Figure(label, round(off, 2), "points from nominal", limit, abs(off) <= limit, "±")
