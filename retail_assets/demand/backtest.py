@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retail_assets.demand.conformal import DAILY_BUCKETS, CalibrationSet, Errors, Nature, calibrate
-from retail_assets.demand.metrics import rmsse_scale
+from retail_assets.demand.metrics import mase_scale, rmsse_scale
 from retail_assets.demand.panel import Panel
 
 Contender = Callable[[Panel], np.ndarray]
@@ -19,13 +19,17 @@ Contenders = Mapping[str, Contender] | Callable[[Panel], Mapping[str, np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One origin: (n, H) arrays; NaN where nothing is known of the day, 0 where the store was closed."""
+    """One origin: (n, H) arrays; NaN where nothing is known of the day, 0 where the store was closed.
+
+    `step` and `season_step` (n,) are what the errors of RMSSE and MASE are scaled by, as of the origin.
+    """
 
     origin: int
     actual: np.ndarray
     scored: np.ndarray
     nature: Nature
     step: np.ndarray
+    season_step: np.ndarray
     means: dict[str, np.ndarray]
 
     def daily_errors(self, name: str, days: slice) -> Errors:
@@ -80,6 +84,7 @@ def _fold(panel: Panel, contenders: Contenders, *, origin: int) -> Fold:
         scored=np.where(hidden, np.nan, actual),
         nature=Nature.of(past),
         step=rmsse_scale(past.demand),
+        season_step=mase_scale(past.demand),
         means=_means(past, contenders),
     )
 

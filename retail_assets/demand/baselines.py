@@ -1,16 +1,18 @@
 """Forecasts that need no training: the yardsticks of the tournament and what everything falls back to.
 
 Each takes a panel and returns the mean demand of its coming days, (n, H), finite and not negative, 0 on
-closed days. Anything that is fitted and stored belongs in `global_model` or `aggregate`.
+closed days; `BASELINES` names them all. Recursions on bare arrays belong in `intermittent` and `smoothing`, what
+is fitted and stored in `global_model` or `aggregate`.
 """
 
 import numpy as np
 import pandas as pd
 
+from retail_assets.demand import intermittent, smoothing
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.store_calendar import store_calendar_index
 
 WEEK = 7
-_TSB_SMOOTHING = 0.05
 _LEVEL_SMOOTHING = 0.03
 _WEEKDAY_WEEKS = 26
 _PRICE_BANDS = 3
@@ -29,23 +31,48 @@ def seasonal_naive(panel: Panel) -> np.ndarray:
 
 def moving_mean(panel: Panel, days: int = 28) -> np.ndarray:
     """The mean of the last `days` observed days, flat."""
-    level = _mean(panel.demand[:, -days:])
-    return _finished(panel, np.repeat(level[:, None], panel.horizon, axis=1))
+    return _flat(panel, _mean(panel.demand[:, -days:]))
 
 
-def tsb(panel: Panel, smoothing: float = _TSB_SMOOTHING) -> np.ndarray:
-    """Teunter–Syntetos–Babai: smoothed probability of demand, which fades without sales, times smoothed size."""
-    demand = panel.demand
-    observed = ~np.isnan(demand)
-    rate, size = _mean((demand > 0) * np.where(observed, 1.0, np.nan)), _mean(np.where(demand > 0, demand, np.nan))
-    rate, size = np.nan_to_num(rate), np.nan_to_num(size)
-    for day in range(demand.shape[1]):
-        value, seen = demand[:, day], observed[:, day]
-        sold = seen & (value > 0)
-        rate = np.where(seen, rate + smoothing * (sold - rate), rate)
-        size = np.where(sold, size + smoothing * (value - size), size)
-    level = np.where(observed.any(axis=1), rate * size, np.nan)
-    return _finished(panel, np.repeat(level[:, None], panel.horizon, axis=1))
+def croston(panel: Panel) -> np.ndarray:
+    """Croston (1972): smoothed size over smoothed interval, flat."""
+    return _flat(panel, intermittent.croston(panel.demand))
+
+
+def sba(panel: Panel) -> np.ndarray:
+    """Syntetos & Boylan (2005): Croston without its bias, flat."""
+    return _flat(panel, intermittent.sba(panel.demand))
+
+
+def tsb(panel: Panel, smoothing: float = intermittent.TSB_SMOOTHING) -> np.ndarray:
+    """Teunter, Syntetos & Babai (2011): probability of demand, which fades without sales, times size, flat."""
+    return _flat(panel, intermittent.tsb(panel.demand, smoothing=smoothing))
+
+
+def adida(panel: Panel) -> np.ndarray:
+    """Nikolopoulos et al. (2011): smoothed sums over the mean interval between sales, flat."""
+    return _flat(panel, intermittent.adida(panel.demand))
+
+
+def imapa(panel: Panel) -> np.ndarray:
+    """Petropoulos & Kourentzes (2015): the mean over sums of one day to the longest interval, flat."""
+    return _flat(panel, intermittent.imapa(panel.demand))
+
+
+def store_calendar_tsb(panel: Panel) -> np.ndarray:
+    """The level by TSB on every day times what the calendar does to the store."""
+    level = intermittent.tsb(panel.demand)
+    return _finished(panel, level[:, None] * store_calendar_index(panel))
+
+
+def ets(panel: Panel) -> np.ndarray:
+    """Exponential smoothing in the form that suits each series: level, weekday, damped trend."""
+    return _finished(panel, smoothing.ets(panel.demand, panel.horizon))
+
+
+def theta(panel: Panel) -> np.ndarray:
+    """Assimakopoulos & Nikolopoulos (2000): half the trend on a smoothed level, times the weekday if it shows."""
+    return _finished(panel, smoothing.theta(panel.demand, panel.horizon))
 
 
 def seasonal_smoothing(panel: Panel) -> np.ndarray:
@@ -114,6 +141,10 @@ def _mean_of_like(frame: pd.DataFrame, columns: list[str]) -> pd.Series:
     return pd.Series(frame.groupby(columns)["level"].transform("mean"))
 
 
+def _flat(panel: Panel, level: np.ndarray) -> np.ndarray:
+    return _finished(panel, np.repeat(level[:, None], panel.horizon, axis=1))
+
+
 def _finished(panel: Panel, mean: np.ndarray) -> np.ndarray:
     """Fills what a series without history leaves empty from like series; closed days are 0."""
     if np.isnan(mean).any():
@@ -139,4 +170,11 @@ BASELINES = {
     "moving_mean": moving_mean,
     "tsb": tsb,
     "seasonal_smoothing": seasonal_smoothing,
+    "croston": croston,
+    "sba": sba,
+    "adida": adida,
+    "imapa": imapa,
+    "ets": ets,
+    "theta": theta,
+    "store_calendar_tsb": store_calendar_tsb,
 }

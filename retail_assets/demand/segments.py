@@ -1,4 +1,4 @@
-"""Demand classes as of a panel's last day: the segments models compete in.
+"""Demand and ABC classes as of a panel's last day: the segments models compete in and are judged by.
 
 Cut-offs of Syntetos, Boylan & Croston (2005): demand interval 1.32 days, squared variation 0.49. The monthly
 segments of gold.product_segments, which planners see, are made elsewhere.
@@ -11,6 +11,8 @@ from retail_assets.demand.panel import Panel
 NO_SALE = "none"
 DEMAND_CLASSES = ("smooth", "erratic", "intermittent", "lumpy", NO_SALE)
 _INTERVAL_DAYS, _SQUARED_VARIATION, _MEMORY_DAYS = 1.32, 0.49, 365
+_VALUE_DAYS = 91
+_SHARE_A, _SHARE_B = 0.80, 0.95
 
 
 def demand_class(panel: Panel) -> np.ndarray:
@@ -24,3 +26,18 @@ def demand_class(panel: Panel) -> np.ndarray:
     is_wild = squares > _SQUARED_VARIATION * mean**2
     names = np.array([["smooth", "erratic"], ["intermittent", "lumpy"]], dtype=object)
     return np.where(sales > 0, names[is_rare.astype(int), is_wild.astype(int)], NO_SALE)
+
+
+def abc_class(panel: Panel) -> np.ndarray:
+    """A, B or C of each series, (n,): the first 80 %, next 15 % and last 5 % of demand's value in the last 91 days.
+
+    A series belongs to the class its first unit falls into, as in gold.product_segments; those without value are C.
+    """
+    units = np.nan_to_num(panel.demand[:, -_VALUE_DAYS:])
+    days = slice(panel.day_count - units.shape[1], panel.day_count)
+    value = (units * np.nan_to_num(panel.price[:, days])).sum(axis=1)
+    order = np.argsort(-value, kind="stable")
+    before = np.empty(len(value))
+    before[order] = np.cumsum(value[order]) - value[order]
+    share = np.round(before / max(value.sum(), np.finfo(float).tiny), 9)
+    return np.where(value <= 0, "C", np.where(share < _SHARE_A, "A", np.where(share < _SHARE_B, "B", "C")))
