@@ -78,7 +78,7 @@ def _segmented(rows: pd.DataFrame, home: Path) -> pd.DataFrame:
     classes["valid_from"] = pd.to_datetime(classes["valid_from"])
     found = pd.merge_asof(
         rows.sort_values("as_of_date"),
-        classes.loc[:, ["valid_from", *_KEYS, "abc_class"]].sort_values(by="valid_from"),
+        pd.DataFrame(classes, columns=pd.Index(["valid_from", *_KEYS, "abc_class"])).sort_values(by="valid_from"),
         left_on="as_of_date",
         right_on="valid_from",
         by=_KEYS,
