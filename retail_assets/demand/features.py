@@ -27,6 +27,11 @@ _GROUPS: dict[str, list[str]] = {
     "product": ["product_id"],
 }
 _EVENT_REACH = 15
+_PLAN_MEMORY = 182
+_PROMOTION_MEMORY = 28
+_PRICE_TOLERANCE = 0.005
+_LIFT_PRIOR_DAYS = 10.0
+_ENCODED = ("product", "department")
 EVENT_TYPES = 6
 
 
@@ -109,7 +114,7 @@ class FeatureSource:
 
 
 @dataclass(frozen=True, eq=False)
-class _View:
+class View:
     """Some series of a source, seen from one origin: what is asked of them ahead."""
 
     source: FeatureSource
@@ -134,23 +139,35 @@ class _View:
 
     def columns(self) -> dict[str, np.ndarray]:
         """Every regressor, each broadcastable to (rows, horizon)."""
-        makers = (_own_history, _group_history, _same_weekday, _group_season, _year_ago, _plans, _calendar)
+        makers = (
+            _own_history,
+            _group_history,
+            _same_weekday,
+            _group_season,
+            _year_ago,
+            _encodings,
+            _event_lift,
+            plans,
+            _price_changes,
+            _promotion_days,
+            calendar,
+        )
         return {name: column for maker in makers for name, column in maker(self).items()}
 
 
 def design(source: FeatureSource, origin: int, *, rows: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
     """Regressors (len(rows), horizon, features) for days origin … origin + horizon − 1, and the levels (len(rows),)."""
-    view = _View(source, origin, rows, horizon)
+    view = View(source, origin, rows, horizon)
     columns = [np.broadcast_to(column, (len(rows), horizon)) for column in view.columns().values()]
     return np.stack(columns, axis=-1, dtype=np.float32, casting="unsafe"), view.level[:, 0]
 
 
 def feature_names(source: FeatureSource) -> list[str]:
     """Names in the order of `design`'s last axis."""
-    return list(_View(source, source.panel.day_count, np.arange(1), 1).columns())
+    return list(View(source, source.panel.day_count, np.arange(1), 1).columns())
 
 
-def _own_history(view: _View) -> dict[str, np.ndarray]:
+def _own_history(view: View) -> dict[str, np.ndarray]:
     """Means, spread, frequency and silence of the series itself; amounts are in units of its level."""
     past, level = view.past(_MEMORY), view.level
     filled, seen = view.source.filled[view.rows, past], view.source.seen[view.rows, past]
@@ -188,7 +205,7 @@ def _days_since(happened: np.ndarray) -> np.ndarray:
     return np.where(happened.any(axis=1), since, happened.shape[1])[:, None]
 
 
-def _group_history(view: _View) -> dict[str, np.ndarray]:
+def _group_history(view: View) -> dict[str, np.ndarray]:
     """Where the store, department and product are heading: short against long means."""
     out: dict[str, np.ndarray] = {}
     for name, mean in view.source.group_means.items():
@@ -216,11 +233,11 @@ def _by_slot(values: np.ndarray) -> np.ndarray:
     return values @ (slots[:, None] == np.arange(WEEK)).astype(values.dtype)
 
 
-def _same_weekday(view: _View) -> dict[str, np.ndarray]:
+def _same_weekday(view: View) -> dict[str, np.ndarray]:
     """The series' own past on the target's weekday."""
     slot = np.arange(view.horizon) % WEEK
     out: dict[str, np.ndarray] = {}
-    for weeks in (1, 4, 8, 26):
+    for weeks in (1, 4, 8, 26, 52):
         past = view.past(weeks * WEEK)
         total, count = _by_slot(view.source.filled[view.rows, past]), _by_slot(view.source.seen[view.rows, past])
         mean = np.divide(total, count, out=np.full(total.shape, np.nan, dtype=np.float32), where=count > 0)
@@ -228,7 +245,7 @@ def _same_weekday(view: _View) -> dict[str, np.ndarray]:
     return out
 
 
-def _group_season(view: _View, weeks: int = 16) -> dict[str, np.ndarray]:
+def _group_season(view: View, weeks: int = 16) -> dict[str, np.ndarray]:
     """How strong the target's weekday is in the store's department and in the product everywhere."""
     slot = np.arange(view.horizon) % WEEK
     out: dict[str, np.ndarray] = {}
@@ -240,7 +257,7 @@ def _group_season(view: _View, weeks: int = 16) -> dict[str, np.ndarray]:
     return out
 
 
-def _year_ago(view: _View) -> dict[str, np.ndarray]:
+def _year_ago(view: View) -> dict[str, np.ndarray]:
     """Last year around the target day: groups against last year before the origin, the series against its level."""
     start, means = view.origin - _YEAR, view.source.group_means
     out: dict[str, np.ndarray] = {}
@@ -253,7 +270,7 @@ def _year_ago(view: _View) -> dict[str, np.ndarray]:
     return out
 
 
-def _around(values: np.ndarray, start: int, *, view: _View, reach: int) -> np.ndarray:
+def _around(values: np.ndarray, start: int, *, view: View, reach: int) -> np.ndarray:
     """Means of `reach` days either side of each target day shifted to `start`, (…, horizon); NaN before the history."""
     if start < 28:
         return np.full((len(values), view.horizon), np.nan)
@@ -261,9 +278,9 @@ def _around(values: np.ndarray, start: int, *, view: _View, reach: int) -> np.nd
     return np.stack([_nanmean(values[:, window]) for window in days], axis=1)
 
 
-def _plans(view: _View) -> dict[str, np.ndarray]:
+def plans(view: View) -> dict[str, np.ndarray]:
     """Price against its usual, its last and its department's, and the promotion, on the target day."""
-    panel, past = view.source.panel, view.past(182)
+    panel, past = view.source.panel, view.past(_PLAN_MEMORY)
     price, discount = panel.price[view.rows], panel.discount_rate[view.rows]
     asked = price[:, view.ahead]
     usual = _nanmean(price[:, past])[:, None]
@@ -281,7 +298,78 @@ def _plans(view: _View) -> dict[str, np.ndarray]:
     }
 
 
-def _calendar(view: _View) -> dict[str, np.ndarray]:
+def _price_changes(view: View) -> dict[str, np.ndarray]:
+    """How long before the target day the price last moved, and by what log ratio."""
+    shown = slice(max(view.origin - _PLAN_MEMORY, 0), view.ahead.stop)
+    price = view.source.panel.price[view.rows, shown]
+    before = np.concatenate([price[:, :1], price[:, :-1]], axis=1)
+    moved = np.abs(price - before) > _PRICE_TOLERANCE * before
+    last = _last_index(moved)[:, -view.horizon :]
+    day, at = np.arange(price.shape[1])[-view.horizon :], np.maximum(last, 0)
+    known = last >= 0
+    now, then = (np.take_along_axis(values, at, axis=1) for values in (price, before))
+    step = np.log(_quotient(np.where(known, now, 1.0), np.where(known, then, 1.0)))
+    return {
+        "days_since_price_change": np.where(known, day - last, _PLAN_MEMORY),
+        "last_price_change": step,
+    }
+
+
+def _last_index(happened: np.ndarray) -> np.ndarray:
+    """Column of the newest True at or before each cell, -1 before the first."""
+    marked = np.where(happened, np.arange(happened.shape[1], dtype=np.int32), np.int32(-1))
+    return np.maximum.accumulate(marked, axis=1)
+
+
+def _promotion_days(view: View) -> dict[str, np.ndarray]:
+    """Where in a promotion the target day lies, or how long after one; a plan beyond the horizon is not looked at."""
+    shown = slice(max(view.origin - _PROMOTION_MEMORY, 0), view.ahead.stop)
+    promoted = view.source.panel.discount_rate[view.rows, shown] > 0
+    day = np.arange(promoted.shape[1])
+    last_on, last_off = _last_index(promoted), _last_index(~promoted)
+    next_off = promoted.shape[1] - 1 - _last_index(~promoted[:, ::-1])[:, ::-1]
+    columns = {
+        "days_since_promotion": np.where(last_on >= 0, np.minimum(day - last_on, _PROMOTION_MEMORY), _PROMOTION_MEMORY),
+        "promotion_day": np.minimum(day - last_off, _PROMOTION_MEMORY),
+        "promotion_days_left": next_off - day,
+    }
+    return {name: column[:, -view.horizon :] for name, column in columns.items()}
+
+
+def _encodings(view: View) -> dict[str, np.ndarray]:
+    """Mean demand of the product over its department's, and of the series over the product's, before the origin."""
+    past = view.past(_MEMORY)
+    mean = {name: _nanmean(view.source.group_means[name][:, past])[view.group(name)] for name in _ENCODED}
+    own = _share(view.source.filled[view.rows, past].sum(axis=1), view.source.seen[view.rows, past].sum(axis=1))
+    product, department = mean["product"], mean["department"]
+    return {
+        "product_share": _quotient(product, department)[:, None],
+        "store_share": _quotient(own[:, 0], product)[:, None],
+    }
+
+
+def _event_lift(view: View) -> dict[str, np.ndarray]:
+    """Past demand of the series on days of the target day's event types over its mean, near 1 where days are few."""
+    past = view.past(_MEMORY)
+    source, region = view.source, view.source.region_of[view.rows]
+    flags = np.stack([source.event_table[f"event_type_{number}"] for number in range(EVENT_TYPES)])
+    out = np.zeros((len(view.rows), view.horizon), dtype=np.float32)
+    for number in np.unique(region):
+        here = np.flatnonzero(region == number)
+        lift = _lift(source, view.rows[here], past=past, flags=flags[:, number, past])
+        out[here] = np.log(lift) @ flags[:, number, view.ahead]
+    return {"event_lift": out}
+
+
+def _lift(source: FeatureSource, rows: np.ndarray, *, past: slice, flags: np.ndarray) -> np.ndarray:
+    """(rows, event types)"""
+    filled, seen = source.filled[rows, past], source.seen[rows, past]
+    mean = np.maximum(_share(filled.sum(axis=1), seen.sum(axis=1)), 1e-6)
+    lift = (filled @ flags.T + _LIFT_PRIOR_DAYS * mean) / ((seen @ flags.T + _LIFT_PRIOR_DAYS) * mean)
+    return np.where(np.isfinite(lift) & (lift > 0), lift, 1.0)
+
+
+def calendar(view: View) -> dict[str, np.ndarray]:
     source = view.source
     days = pd.Series(source.panel.dates[view.ahead]).dt
     plain: dict[str, np.ndarray] = {

@@ -102,7 +102,7 @@ def fit_global(panel: Panel, boosting: Boosting) -> GlobalModel:
     """Fits on the panel's history: every origin sees only what lay before it."""
     vocabulary = Vocabulary.of(panel)
     source = FeatureSource(panel, vocabulary)
-    table, demand, level, weight = _training_rows(source, boosting)
+    table, demand, level, weight = training_rows(source, boosting)
     rows = lgb.Dataset(
         table,
         label=demand,
@@ -127,7 +127,7 @@ def _origins(panel: Panel, boosting: Boosting) -> list[int]:
     return list(range(newest, oldest - 1, -boosting.origin_step_days))[: boosting.max_origins]
 
 
-def _training_rows(source: FeatureSource, boosting: Boosting) -> tuple[np.ndarray, ...]:
+def training_rows(source: FeatureSource, boosting: Boosting) -> tuple[np.ndarray, ...]:
     """Regressors, demand, level and weight of the cells learned from."""
     panel, origins = source.panel, _origins(source.panel, boosting)
     rng = np.random.default_rng(boosting.seed)

@@ -154,4 +154,49 @@ MODEL_VERSIONS = Table(
     ),
     sort_by=("week_start_date",),
 )
+FORECAST_DRIVERS = Table(
+    layer="forecast",
+    name="forecast_drivers",
+    meaning="Why the forecast of a week is what it is: a level times a factor for each group of causes.",
+    grain="as-of date, store, product and week ahead",
+    key=("as_of_date", "store_id", "product_id", "week_number"),
+    columns=(
+        _AS_OF,
+        *_SERIES,
+        *described(
+            ("week_number", DAYS, "1 for the seven days after as_of_date, 2 for the next seven, …", "weeks"),
+            ("first_date", DATE, "First day of the week."),
+            ("last_date", DATE, "Last day of the week."),
+            ("open_days", DAYS, "Days of the week on which the store is open; a week without one has no row.", "days"),
+            ("mean_units", UNITS, "Expected demand a day over the open days: level_units times all factors.", "units"),
+            ("level_units", UNITS, "Usual demand a day of the series, by its recent past and what it is.", "units"),
+            ("trend_factor", RATE, "Recent weeks against the level: series, store, department, product."),
+            ("season_factor", RATE, "Weekday, day of the month and time of the year."),
+            ("price_factor", RATE, "Price against its usual, its last and the department's."),
+            ("promotion_factor", RATE, "Discounts planned, and those just past."),
+            ("holiday_factor", RATE, "Holidays and events on the days or near them."),
+            ("adjustment_factor", RATE, "What other models, totals and planners add to the global model; else 1."),
+        ),
+        code(
+            "main_driver",
+            "Cause whose factor is furthest from 1; level when none moves the forecast by 2 %.",
+            "level",
+            "trend",
+            "season",
+            "price",
+            "promotion",
+            "holiday",
+            "adjustment",
+        ),
+        Column("model_version", TEXT, "Model that is explained."),
+        code(
+            "origin", "live, or backfill: business dates up to as_of_date with later corrections.", "live", "backfill"
+        ),
+    ),
+    partition_column="as_of_date",
+    partitioning=Partitioning.DAILY,
+    layout=Layout.DAY,
+    sort_by=("store_id", "product_id", "week_number"),
+    retention_days=90,
+)
 TABLES = (DEMAND_FORECAST, CUMULATIVE_FORECAST, FORECAST_ACCURACY, DEMAND_MODEL, MODEL_VERSIONS)
