@@ -15,6 +15,7 @@ import numpy as np
 from retail_assets.demand.aggregate import AggregateModel, nudge
 from retail_assets.demand.baselines import BASELINES, seasonal_naive
 from retail_assets.demand.global_model import Boosting, fit_global, load_global, shards
+from retail_assets.demand.known_effects import KnownEffects, known_effects
 from retail_assets.demand.panel import Panel
 
 NAIVE, UNSCORED = "seasonal_naive", "moving_mean"
@@ -59,6 +60,8 @@ BLENDS: dict[str, tuple[str, ...]] = {}
 """The mean of several families."""
 PULLED: dict[str, str] = {NUDGED: GLOBAL}
 """Another contender, moved half-way towards the forecast totals."""
+YARDSTICKS = (NAIVE, UNSCORED)
+"""They forecast demand as it was, the others plain demand times what promotions and launches are known to do."""
 SINGLE = (*BASELINES, *FAMILIES, *BLENDS, *PULLED)
 
 
@@ -101,17 +104,35 @@ def contender_means(
     """Forecasts by every contender in `names`; where one fails the seasonal naive stands in and is counted."""
     wanted, means = tuple(dict.fromkeys(names)), Means()
     naive = seasonal_naive(panel)
+    effects = _effects(panel, means)
+    plain = effects.without(panel)
     for name in wanted:
-        if name in BASELINES:
+        if name in YARDSTICKS:
             _add(means, name, _guarded(means, name, lambda name=name: BASELINES[name](panel), naive), naive=naive)
+        elif name in BASELINES:
+            mean = _guarded(means, name, lambda name=name: BASELINES[name](plain), naive)
+            _add(means, name, effects.applied(mean), naive=naive)
     for name in families_of(wanted):
-        _add(means, name, _family_mean(panel, name, fitted, means), naive=naive)
+        _add(means, name, effects.applied(_family_mean(plain, name, fitted, means)), naive=naive)
     for name in _blends_of(wanted):
         _add_blend(means, name)
     for name in wanted:
         if name in PULLED:
             _add_pulled(means, name, panel, aggregate, naive=naive)
     return means
+
+
+def fit_family(name: str, panel: Panel, boosting: Boosting) -> Fitted:
+    """Fits a family on plain demand, as `contender_means` will use it."""
+    return FAMILIES[name].fit(known_effects(panel).without(panel), boosting)
+
+
+def _effects(panel: Panel, means: Means) -> KnownEffects:
+    try:
+        return known_effects(panel)
+    except Exception as error:
+        means.note(f"the effects of promotions and launches could not be told: {error}")
+        return KnownEffects(None, None)
 
 
 def _blends_of(names: Iterable[str]) -> list[str]:

@@ -30,6 +30,7 @@ from retail_assets.demand.contenders import (
     admitted,
     contender_means,
     families_of,
+    fit_family,
 )
 from retail_assets.demand.global_model import Boosting
 from retail_assets.demand.panel import Panel
@@ -197,7 +198,7 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
         chosen=chosen,
         parts=parts,
         calibration=calibration_set(folds, CHOSEN, horizon=config.horizon),
-        fitted={name: FAMILIES[name].fit(panel, config.boosting) for name in families_of([GLOBAL, *needed])},
+        fitted={name: fit_family(name, panel, config.boosting) for name in families_of([GLOBAL, *needed])},
         aggregate=_fitted_totals(panel, excluded),
         scaled_pinball=every[CHOSEN]["scaled_pinball"],
         naive_scaled_pinball=every[NAIVE]["scaled_pinball"],
@@ -258,7 +259,7 @@ def _contenders(
     fitted: dict[str, Fitted] = {}
     for name in families:
         try:
-            fitted[name] = FAMILIES[name].fit(panel, config.boosting)
+            fitted[name] = fit_family(name, panel, config.boosting)
         except Exception as error:
             if name == GLOBAL:
                 raise
