@@ -7,6 +7,7 @@ import ibis
 
 from retail_assets.checks.contract import unique_keys, values_keep_the_contract
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
+from retail_assets.checks.moved import lines_are_on_one_day
 from retail_assets.checks.reconciliation import rows_reconcile
 from retail_assets.tables import bronze, entities, silver
 from retail_assets.tables.contract import Quality, Table
@@ -147,6 +148,7 @@ CHECKS = [
                 "No discount is larger than the line's value.",
                 discounts_stay_within_the_value,
             ),
+            lines_are_on_one_day(),
         ],
     )
 ]

@@ -88,7 +88,7 @@ def _quick(array: pa.Array, target: pa.DataType, *, cast: Callable[..., pa.Array
 
 
 def _is_beyond_calendar(array: pa.Array) -> pa.Array | None:
-    """Which dates and moments lie outside the years 1 to 9999, beyond which Python, Delta and databases fail; or None."""
+    """Which dates and moments lie outside the years 1 to 9999, which Python cannot hold; None where all are inside."""
     per_day = _PER_DAY.get(getattr(array.type, "unit", str(array.type)))
     if per_day is None or not pa.types.is_temporal(array.type):
         return None

@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from retail_assets import registry
 from retail_assets.build import build_definitions
 from retail_assets.checks import bronze as bronze_checks
-from retail_assets.checks import contract, reconciliation
+from retail_assets.checks import contract, moved, reconciliation
 from retail_assets.checks import forecast as forecast_checks
 from retail_assets.checks import gold as gold_checks
 from retail_assets.checks import inventory as inventory_checks
@@ -337,6 +337,58 @@ def test_a_discount_beyond_the_value_is_a_warning() -> None:
     assert finding.sentence == "2 lines have a discount beyond their value, by 0.50, the last on 2025-03-01."
 
 
+READ_BEFORE = MOMENT - timedelta(days=3)
+OLD = SOLD | {"business_date": DAY - timedelta(days=9), "extracted_at": READ_BEFORE}
+_MOVED = moved.lines_are_on_one_day().find
+_WRITTEN = [Window(DAY, NEXT)]
+
+
+def test_a_line_that_moved_to_a_written_day_names_the_day_it_was_on_and_warns() -> None:
+    there = SOLD | {"extracted_at": MOMENT}
+    other = {"sale_line_id": "L2"}
+    lines = [there, OLD, there | other, OLD | other | {"business_date": DAY - timedelta(days=2)}]
+    finding = _find(_MOVED, {silver.SALES: [*lines, OLD | {"sale_line_id": "L3"}]}, _WRITTEN)
+    assert not finding.passed and not finding.is_serious
+    assert finding.sentence == "2 lines also lie on 2 days that were read earlier (2025-02-20, 2025-02-27)."
+    assert finding.figures == {"lines": 2, "days": 2}
+    assert finding.listed[moved.OLDER_DAYS] == {
+        "2025-02-20": {"lines": 1, "first": "L1", "last": "L1"},
+        "2025-02-27": {"lines": 1, "first": "L2", "last": "L2"},
+    }
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        OLD | {"store_id": "S2"},
+        OLD | {"product_id": "P2"},
+        OLD | {"extracted_at": MOMENT},
+        OLD | {"extracted_at": MOMENT + timedelta(hours=1)},
+        OLD | {"business_date": DAY - timedelta(days=93)},
+    ],
+    ids=["another store", "another product", "read together", "read later", "long ago"],
+)
+def test_a_line_number_that_is_used_again_or_was_read_again_did_not_move(old: dict[str, Any]) -> None:
+    finding = _find(_MOVED, {silver.SALES: [SOLD | {"extracted_at": MOMENT}, old]}, [Window(DAY, DAY)])
+    assert finding.passed and finding.sentence == "0 lines also lie on 0 days that were read earlier."
+    assert finding.listed[moved.OLDER_DAYS] == {}
+
+
+def test_days_that_were_not_written_are_not_looked_at() -> None:
+    stored = [SOLD | {"extracted_at": MOMENT}, OLD]
+    assert _find(_MOVED, {silver.SALES: stored}, [Window(NEXT, NEXT)]).passed
+    assert _find(_MOVED, {silver.SALES: stored}).passed, "a run without partitions wrote no day"
+
+
+def test_a_line_that_moved_within_a_long_range_is_found_and_no_more_than_a_month_of_days_is_named() -> None:
+    days = [DAY - timedelta(days=n) for n in range(40)]
+    old = [OLD | {"business_date": day, "sale_line_id": str(day)} for day in days]
+    new = [line | {"business_date": NEXT, "extracted_at": MOMENT} for line in old]
+    finding = _find(_MOVED, {silver.SALES: [*old, *new]}, [Window(days[-1], NEXT)])
+    assert finding.figures == {"lines": 40, "days": 40} and finding.sentence.endswith("2025-02-20 …).")
+    assert list(finding.listed[moved.OLDER_DAYS]) == [str(day) for day in sorted(days)[:31]]
+
+
 def test_refused_rows_are_counted_by_rule() -> None:
     refusals = [_REFUSAL, _REFUSAL, _REFUSAL | {"rule": "zero_quantity"}]
     finding = _find(_FEW, {bronze.SALES: [LINE] * 3, silver.REJECTED_ROWS: refusals})
@@ -356,13 +408,17 @@ class FakeSource:
 
     def __init__(self, lines: Mapping[date, Sequence[Mapping[str, Any]]]) -> None:
         self._lines = lines
+        self.read_at = MOMENT + timedelta(days=7)
+
+    def available(self, entity: Entity) -> bool:
+        return entity.name == "sales"
 
     def read_days(self, entity: Entity, start: date, end: date) -> pa.RecordBatchReader:
         table = next(table for table in bronze.DAILY if table.name == entity.name)
         if entity.name != "sales":
             return frame_of(table, []).to_reader()
         days = Window(start, end).days()
-        read = {"extracted_at": MOMENT + timedelta(days=7)}
+        read = {"extracted_at": self.read_at}
         rows = [line | read | {"business_date": day} for day in days for line in self._lines.get(day, _lines())]
         return frame_of(table, rows).to_reader()
 
@@ -377,7 +433,8 @@ class House:
     def __init__(self, home: Path, lines: dict[date, list[dict[str, Any]]], tables: Sequence[Table]) -> None:
         self.lines = lines
         settings = Settings(_env_file=None, home=home, start_date=snapshot.START)  # pyright: ignore[reportCallIssue]
-        built = build_definitions(settings, overrides={"source": FakeSource(lines)})
+        self.source = FakeSource(lines)
+        built = build_definitions(settings, overrides={"source": self.source})
         self.engine = (built.resources or {})["engine"]
         self._fill(silver.STORES, {"store_id": "S1", "store_name": "A"})
         self._fill(silver.PRODUCTS, {"product_id": "P1", "product_name": "P"})
@@ -482,6 +539,31 @@ def test_what_the_source_no_longer_has_is_gone_after_the_day_is_read_again(tmp_p
         held = DeltaTable(house.engine.lake.table_uri(gold.FACT_SALES)).to_pyarrow_table(columns=["business_date"])
         counts = Counter(held.column("business_date").to_pylist())
         assert counts == {THREE_DAYS[0]: 20, THREE_DAYS[1]: 5, THREE_DAYS[2]: 20}
+
+
+def test_a_line_that_moved_is_warned_of_and_gone_when_its_old_day_is_read_again(tmp_path: Path) -> None:
+    house = House(tmp_path, {THREE_DAYS[0]: _lines(2), THREE_DAYS[2]: []}, _TO_GOLD)
+    with closing(house.engine):
+        house.source.read_at = MOMENT
+        assert house.run(Window(THREE_DAYS[0], THREE_DAYS[0])).success
+        line = _lines(2)[1]
+        house.lines |= {THREE_DAYS[0]: _lines(1), THREE_DAYS[1]: [], THREE_DAYS[2]: [line]}
+        house.source.read_at = MOMENT + timedelta(days=2)
+        result = house.run(Window(THREE_DAYS[1], THREE_DAYS[2]))
+        assert result.success, "nothing stops"
+        [found] = [check for check in result.get_asset_check_evaluations() if check.check_name == moved.CHECK_NAME]
+        assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+        older = found.metadata[moved.OLDER_DAYS]
+        assert isinstance(older, dg.JsonMetadataValue)
+        assert older.data == {str(THREE_DAYS[0]): {"lines": 1, "first": "1", "last": "1"}}
+        house.source.read_at = MOMENT + timedelta(days=3)
+        healed = house.run(Window(THREE_DAYS[0], THREE_DAYS[0]))
+        assert all(
+            check.passed for check in healed.get_asset_check_evaluations() if check.check_name == moved.CHECK_NAME
+        )
+        held = DeltaTable(house.engine.lake.table_uri(gold.FACT_SALES)).to_pyarrow_table()
+        where = sorted(zip(held["sale_line_id"].to_pylist(), held["business_date"].to_pylist(), strict=True))
+        assert where == [("0", THREE_DAYS[0]), ("1", THREE_DAYS[2])]
 
 
 def test_the_reconciliation_of_a_run_is_shown_day_by_day(tmp_path: Path) -> None:

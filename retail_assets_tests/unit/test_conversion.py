@@ -96,6 +96,7 @@ def test_arrow_columns_convert_like_python_values():
 
 YEAR_10000 = 253_402_300_800
 YEAR_0 = -62_135_596_801
+AN_HOUR_BEHIND = dt.timezone(-dt.timedelta(hours=1))
 NEAR_THE_END = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
 
 
