@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -31,6 +32,7 @@ from retail_assets.tables import bronze, entities, forecast, gold, inventory, si
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms.days import within
+from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG
 from retail_assets.windows import Window
 from retail_assets_tests.dagster import snapshot
 from retail_assets_tests.unit.ibis_frames import frame_of, table_of
@@ -337,6 +339,22 @@ def test_a_discount_beyond_the_value_is_a_warning() -> None:
     assert finding.sentence == "2 lines have a discount beyond their value, by 0.50, the last on 2025-03-01."
 
 
+def test_days_kept_because_they_came_empty_are_a_warning() -> None:
+    find = bronze_checks.days_did_not_come_empty(bronze.SALES).find
+    of_stock = EXTRACTED | {"table_name": "bronze/inventory", "kept_at": MOMENT}
+    sound = _find(find, {bronze.EXTRACTED_DAYS: [EXTRACTED, of_stock]}, [Window(DAY, NEXT)])
+    assert sound.passed and sound.sentence == "No day with stored rows came empty."
+    kept = [EXTRACTED | {"kept_at": MOMENT}, EXTRACTED | {"kept_at": MOMENT, "business_date": NEXT}]
+    finding = _find(find, {bronze.EXTRACTED_DAYS: kept}, [Window(DAY, NEXT)])
+    assert not finding.passed and not finding.is_serious
+    assert finding.sentence == (
+        "The source gives no row any more of 2 days of bronze/sales (2025-03-01, 2025-03-02); what is stored was kept. "
+        "If they are to be empty: retail-assets run --again --accept-empty for these days, or the run tag "
+        "retail/accept-empty=true."
+    )
+    assert finding.listed == {"kept_days": {"days": ["2025-03-01", "2025-03-02"]}}
+
+
 READ_BEFORE = MOMENT - timedelta(days=3)
 OLD = SOLD | {"business_date": DAY - timedelta(days=9), "extracted_at": READ_BEFORE}
 _MOVED = moved.lines_are_on_one_day().find
@@ -445,12 +463,12 @@ class House:
     def _fill(self, table: Table, row: dict[str, Any]) -> None:
         self.engine.overwrite(table, frame_of(table, [VERSION | row]))
 
-    def run(self, days: Window) -> dg.ExecuteInProcessResult:
+    def run(self, days: Window, **tags: str) -> dg.ExecuteInProcessResult:
         one = len(days) == 1
         with dg.DagsterInstance.ephemeral() as instance:
             return self.job.execute_in_process(
                 partition_key=str(days.first) if one else None,
-                tags={} if one else range_tags(days),
+                tags=({} if one else range_tags(days)) | tags,
                 instance=instance,
                 raise_on_error=False,
             )
@@ -539,6 +557,80 @@ def test_what_the_source_no_longer_has_is_gone_after_the_day_is_read_again(tmp_p
         held = DeltaTable(house.engine.lake.table_uri(gold.FACT_SALES)).to_pyarrow_table(columns=["business_date"])
         counts = Counter(held.column("business_date").to_pylist())
         assert counts == {THREE_DAYS[0]: 20, THREE_DAYS[1]: 5, THREE_DAYS[2]: 20}
+
+
+_EMPTIED = {day: [] for day in THREE_DAYS[:2]}
+
+
+def _warnings(result: dg.ExecuteInProcessResult) -> dict[str, str | None]:
+    return {c.check_name: c.description for c in result.get_asset_check_evaluations() if not c.passed}
+
+
+def test_stored_days_that_come_empty_are_kept_through_every_layer_and_named(tmp_path: Path) -> None:
+    others = [line | {"sale_line_id": f"third {line['sale_line_id']}"} for line in _lines()]
+    house = House(tmp_path, {THREE_DAYS[2]: others}, _TO_GOLD)
+    with closing(house.engine):
+        assert house.run(Window(THREE_DAYS[0], THREE_DAYS[2])).success
+        house.lines |= _EMPTIED
+        house.source.read_at += timedelta(days=1)
+        result = house.run(Window(THREE_DAYS[0], THREE_DAYS[2]))
+        assert result.success and set(_warnings(result)) == {"days_did_not_come_empty"}
+        assert "2 days of bronze/sales (2025-03-01, 2025-03-02)" in str(_warnings(result)["days_did_not_come_empty"])
+        for table in (bronze.SALES, silver.SALES, gold.FACT_SALES):
+            assert house.days_of(table) == [str(day) for day in THREE_DAYS]
+        counted = DeltaTable(house.engine.lake.table_uri(bronze.EXTRACTED_DAYS)).to_pyarrow_table().to_pylist()
+        of_sales = sorted((r for r in counted if r["table_name"] == "bronze/sales"), key=lambda r: r["business_date"])
+        first_read = MOMENT + timedelta(days=7)
+        assert [(r["row_count"], r["extracted_at"] == first_read, bool(r["kept_at"])) for r in of_sales] == [
+            (20, True, True),
+            (20, True, True),
+            (20, False, False),
+        ]
+
+
+def test_a_run_that_accepts_it_empties_the_days(tmp_path: Path) -> None:
+    house = House(tmp_path, {}, _TO_GOLD)
+    with closing(house.engine):
+        assert house.run(Window(THREE_DAYS[0], THREE_DAYS[2])).success
+        house.lines |= _EMPTIED
+        assert house.run(Window(THREE_DAYS[0], THREE_DAYS[0])).success
+        result = house.run(Window(THREE_DAYS[0], THREE_DAYS[2]), **{ACCEPT_EMPTY_TAG: "true"})
+        assert result.success and set(_warnings(result)) == {"sales_arrived"}
+        assert house.days_of(gold.FACT_SALES) == house.days_of(bronze.SALES) == [str(THREE_DAYS[2])]
+
+
+def test_a_day_that_is_empty_when_it_is_first_read_stays_so_and_may_fill_later(tmp_path: Path) -> None:
+    house = House(tmp_path, {THREE_DAYS[0]: []}, _TO_GOLD)
+    with closing(house.engine):
+        result = house.run(Window(THREE_DAYS[0], THREE_DAYS[1]))
+        assert result.success and set(_warnings(result)) == {"sales_arrived"}
+        assert house.days_of(silver.SALES) == [str(THREE_DAYS[1])]
+        house.lines[THREE_DAYS[0]] = _lines(3)
+        assert not _warnings(house.run(Window(THREE_DAYS[0], THREE_DAYS[1])))
+
+
+def test_an_entity_that_the_mapping_no_longer_binds_is_emptied(tmp_path: Path) -> None:
+    house = House(tmp_path, {}, _LAYERS)
+    with closing(house.engine):
+        stock = COUNT | {"extracted_at": MOMENT}
+        house.engine.overwrite_window(bronze.INVENTORY, frame_of(bronze.INVENTORY, [stock]), Window(DAY, DAY))
+        assert house.run(Window(DAY, DAY)).success
+        assert house.days_of(bronze.INVENTORY) == []
+
+
+def test_days_kept_singly_and_in_a_range_are_the_same(tmp_path: Path) -> None:
+    held = []
+    for name, runs in (("range", [(0, 2)]), ("singly", [(2, 2), (0, 0), (1, 1), (0, 0)])):
+        house = House(tmp_path / name, {}, _TO_GOLD)
+        with closing(house.engine):
+            assert house.run(Window(THREE_DAYS[0], THREE_DAYS[2])).success
+            house.lines |= _EMPTIED
+            for first, last in runs:
+                assert house.run(Window(THREE_DAYS[first], THREE_DAYS[last])).success
+            tables = (*bronze.DAILY, *silver.DAILY, gold.FACT_SALES)
+            found = [DeltaTable(house.engine.lake.table_uri(table)) for table in tables]
+            held.append([[pq.read_table(file, partitioning=None) for file in sorted(d.file_uris())] for d in found])
+    assert held[0] == held[1]
 
 
 def test_a_line_that_moved_is_warned_of_and_gone_when_its_old_day_is_read_again(tmp_path: Path) -> None:
