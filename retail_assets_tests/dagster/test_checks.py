@@ -339,6 +339,40 @@ def test_a_discount_beyond_the_value_is_a_warning() -> None:
     assert finding.sentence == "2 lines have a discount beyond their value, by 0.50, the last on 2025-03-01."
 
 
+_KNOWN_LISTS = {silver.STORES: [VERSION | {"store_id": "S1"}], silver.PRODUCTS: [VERSION | {"product_id": "P1"}]}
+_OF_PRICES = silver_checks.snapshot_references_are_known(entities.PRICES, silver.PRICES).find
+_OF_SOURCING = silver_checks.snapshot_references_are_known(entities.SOURCING, silver.SOURCING).find
+
+
+def test_snapshot_rows_about_what_is_not_known_are_a_warning_from_a_share_on() -> None:
+    others = [PRICE | {"valid_from": DAY + timedelta(days=n)} for n in range(1, 99)]
+    lost = [PRICE | {"store_id": "S9"}, PRICE | {"product_id": "P9"}, PRICE | {"product_id": "P8"}]
+    few = _find(_OF_PRICES, _KNOWN_LISTS | {silver.PRICES: [*others, *lost[:2]]})
+    assert few.passed and few.sentence == (
+        "Of 100 rows these are not known: 1 store_id (such as S9), 1 product_id (such as P9) (warning 2%)."
+    )
+    many = _find(_OF_PRICES, _KNOWN_LISTS | {silver.PRICES: [*others[:20], *lost]})
+    assert not many.passed and not many.is_serious and "2 product_id (such as P8)" in many.sentence
+
+
+def test_nothing_is_compared_with_a_list_that_has_no_rows_or_with_rows_that_are_gone() -> None:
+    none = "rows these are not known: none (warning 2%)."
+    unlisted = _find(_OF_PRICES, {silver.PRICES: [PRICE | {"store_id": "S9"}]})
+    assert unlisted.passed and none in unlisted.sentence
+    gone = PRICE | {"product_id": "P9", "is_deleted": True}
+    assert _find(_OF_PRICES, _KNOWN_LISTS | {silver.PRICES: [PRICE, gone]}).sentence == f"Of 1 {none}"
+    assert _find(_OF_PRICES, _KNOWN_LISTS).passed
+
+
+def test_a_distribution_centre_is_known_by_its_own_row_of_sourcing() -> None:
+    suppliers = {silver.SUPPLIERS: [VERSION | {"supplier_id": "U1"}]}
+    terms = VERSION | {"product_id": "P1", "location_id": "*", "valid_from": DAY}
+    of_both = [terms | {"source_id": "U1", "source_type": "supplier"}, terms | {"source_id": "D", "source_type": "dc"}]
+    assert _find(_OF_SOURCING, _KNOWN_LISTS | suppliers | {silver.SOURCING: of_both}).passed
+    unknown = [terms | {"source_id": "U2", "source_type": "supplier"}]
+    assert not _find(_OF_SOURCING, _KNOWN_LISTS | suppliers | {silver.SOURCING: unknown}).passed
+
+
 def test_days_kept_because_they_came_empty_are_a_warning() -> None:
     find = bronze_checks.days_did_not_come_empty(bronze.SALES).find
     of_stock = EXTRACTED | {"table_name": "bronze/inventory", "kept_at": MOMENT}
