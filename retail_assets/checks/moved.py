@@ -4,19 +4,21 @@ Silver's key is day and line, so such a line counts on both days until the older
 `ingest_moved_days` asks for that; the check only warns.
 """
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 import ibis
 
 from retail_assets.checks.declare import Finding, Rows, TableCheck
 from retail_assets.tables import silver
-from retail_assets.transforms.days import within
-from retail_assets.windows import Window
+from retail_assets.windows import Window, runs_of
 
 MOVED_WITHIN_DAYS = 92
 """Older days than that are not searched: their books are closed, and no night reads the ids of the whole history."""
+
+_LONGEST_RUN = timedelta(hours=12)
+"""Days of one run that were read further apart were not read by it: silver was made again from what bronze held."""
 
 DAYS_NAMED = 31
 CHECK_NAME = "lines_are_on_one_day"
@@ -53,11 +55,45 @@ def _find(rows: Rows) -> Finding:
 
 
 def _older_days(rows: Rows, windows: Sequence[Window]) -> list[OlderDay]:
-    """The written lines grouped once, then met by the lines around them: never the history with itself."""
+    """The lines of a written month meet those of the older days around it: never the history with itself."""
     around = [window.extended(days_before=MOVED_WITHIN_DAYS, days_after=MOVED_WITHIN_DAYS) for window in windows]
-    stored = rows.engine.scan(silver.SALES, around).select("business_date", *_LINE, "extracted_at")
-    written = within(stored, windows).group_by(_LINE).aggregate(read_at=ibis._.extracted_at.max())
-    met = stored.inner_join(written, _LINE).filter(ibis._.extracted_at < ibis._.read_at)
+    read_at = _read_at(rows.engine.scan(silver.SALES, around))
+    found: dict[date, OlderDay] = {}
+    for month in (part for window in windows for part in window.by_month()):
+        older = _read_before(month, read_at, windows)
+        for met in _met(rows, month, older) if older else []:
+            known = found.get(met.day, OlderDay(met.day, 0, met.first, met.last))
+            found[met.day] = OlderDay(
+                met.day, known.lines + met.lines, min(known.first, met.first), max(known.last, met.last)
+            )
+    return [found[day] for day in sorted(found)]
+
+
+def _read_at(stored: ibis.Table) -> dict[date, datetime]:
+    days = stored.group_by("business_date").aggregate(read_at=stored.extracted_at.max())
+    return {row["business_date"]: row["read_at"] for row in days.to_pyarrow().to_pylist()}
+
+
+def _read_before(month: Window, read_at: Mapping[date, datetime], windows: Sequence[Window]) -> list[date]:
+    """Days around the written ones that were read earlier; not those of the same run, which are as fresh."""
+    newest = max((read_at[day] for day in month.days() if day in read_at), default=None)
+    if newest is None:
+        return []
+    around = month.extended(days_before=MOVED_WITHIN_DAYS, days_after=MOVED_WITHIN_DAYS)
+    written = {day for window in windows for day in window.days()}
+    return [
+        day
+        for day in around.days()
+        if day in read_at and read_at[day] < (newest - _LONGEST_RUN if day in written else newest)
+    ]
+
+
+def _met(rows: Rows, month: Window, older: Sequence[date]) -> list[OlderDay]:
+    columns = ["business_date", *_LINE, "extracted_at"]
+    written = rows.engine.scan(silver.SALES, [month]).select(columns)
+    newest = written.group_by(_LINE).aggregate(read_at=written.extracted_at.max())
+    stored = rows.engine.scan(silver.SALES, runs_of(older)).select(columns)
+    met = stored.inner_join(newest, _LINE).filter(ibis._.extracted_at < ibis._.read_at)
     ids = met.sale_line_id
     counted = met.group_by("business_date").aggregate(lines=met.count(), first=ids.min(), last=ids.max())
-    return [OlderDay(*row.values()) for row in counted.order_by("business_date").to_pyarrow().to_pylist()]
+    return [OlderDay(*row.values()) for row in counted.to_pyarrow().to_pylist()]

@@ -426,6 +426,13 @@ def test_a_line_number_that_is_used_again_or_was_read_again_did_not_move(old: di
     assert finding.listed[moved.OLDER_DAYS] == {}
 
 
+def test_months_that_one_run_read_one_after_the_other_are_not_compared() -> None:
+    february = SOLD | {"business_date": DAY - timedelta(days=9), "extracted_at": MOMENT - timedelta(hours=3)}
+    given = {silver.SALES: [SOLD | {"extracted_at": MOMENT}, february]}
+    assert _find(_MOVED, given, [Window(DAY - timedelta(days=9), DAY)]).passed
+    assert not _find(_MOVED, given, [Window(DAY, DAY)]).passed
+
+
 def test_days_that_were_not_written_are_not_looked_at() -> None:
     stored = [SOLD | {"extracted_at": MOMENT}, OLD]
     assert _find(_MOVED, {silver.SALES: stored}, [Window(NEXT, NEXT)]).passed
