@@ -69,6 +69,9 @@ def run(
     to_day: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last business date.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Also make again what is there.")] = False,
     restate: Annotated[bool, typer.Option("--restate", help="Also overwrite forecasts published live.")] = False,
+    accept_empty: Annotated[
+        bool, typer.Option("--accept-empty", help="Also empty stored days that the source no longer has.")
+    ] = False,
 ) -> None:
     """Ingest, train and publish what is missing, then say what came out."""
     from retail_assets.launch import launch, wanted_window  # loads Dagster
@@ -77,7 +80,7 @@ def run(
     with _alone(settings):
         _fill_demo(settings)
         window = wanted_window(settings, first=_day("--from", from_day), last=_day("--to", to_day))
-        launch(settings, window, console=console, again=again, restate=restate)
+        launch(settings, window, console=console, again=again, restate=restate, accept_empty=accept_empty)
 
 
 @app.command()

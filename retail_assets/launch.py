@@ -59,7 +59,9 @@ def wanted_window(settings: Settings, *, first: date | None, last: date | None) 
     return Window(first or history.first, last or history.last)
 
 
-def launch(settings: Settings, window: Window, *, console: Console, again: bool, restate: bool) -> None:
+def launch(
+    settings: Settings, window: Window, *, console: Console, again: bool, restate: bool, accept_empty: bool
+) -> None:
     """Run the stages that have something to do, then print the report.
 
     Raises:
@@ -73,7 +75,7 @@ def launch(settings: Settings, window: Window, *, console: Console, again: bool,
     with _instance(settings) as instance, closing(resources["engine"]):
         if close_abandoned(instance):
             console.print("An interrupted run was closed; carrying on.")
-        planner = Planner(instance, settings, window, again=again, restate=restate)
+        planner = Planner(instance, settings, window, again=again, restate=restate, accept_empty=accept_empty)
         spent, failed = _stages(planner, definitions, console=console)
         print_report(report(resources["engine"]), settings, console=console)
     stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items())

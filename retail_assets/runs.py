@@ -18,6 +18,7 @@ from retail_assets.settings import Settings
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.tables.forecast import CUMULATIVE_FORECAST, DEMAND_FORECAST, FORECAST_ACCURACY
 from retail_assets.transforms.demand import LOOKBACK_DAYS
+from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG
 from retail_assets.windows import ONE_DAY, Window, runs_of
 
 LAUNCHED_BY = {"retail/launched-by": "command line"}
@@ -68,6 +69,7 @@ class Planner:
         wanted: business dates asked for.
         again: also what is there already.
         restate: also forecasts that were published live.
+        accept_empty: stored days may become empty.
     """
 
     instance: dg.DagsterInstance
@@ -75,6 +77,7 @@ class Planner:
     wanted: Window
     again: bool = False
     restate: bool = False
+    accept_empty: bool = False
 
     def ingests(self) -> list[Step]:
         """Missing business dates, each run with the trailing days before it for late and corrected lines.
@@ -199,8 +202,8 @@ def execute(step: Step, planner: Planner, definitions: dg.Definitions) -> None:
         KeyboardInterrupt: the run was interrupted.
     """
     tags = {**LAUNCHED_BY, **step.tags}
-    if planner.restate:
-        tags[RESTATE_TAG] = "true"
+    allowed = {RESTATE_TAG: planner.restate, ACCEPT_EMPTY_TAG: planner.accept_empty}
+    tags |= {tag: "true" for tag, is_allowed in allowed.items() if is_allowed}
     result = definitions.resolve_job_def(step.job).execute_in_process(
         instance=planner.instance,
         tags=tags,

@@ -1,25 +1,30 @@
-"""What follows from what happened: publishing after the nightly ingest, reading old days again that changed, demand
-that looks back on days ingested late made again, and an alert after a failure.
+"""What follows from what happened: publishing after the nightly ingest, reading old days again that changed or that
+lines moved away from, demand that looks back on days ingested late made again, and an alert after a failure.
 """
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
 from retail_assets import jobs
 from retail_assets.calendar import Calendar
+from retail_assets.checks.moved import CHECK_NAME, OLDER_DAYS
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.resources.notifier import Notifier
 from retail_assets.resources.source import Source
 from retail_assets.runs import LAUNCHED_BY, demand_days_after, window_of
 from retail_assets.schedules import RANGE_TAGS, range_tags
 from retail_assets.settings import Settings
-from retail_assets.tables import bronze, entities, gold
+from retail_assets.tables import bronze, entities, gold, silver
 from retail_assets.tables.forecast import FORECAST_ACCURACY
 from retail_assets.windows import Window, runs_of
 
 _MATERIALISED = dg.DagsterEventType.ASSET_MATERIALIZATION
+_CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION
 _SCHEDULE_TAG = "dagster/schedule_name"
 _START_TAG, _END_TAG = RANGE_TAGS
 _HOUR = 3600
@@ -81,13 +86,78 @@ def demand_after_late_days(context: dg.RunStatusSensorContext):
 
 def _made(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[dg.AssetKey | None]:
     """Assets of the run, and of the failed runs that it carries on."""
-    made: set[dg.AssetKey | None] = set()
+    return {event.asset_key for event in _events(instance, run, _MATERIALISED)}
+
+
+def _events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType) -> Iterator[dg.DagsterEvent]:
+    """Events of the run, and of the failed runs that it carries on."""
     part: dg.DagsterRun | None = run
     while part is not None:
-        logs = instance.all_logs(part.run_id, of_type=_MATERIALISED)
-        made |= {entry.dagster_event.asset_key for entry in logs if entry.dagster_event}
+        logs = instance.all_logs(part.run_id, of_type=kind)
+        yield from (entry.dagster_event for entry in logs if entry.dagster_event)
         part = instance.get_run_by_id(part.parent_run_id) if part.parent_run_id else None
-    return made
+
+
+MOVED_TAG = {"retail/asked-by": "moved lines"}
+MOVED_LINES_TAG = "retail/moved-lines"
+"""How many lines of its days such a run is to take away."""
+
+_IN_VAIN = 3
+_MovedDays = dict[date, Mapping[str, Any]]
+
+
+@dg.run_status_sensor(
+    name="ingest_moved_days",
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    request_job=jobs.JOBS_BY_NAME[jobs.INGEST],
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def ingest_moved_days(context: dg.RunStatusSensorContext):
+    """Reads days again whose lines a run found on other days too, once; a line that stays there is no move."""
+    run, instance = context.dagster_run, context.instance
+    if MOVED_TAG.items() <= run.tags.items():
+        return dg.SkipReason("The run itself read days again that lines had moved away from.")
+    moved = _moved_days(instance, run)
+    if not moved:
+        return dg.SkipReason("No line of the run lies on an earlier day too.")
+    if _were_in_vain(instance):
+        return dg.SkipReason(
+            f"The last {_IN_VAIN} times every line stayed on its day: sale_line_id names a line only within a day. Let "
+            "the mapping put the date into it, or read days again by hand."
+        )
+    return [_moved_request(window, moved) for window in runs_of(moved)]
+
+
+def _moved_days(instance: dg.DagsterInstance, run: dg.DagsterRun) -> _MovedDays:
+    """What the check found, by day."""
+    key = dg.AssetCheckKey(dg.AssetKey(silver.SALES.asset_key), CHECK_NAME)
+    found: _MovedDays = {}
+    for event in _events(instance, run, _CHECKED):
+        evaluation = event.asset_check_evaluation_data
+        listed = evaluation.metadata.get(OLDER_DAYS) if evaluation.asset_check_key == key else None
+        if isinstance(listed, dg.JsonMetadataValue) and isinstance(listed.data, dict):
+            found |= {date.fromisoformat(day): lines for day, lines in listed.data.items()}
+    return found
+
+
+def _moved_request(window: Window, moved: _MovedDays) -> dg.RunRequest:
+    """Of one key for the same lines of the same days: Dagster starts it once, however often they are found."""
+    lines = [moved[day] for day in window.days()]
+    digest = hashlib.sha256(json.dumps(lines, sort_keys=True).encode()).hexdigest()[:16]
+    tags = {**range_tags(window), **MOVED_TAG, MOVED_LINES_TAG: str(_line_count(lines))}
+    return dg.RunRequest(run_key=f"moved {window} {digest}", tags=tags)
+
+
+def _line_count(days: Iterable[Mapping[str, Any]]) -> int:
+    return sum(day["lines"] for day in days)
+
+
+def _were_in_vain(instance: dg.DagsterInstance) -> bool:
+    """Whether each of the last runs left as many lines on other days as it was to take away."""
+    done = dg.RunsFilter(tags=MOVED_TAG, statuses=[dg.DagsterRunStatus.SUCCESS])
+    last = instance.get_runs(filters=done, limit=_IN_VAIN)
+    left = [_line_count(_moved_days(instance, run).values()) >= int(run.tags[MOVED_LINES_TAG]) for run in last]
+    return len(left) == _IN_VAIN and all(left)
 
 
 @dg.run_failure_sensor(name="alert_on_failure", default_status=dg.DefaultSensorStatus.RUNNING)
@@ -177,5 +247,5 @@ def _changed_days(source: Source, since: datetime, *, first: date, last: date) -
     return {day for entity in telling for day in source.changed_days(entity, since=since, start=first, end=last)}
 
 
-SENSORS = [publish_after_ingest, demand_after_late_days, alert_on_failure]
+SENSORS = [publish_after_ingest, demand_after_late_days, ingest_moved_days, alert_on_failure]
 """Those that need no settings."""

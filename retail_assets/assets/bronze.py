@@ -1,11 +1,12 @@
 """Bronze assets: what the source and the application database hold, unjudged.
 
-Daily tables read a range of days with one query a month, and what came is counted before it is written; snapshots
-append what changed.
+Daily tables read a range of days with one query a month, and what came is counted before it is written; a stored day
+that comes empty is kept. Snapshots append what changed.
 """
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from functools import partial
 
 import dagster as dg
@@ -22,7 +23,8 @@ from retail_assets.tables import bronze, entities
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
-from retail_assets.transforms.extraction import Tally
+from retail_assets.transforms.days import within
+from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG, Tally, kept_sentence
 from retail_assets.windows import Window
 
 _MAY_RUN_OUT = (entities.SUPPLIER_CALENDAR, entities.PROMOTIONS, entities.EVENTS)
@@ -33,21 +35,52 @@ _POOL = "source"
 
 
 @dg.multi_asset(name="bronze_daily", outs=outputs(*bronze.DAILY, bronze.EXTRACTED_DAYS), pool=_POOL)
-def daily(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source]):
+def daily(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source], engine: dg.ResourceParam[Engine]):
     """One step, because the last table holds the counts of the others; they are written in this order."""
-    tally = Tally()
+    reading = _Reading(context, source, engine, Tally())
     rows = [
-        by_month(context, partial(_read, source, tally, entity, table))
+        by_month(context, partial(reading.rows, entity, table))
         for entity, table in zip(entities.DAILY, bronze.DAILY, strict=True)
     ]
-    return (*rows, by_month(context, lambda days: tally.rows(days, at=datetime.now(UTC))))
+    return (*rows, by_month(context, lambda days: reading.tally.rows(days, at=datetime.now(UTC))))
 
 
-def _read(source: Source, tally: Tally, entity: Entity, table: Table, days: Window) -> pa.RecordBatchReader:
-    """Rows as they come, never a month in memory; the database may also fail in the midst of them."""
-    with transient_retried():
-        rows = source.read_days(entity, days.first, days.last)
-    return tally.counted(table, days, pa.RecordBatchReader.from_batches(rows.schema, _retried(rows)))
+@dataclass(frozen=True)
+class _Reading:
+    """The reading of one run."""
+
+    context: dg.AssetExecutionContext
+    source: Source
+    engine: Engine
+    tally: Tally
+
+    def rows(self, entity: Entity, table: Table, days: Window) -> pa.RecordBatchReader:
+        """Rows as they come, never a month in memory; the database may also fail in the midst of them."""
+        with transient_retried():
+            given = self.source.read_days(entity, days.first, days.last)
+        counted = self.tally.counted(table, days, _retried(given))
+        may_be_empty = ACCEPT_EMPTY_TAG in self.context.run.tags or not self.source.available(entity)
+        return pa.RecordBatchReader.from_batches(
+            given.schema, counted if may_be_empty else self._with_kept_days(table, days, counted)
+        )
+
+    def _with_kept_days(self, table: Table, days: Window, given: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from given
+        emptied = self.tally.emptied(table, days)
+        yield from self.tally.kept(table, _stored(self.engine, table, emptied))
+        kept = self.tally.kept_days(table, days)
+        if kept:
+            self.context.log.warning(kept_sentence(table, kept))
+
+
+def _stored(engine: Engine, table: Table, days: Sequence[date]) -> Iterator[pa.RecordBatch]:
+    """What the lake holds of these days, a day at a time; nothing of days that were never stored with rows."""
+    if not days:
+        return
+    held = engine.scan_or_empty(table)
+    for day in days:
+        rows = within(held, Window(day, day)).select(table.column_names).to_pyarrow()
+        yield from rows.cast(table.schema).to_batches()
 
 
 def _retried(rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:

@@ -3,11 +3,12 @@
 import dagster as dg
 import ibis
 
-from retail_assets.assets.declare import outputs, reads, table_asset
+from retail_assets.assets.declare import follows, outputs, reads, table_asset
 from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.io_managers.chunks import Siblings, asked_windows
 from retail_assets.market import Market
 from retail_assets.tables import bronze, entities, silver
+from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import silver as to_silver
@@ -56,10 +57,15 @@ def daily(
     return tuple(siblings.chunks(windows, table.name) for table in silver.DAILY)
 
 
+def _referred_to(*tables: Table) -> list[Table]:
+    return list(dict.fromkeys(table_at(reference.path) for table in tables for reference in table.references))
+
+
 def _snapshot(entity: Entity, raw: Table, table: Table) -> dg.AssetsDefinition:
-    @table_asset(table, versions=raw)
-    def snapshot(versions: ibis.Table) -> ibis.Table:
-        return to_silver.snapshot(to_silver.judged_snapshot(versions, entity), table)
+    @dg.asset(key=table.asset_key, ins=reads(versions=raw), deps=follows(*_referred_to(table)))
+    def snapshot(engine: dg.ResourceParam[Engine], versions: ibis.Table) -> ibis.Table:
+        known = to_silver.known_of(table, engine.scan_or_empty)
+        return to_silver.snapshot(to_silver.judged_snapshot(versions, entity, known), table)
 
     return snapshot
 
@@ -69,11 +75,14 @@ def snapshots() -> list[dg.AssetsDefinition]:
     return [_snapshot(*row) for row in zip(_ENTITIES, bronze.SNAPSHOTS, silver.SNAPSHOTS, strict=True)]
 
 
-@dg.asset(key=silver.REJECTED_SNAPSHOT_ROWS.asset_key, deps=[table.asset_key for table in bronze.SNAPSHOTS])
+@dg.asset(
+    key=silver.REJECTED_SNAPSHOT_ROWS.asset_key,
+    deps=follows(*bronze.SNAPSHOTS, *_referred_to(*silver.SNAPSHOTS)),
+)
 def rejected_snapshot_rows(engine: dg.ResourceParam[Engine]) -> ibis.Table:
     judged = [
-        (entity, to_silver.judged_snapshot(engine.scan(raw), entity))
-        for entity, raw in zip(_ENTITIES, bronze.SNAPSHOTS, strict=True)
+        (entity, to_silver.judged_snapshot(engine.scan(raw), entity, to_silver.known_of(table, engine.scan_or_empty)))
+        for entity, raw, table in zip(_ENTITIES, bronze.SNAPSHOTS, silver.SNAPSHOTS, strict=True)
     ]
     return to_silver.rejected_snapshot_rows(judged)
 

@@ -3,6 +3,7 @@
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
 from retail_assets.tables import bronze
 from retail_assets.tables.contract import Table
+from retail_assets.transforms.extraction import kept_sentence
 
 UNPARSED_LIMIT = 0.05
 
@@ -40,11 +41,30 @@ def sales_arrived(rows: Rows) -> Finding:
     )
 
 
+def days_did_not_come_empty(table: Table) -> TableCheck:
+    """A warning: the stored rows of such days were kept, and only an operator knows whether they are to go."""
+
+    def find(rows: Rows) -> Finding:
+        counted = rows.known(bronze.EXTRACTED_DAYS)
+        kept = counted.filter(counted.table_name == table.path, counted.kept_at.notnull())
+        days = sorted(kept.business_date.to_pyarrow().to_pylist())
+        return Finding(
+            passed=not days,
+            sentence=kept_sentence(table, days) if days else "No day with stored rows came empty.",
+            is_serious=False,
+            figures={"days_kept": len(days)},
+            listed={"kept_days": {"days": [str(day) for day in days]}},
+        )
+
+    return TableCheck(table, "days_did_not_come_empty", "The source still has rows of every stored day.", find)
+
+
 CHECKS = [
     layer_checks(
         "bronze_checks",
         [
             *(values_fit(table) for table in bronze.DAILY),
+            *(days_did_not_come_empty(table) for table in bronze.DAILY),
             TableCheck(bronze.SALES, "sales_arrived", "Every day has sales.", sales_arrived),
         ],
     )

@@ -3,7 +3,7 @@
 What they ask of one table is one query; a range run asks once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import ibis
 import pyarrow as pa
@@ -11,11 +11,10 @@ import pyarrow as pa
 from retail_assets.checks.declare import Finding, Rows, TableCheck
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Column, Reference, Table
+from retail_assets.transforms.rules import Test, code_tests, range_tests
 
 _SLACK = 1e-6
 """Of floating numbers at the ends of their range."""
-
-_Test = tuple[str, Callable[[ibis.Table], ibis.Value]]
 
 
 def key_is_unique(table: Table) -> TableCheck:
@@ -90,14 +89,9 @@ def _orphans(rows: Rows, table: Table, reference: Reference) -> tuple[str, int]:
     return f"{count} values of {reference.column} are not in {reference.path}, such as {example}", count
 
 
-def _tests(column: Column) -> Iterator[_Test]:
-    name, (least, most) = column.name, column.bounds
-    slack = _SLACK if pa.types.is_floating(column.type) else 0
+def _tests(column: Column) -> Iterator[Test]:
     if not column.nullable:
-        yield f"{name} is empty", lambda rows: rows[name].isnull()
-    if column.allowed:
-        yield f"{name} is none of {', '.join(column.allowed)}", lambda rows: rows[name].notin(column.allowed)
-    if least is not None:
-        yield f"{name} is below {least:g}", lambda rows: rows[name] < least - slack
-    if most is not None:
-        yield f"{name} is above {most:g}", lambda rows: rows[name] > most + slack
+        yield f"{column.name} is empty", lambda rows: rows[column.name].isnull()
+    slack = _SLACK if pa.types.is_floating(column.type) else 0
+    for text, breaks in (*code_tests(column), *range_tests(column, slack=slack)):
+        yield f"{column.name} {text}", breaks

@@ -4,8 +4,9 @@ All checks of a layer run as one step, because a step costs more than a check. T
 partitions of the run.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 import ibis
@@ -21,7 +22,7 @@ from retail_assets.windows import Window
 class Finding:
     """What a check found; `is_serious` decides between error, which stops downstream, and warning.
 
-    `figures` are plotted over time in the UI, `shown` are Markdown tables beside them.
+    `figures` are plotted over time in the UI, `shown` are Markdown tables beside them, `listed` is for programs.
     """
 
     passed: bool
@@ -29,6 +30,7 @@ class Finding:
     is_serious: bool = True
     figures: dict[str, float | int | str] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
+    listed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,5 +93,9 @@ def _result(check: TableCheck, finding: Finding) -> dg.AssetCheckResult:
         passed=finding.passed,
         severity=dg.AssetCheckSeverity.ERROR if finding.is_serious else dg.AssetCheckSeverity.WARN,
         description=finding.sentence,
-        metadata={**finding.figures, **{name: dg.MetadataValue.md(text) for name, text in finding.shown.items()}},
+        metadata={
+            **finding.figures,
+            **{name: dg.MetadataValue.md(text) for name, text in finding.shown.items()},
+            **{name: dg.MetadataValue.json(dict(items)) for name, items in finding.listed.items()},
+        },
     )

@@ -7,14 +7,16 @@ import ibis
 
 from retail_assets.checks.contract import unique_keys, values_keep_the_contract
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
+from retail_assets.checks.moved import lines_are_on_one_day
 from retail_assets.checks.reconciliation import rows_reconcile
 from retail_assets.tables import bronze, entities, silver
-from retail_assets.tables.contract import Quality, Table
+from retail_assets.tables.catalog import table_at
+from retail_assets.tables.contract import Quality, Reference, Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
 from retail_assets.transforms.gold import value_of
 from retail_assets.transforms.rules import BROKEN_RULE
-from retail_assets.transforms.silver import judged_snapshot
+from retail_assets.transforms.silver import judged_snapshot, known_of
 
 
 def nothing_is_lost(raw: Table, table: Table) -> TableCheck:
@@ -54,13 +56,75 @@ def snapshot_refusals_are_few(entity: Entity, raw: Table, table: Table) -> Table
         versions = rows.of(raw).count().to_pyarrow().as_py()
         if rows.of(table).count().to_pyarrow().as_py() == versions:  # nothing was ever refused: no need to judge again
             return _judged(quality, given={"": versions}, refused={}, rules={})
-        current = as_of.newest(judged_snapshot(rows.of(raw), entity), key=entity.key)
+        known = known_of(table, rows.engine.scan_or_empty)
+        current = as_of.newest(judged_snapshot(rows.of(raw), entity, known), key=entity.key)
         rules = _by(current, BROKEN_RULE)
         accepted = rules.pop(None, 0)
         refused = sum(rules.values())
         return _judged(quality, given={"": accepted + refused}, refused={"": refused}, rules=rules)
 
     return TableCheck(table, "refusals_are_few", _meaning(quality), find)
+
+
+def snapshot_references_are_known(entity: Entity, table: Table) -> TableCheck:
+    """A warning: a row about what is not known does nothing, and lists of old articles are full of such rows."""
+    quality = _quality(table)
+
+    def find(rows: Rows) -> Finding:
+        current = as_of.newest(rows.of(table), key=entity.key)
+        counted = _unknown_references(current, table, rows)
+        lost = [
+            f"{counted[f'rows_{name}']} {name} (such as {counted[f'first_{name}']})"
+            for name in (reference.column for reference in table.references)
+            if counted[f"rows_{name}"]
+        ]
+        most = max(counted[f"rows_{reference.column}"] or 0 for reference in table.references)
+        rate = most / counted["total"] if counted["total"] else 0.0
+        return Finding(
+            passed=rate <= quality.warn_rate,
+            sentence=f"Of {counted['total']} rows these are not known: {', '.join(lost) or 'none'} (warning "
+            f"{quality.warn_rate:.0%}).",
+            is_serious=False,
+            figures={"unknown_rate": rate},
+        )
+
+    names = ", ".join(f"{reference.column} in {reference.path}" for reference in table.references)
+    return TableCheck(table, "references_are_known", f"Known are {names}.", find)
+
+
+def _unknown_references(current: ibis.Table, table: Table, rows: Rows) -> dict:
+    """Rows in total, and for each reference how many name what is not known and the first of it, in one query.
+
+    A list without rows is no list: nothing is compared with it.
+    """
+    joined, lost = current, {}
+    for reference in table.references:
+        name = reference.column
+        ids = _ids_of(reference, rows)
+        joined = joined.left_join(ids, joined[name] == ids[f"known_{name}"])
+        lost[name] = ids.count().as_scalar()
+    flags = {
+        name: ibis.and_(
+            joined[name].notnull(), joined[name] != silver.EVERY, joined[f"known_{name}"].isnull(), known_count > 0
+        )
+        for name, known_count in lost.items()
+    }
+    found = joined.aggregate(
+        total=joined.count(),
+        **{f"rows_{name}": flag.sum() for name, flag in flags.items()},
+        **{f"first_{name}": joined[name].min(where=flag) for name, flag in flags.items()},
+    )
+    return found.to_pyarrow().to_pylist()[0]
+
+
+def _ids_of(reference: Reference, rows: Rows) -> ibis.Table:
+    """The ids that are known; a distribution centre is one by being named as such in sourcing."""
+    known = rows.engine.scan_or_empty(table_at(reference.path))
+    ids = known.select(**{f"known_{reference.column}": known[reference.target]})
+    if reference.column == "source_id":
+        sourcing = rows.engine.scan_or_empty(silver.SOURCING)
+        ids = ids.union(sourcing.filter(sourcing.source_type == "dc").select(known_source_id="source_id"))
+    return ids.filter(ids[0].notnull()).distinct()
 
 
 def discounts_stay_within_the_value(rows: Rows) -> Finding:
@@ -140,6 +204,7 @@ CHECKS = [
             *(nothing_is_lost(*pair) for pair in _PAIRS[:2]),  # of movements the reconciliation stands here
             *(refusals_are_few(*pair) for pair in _PAIRS),
             *(snapshot_refusals_are_few(*row) for row in _SNAPSHOTS),
+            *(snapshot_references_are_known(entity, table) for entity, _, table in _SNAPSHOTS if table.references),
             rows_reconcile(bronze.STOCK_MOVEMENTS, silver.STOCK_MOVEMENTS),
             TableCheck(
                 silver.SALES,
@@ -147,6 +212,7 @@ CHECKS = [
                 "No discount is larger than the line's value.",
                 discounts_stay_within_the_value,
             ),
+            lines_are_on_one_day(),
         ],
     )
 ]

@@ -24,6 +24,11 @@ _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00(:00(\.0+)?)?)?$"
 _MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
 _MIXABLE = ({int, float}, {int, Decimal})
 
+_FIRST_DAY = (dt.date.min - dt.date(1970, 1, 1)).days
+_AFTER_LAST_DAY = (dt.date.max - dt.date(1970, 1, 1)).days + 1
+_PER_DAY = {"date32[day]": 1, "date64[ms]": 86_400_000, "s": 86_400, "ms": 86_400_000, "us": 86_400_000_000}
+"""Units of a column's integers in a day; nanoseconds reach from 1677 to 2262."""
+
 Values = pa.Array | Sequence[Any]
 
 
@@ -46,10 +51,13 @@ def convert(values: Values, target: pa.DataType) -> Converted:
     if array is not None:
         if pa.types.is_null(array.type):
             return Converted(pa.nulls(len(array), target), {})
+        is_beyond = _is_beyond_calendar(array)
+        if is_beyond is not None:
+            return _without(array, is_beyond, target)
         cast = _quick(array, target, cast=kind.cast)
         if cast is not None:
             return Converted(cast, {})
-    plain = values.to_pylist() if isinstance(values, pa.Array) else values
+    plain = _plain(values) if isinstance(values, pa.Array) else values
     return _by_value(plain, target, parse=kind.parse)
 
 
@@ -77,6 +85,32 @@ def _quick(array: pa.Array, target: pa.DataType, *, cast: Callable[..., pa.Array
         return cast(array, target)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
+
+
+def _is_beyond_calendar(array: pa.Array) -> pa.Array | None:
+    """Which dates and moments lie outside the years 1 to 9999, which Python cannot hold; None where all are inside."""
+    per_day = _PER_DAY.get(getattr(array.type, "unit", str(array.type)))
+    if per_day is None or not pa.types.is_temporal(array.type):
+        return None
+    counted = array.view(pa.int32() if pa.types.is_date32(array.type) else pa.int64())
+    first, after_last = _FIRST_DAY * per_day, _AFTER_LAST_DAY * per_day
+    is_beyond = pc.or_(pc.less(counted, first), pc.greater_equal(counted, after_last))
+    return pc.fill_null(is_beyond, False) if pc.any(is_beyond).as_py() else None
+
+
+def _without(array: pa.Array, is_beyond: pa.Array, target: pa.DataType) -> Converted:
+    """The column converted, where the marked values are null and kept as text."""
+    kept = convert(pc.if_else(is_beyond, pa.scalar(None, array.type), array), target)
+    positions = pc.indices_nonzero(is_beyond).to_pylist()
+    texts = array.filter(is_beyond).cast(pa.string()).to_pylist()
+    return Converted(kept.array, kept.unparsed | dict(zip(positions, texts, strict=True)))
+
+
+def _plain(array: pa.Array) -> list[Any]:
+    try:
+        return array.to_pylist()
+    except OverflowError:  # a zone's clock stands in the year 10000 or 0 although the moment does not
+        return array.cast(pa.timestamp(array.type.unit, "UTC")).to_pylist()
 
 
 def _by_value(values: Sequence[Any], target: pa.DataType, *, parse: Callable[[Any, Any], Any]) -> Converted:
@@ -131,7 +165,8 @@ def _cast_date(array: pa.Array, target: pa.DataType) -> pa.Array | None:
     if pa.types.is_date(array.type):
         return array.cast(target)
     if _is_text(array) and _all_match(array, _DAY):
-        return pc.utf8_slice_codeunits(array, 0, 10).cast(target)
+        days = pc.utf8_slice_codeunits(array, 0, 10).cast(target)
+        return days if _is_beyond_calendar(days) is None else None
     if pa.types.is_timestamp(array.type) and array.type.tz is None:
         days = array.cast(target, safe=False)
         return days if pc.all(pc.equal(days.cast(array.type), array)).as_py() is not False else None
@@ -161,7 +196,8 @@ def _cast_timestamp(array: pa.Array, target: Any) -> pa.Array | None:
     if not _is_text(array) or not _all_match(array, _MOMENT):
         return None
     is_zoned = _all_match(array, r"(Z|[T ].*[+-][0-9:]+)$")
-    return array.cast(target) if is_zoned else pc.assume_timezone(array.cast(naive), "UTC")
+    moments = array.cast(target) if is_zoned else pc.assume_timezone(array.cast(naive), "UTC")
+    return moments if _is_beyond_calendar(moments) is None else None
 
 
 def _parse_timestamp(value: Any, target: pa.DataType) -> dt.datetime:

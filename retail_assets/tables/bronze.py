@@ -89,6 +89,13 @@ EXTRACTED_DAYS = Table(
             ),
         ),
         EXTRACTED_AT,
+        Column(
+            "kept_at",
+            TIMESTAMP,
+            "When the source gave no row of the day any more and the stored ones were kept; row_count is theirs.",
+            "UTC",
+            NULLABLE,
+        ),
     ),
     partition_column="business_date",
     partitioning=Partitioning.DAILY,

@@ -18,6 +18,7 @@ from retail_assets.tables.contract import (
     Layout,
     Partitioning,
     Quality,
+    Reference,
     Table,
     described,
     series_order,
@@ -31,6 +32,14 @@ EVERY = "*"
 _USUAL = Quality(warn_rate=0.02, stop_rate=0.2)
 _REQUIRED = Quality(warn_rate=0.01, stop_rate=0.1)
 """Of stores and products: the rows of every other table hang on them."""
+
+
+_STORE = Reference("store_id", "silver/stores", "store_id")
+_LOCATION = Reference("location_id", "silver/stores", "store_id")
+_PRODUCT = Reference("product_id", "silver/products", "product_id")
+_SUPPLIER = Reference("supplier_id", "silver/suppliers", "supplier_id")
+_SOURCE = Reference("source_id", "silver/suppliers", "supplier_id")
+_REGION = Reference("region", "silver/stores", "region")
 
 
 def _filled(entity: Entity) -> tuple[Column, ...]:
@@ -56,7 +65,7 @@ def _daily(entity: Entity, quality: Quality = _USUAL) -> Table:
     )
 
 
-def _snapshot(entity: Entity, quality: Quality = _USUAL) -> Table:
+def _snapshot(entity: Entity, *references: Reference, quality: Quality = _USUAL) -> Table:
     return Table(
         layer="silver",
         name=entity.name,
@@ -66,6 +75,7 @@ def _snapshot(entity: Entity, quality: Quality = _USUAL) -> Table:
         columns=(*_filled(entity), *bronze.VERSION_COLUMNS),
         sort_by=(*entity.key, "first_seen_at"),
         quality=quality,
+        references=references,
     )
 
 
@@ -123,17 +133,17 @@ SALES = _daily(entities.SALES)
 INVENTORY = _daily(entities.INVENTORY)
 STOCK_MOVEMENTS = _daily(entities.STOCK_MOVEMENTS)
 DAILY = (SALES, INVENTORY, STOCK_MOVEMENTS, REJECTED_ROWS)
-STORES = _snapshot(entities.STORES, _REQUIRED)
-PRODUCTS = _snapshot(entities.PRODUCTS, _REQUIRED)
+STORES = _snapshot(entities.STORES, quality=_REQUIRED)
+PRODUCTS = _snapshot(entities.PRODUCTS, quality=_REQUIRED)
 SUPPLIERS = _snapshot(entities.SUPPLIERS)
-SUPPLIER_CALENDAR = _snapshot(entities.SUPPLIER_CALENDAR)
-SOURCING = _snapshot(entities.SOURCING)
-ASSORTMENT = _snapshot(entities.ASSORTMENT)
+SUPPLIER_CALENDAR = _snapshot(entities.SUPPLIER_CALENDAR, _SOURCE, _LOCATION)
+SOURCING = _snapshot(entities.SOURCING, _PRODUCT, _LOCATION, _SOURCE)
+ASSORTMENT = _snapshot(entities.ASSORTMENT, _STORE, _PRODUCT)
 CUSTOMERS = _snapshot(entities.CUSTOMERS)
-PURCHASE_ORDERS = _snapshot(entities.PURCHASE_ORDERS)
-PRICES = _snapshot(entities.PRICES)
-PROMOTIONS = _snapshot(entities.PROMOTIONS)
-EVENTS = _snapshot(entities.EVENTS)
+PURCHASE_ORDERS = _snapshot(entities.PURCHASE_ORDERS, _SUPPLIER, _STORE, _PRODUCT)
+PRICES = _snapshot(entities.PRICES, _STORE, _PRODUCT)
+PROMOTIONS = _snapshot(entities.PROMOTIONS, _STORE, _PRODUCT)
+EVENTS = _snapshot(entities.EVENTS, _REGION)
 FORECAST_OVERRIDES = _snapshot(entities.FORECAST_OVERRIDES)
 ORDER_DECISIONS = _snapshot(entities.ORDER_DECISIONS)
 SNAPSHOTS = (

@@ -13,10 +13,11 @@ from retail_assets.tables.contract import Column, ContractViolation, Table
 def conform(table: Table, frame: pa.Table) -> pa.Table:
     """The frame with the contract's columns, order and types.
 
-    Casts only where nothing is lost; 64-bit floats may become 32-bit ones where the contract says so.
+    Casts only where nothing is lost; 64-bit floats may become 32-bit ones where the contract says so. Infinite numbers
+    are left to bronze, where silver refuses their rows by name.
 
     Raises:
-        ContractViolation: a missing or extra column, a value that does not fit, a null where none may be.
+        ContractViolation: a missing or extra column, a value that does not fit, an infinite one, a null where none is.
     """
     refuse_other_columns(table, frame.column_names)
     columns = [_conformed(table, column, frame.column(column.name)) for column in table.columns]
@@ -61,10 +62,19 @@ def refuse_other_columns(table: Table, names: Sequence[str]) -> None:
 def _conformed(table: Table, column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+        _refuse_infinite(table, column, values)
     values = _cast(table, column, values)
     if values.null_count and not column.nullable:
         raise ContractViolation(f"{table.path}.{column.name}: {values.null_count} of {len(values)} values are missing.")
     return values
+
+
+def _refuse_infinite(table: Table, column: Column, values: pa.ChunkedArray) -> None:
+    if table.layer == "bronze":
+        return
+    count = pc.sum(pc.is_inf(values)).as_py()
+    if count:
+        raise ContractViolation(f"{table.path}.{column.name}: {count} of {len(values)} values are infinite.")
 
 
 def _cast(table: Table, column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:

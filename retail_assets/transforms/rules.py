@@ -9,9 +9,20 @@ from dataclasses import dataclass
 import ibis
 from ibis.expr.types import StringValue
 
+from retail_assets.tables.contract import Column
+
+Test = tuple[str, Callable[[ibis.Table], ibis.Value]]
+"""What a value would be, and whether it is; null counts as false."""
+
 BROKEN_RULE = "broken_rule"
 AS_DELIVERED = "as_delivered"
 """Working column of judged rows: the ids as the source wrote them, where conforming changed one; else null."""
+
+_LINE_ENDS_AND_TABS = "\t\n\v\f\r\u0085\u2028\u2029"
+_WIDE_AND_NARROW = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_OF_NO_WIDTH = "\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+BLANKS = _LINE_ENDS_AND_TABS + _WIDE_AND_NARROW + _OF_NO_WIDTH
+"""White space of Unicode, and what shows as little: files copied from elsewhere are full of it."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +32,33 @@ class Rule:
     name: str
     explanation: str
     breaks: Callable[[ibis.Table], ibis.Value]
+
+
+def stripped(text: StringValue) -> StringValue:
+    """The text without blanks around it; the characters stand in the pattern, as engines name them differently."""
+    return text.re_replace(f"^[{BLANKS}]+|[{BLANKS}]+$", "")
+
+
+def code_tests(column: Column) -> list[Test]:
+    """What its contract says of a code: for silver, which refuses, and for the check of the written table."""
+    if not column.allowed:
+        return []
+    return [(f"is none of {', '.join(column.allowed)}", lambda rows: rows[column.name].notin(column.allowed))]
+
+
+def range_tests(column: Column, *, slack: float = 0) -> list[Test]:
+    """The same of a number's range, an end each; `slack` for floating numbers that were computed."""
+    tests: list[Test] = []
+    least, most = column.bounds
+    if least is not None:
+        tests.append((f"is below {least:g}", lambda rows: rows[column.name] < least - slack))
+    if most is not None:
+        tests.append((f"is above {most:g}", lambda rows: rows[column.name] > most + slack))
+    return tests
+
+
+def any_breaks(rows: ibis.Table, tests: Sequence[Test]) -> ibis.Value:
+    return ibis.or_(*(breaks(rows).fill_null(False) for _, breaks in tests))
 
 
 def judge(rows: ibis.Table, rules: Sequence[Rule]) -> ibis.Table:

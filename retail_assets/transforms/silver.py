@@ -4,7 +4,7 @@ Add a rule here when the source can deliver something gold must not see. Every r
 sentence that a person at the source understands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -12,17 +12,30 @@ import ibis
 import pyarrow as pa
 
 from retail_assets.tables import bronze, entities, silver
+from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Column, Table
 from retail_assets.tables.entities import ALWAYS, Entity
 from retail_assets.transforms import as_of
 from retail_assets.transforms.gold import told_value
 from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE, MAX_STOCK_UNITS, MAX_UNITS
-from retail_assets.transforms.rules import BROKEN_RULE, Rule, accepted, judge, refused, with_ids_as_delivered
+from retail_assets.transforms.rules import (
+    BROKEN_RULE,
+    Rule,
+    accepted,
+    any_breaks,
+    code_tests,
+    judge,
+    range_tests,
+    refused,
+    stripped,
+    with_ids_as_delivered,
+)
+
+Known = Mapping[str, ibis.Table]
 
 _TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.0+)?)?$"
 _SPANS = (("valid_from", "valid_to"), ("start_date", "end_date"), ("from_date", "to_date"))
 
-WRONG_TYPE = Rule("wrong_type", "A value does not have its column's type.", lambda t: t.unparsed.notnull())
 FUTURE_DATE = Rule(
     "future_date",
     "The business date had not begun where the stores are when the row was read.",
@@ -34,6 +47,13 @@ DUPLICATE = Rule("duplicate", "The same row was delivered again.", lambda t: t.i
 SUPERSEDED = Rule("superseded", "A later version of the same row replaced it.", lambda t: t.is_older)
 
 
+def _wrong_type(entity: Entity) -> Rule:
+    """An infinite number cannot be read as one either."""
+    floats = [column.name for column in entity.columns if pa.types.is_floating(column.type)]
+    breaks = lambda t: ibis.or_(t.unparsed.notnull(), *(t[n].isinf().fill_null(False) for n in floats))  # noqa: E731
+    return Rule("wrong_type", "A value does not have its column's type.", breaks)
+
+
 def _missing(entity: Entity) -> Rule:
     required = [column.name for column in entity.columns if not column.nullable]
     names = ", ".join(required)
@@ -41,20 +61,21 @@ def _missing(entity: Entity) -> Rule:
 
 
 def _unknown_codes(entity: Entity) -> tuple[Rule, ...]:
-    codes = [column for column in entity.columns if column.allowed]
-    if not codes:
+    tests = [test for column in entity.columns for test in code_tests(column)]
+    if not tests:
         return ()
+    codes = [column for column in entity.columns if column.allowed]
     sentence = "; ".join(f"{column.name} is none of {', '.join(column.allowed)}" for column in codes)
-    breaks = lambda t: ibis.or_(*(t[c.name].notin(c.allowed).fill_null(False) for c in codes))  # noqa: E731
-    return (Rule("unknown_code", f"{sentence}.", breaks),)
+    return (Rule("unknown_code", f"{sentence}.", lambda t: any_breaks(t, tests)),)
 
 
 def _out_of_range(entity: Entity) -> tuple[Rule, ...]:
-    bounded = [column for column in entity.columns if column.bounds != (None, None)]
-    if not bounded:
+    tests = [test for column in entity.columns for test in range_tests(column)]
+    if not tests:
         return ()
+    bounded = [column for column in entity.columns if column.bounds != (None, None)]
     sentence = "; ".join(f"{column.name} is not {_range(column)}" for column in bounded)
-    return (Rule("out_of_range", f"{sentence}.", lambda t: ibis.or_(*(_is_outside(t, c) for c in bounded))),)
+    return (Rule("out_of_range", f"{sentence}.", lambda t: any_breaks(t, tests)),)
 
 
 def _range(column: Column) -> str:
@@ -64,15 +85,8 @@ def _range(column: Column) -> str:
     return f"at most {most:g}" if least is None else f"from {least:g} to {most:g}"
 
 
-def _is_outside(rows: ibis.Table, column: Column) -> ibis.Value:
-    least, most = column.bounds
-    sides = [] if least is None else [rows[column.name] < least]
-    sides += [] if most is None else [rows[column.name] > most]
-    return ibis.or_(*sides).fill_null(False)
-
-
 def _daily_rules(entity: Entity, *own: Rule) -> tuple[Rule, ...]:
-    common = (WRONG_TYPE, _missing(entity), FUTURE_DATE, UNKNOWN_STORE, UNKNOWN_PRODUCT)
+    common = (_wrong_type(entity), _missing(entity), FUTURE_DATE, UNKNOWN_STORE, UNKNOWN_PRODUCT)
     return (*common, *_unknown_codes(entity), *_out_of_range(entity), *own, DUPLICATE, SUPERSEDED)
 
 
@@ -124,7 +138,7 @@ def judged_sales(
         day_starts: business_date and begins_at, as `days.day_starts` gives them; without it no day is a future one.
         currency: ISO code of the money the mapping promises; without it no currency is a foreign one.
     """
-    given = sales.currency.strip().upper().nullif("")
+    given = stripped(sales.currency).upper().nullif("")
     is_foreign = (given != currency.upper()).fill_null(False) if currency else ibis.literal(False)
     rows = sales.mutate(currency=given, is_foreign_currency=is_foreign)
     return _judged(rows, entities.SALES, SALES_RULES, stores=stores, products=products, day_starts=day_starts)
@@ -174,20 +188,41 @@ def _refused_daily(judged: ibis.Table, rules: Sequence[Rule], table: Table, *, k
     return rows.mutate(net_value=value).select(silver.REJECTED_ROWS.column_names)
 
 
-def judged_snapshot(versions: ibis.Table, entity: Entity) -> ibis.Table:
+def judged_snapshot(versions: ibis.Table, entity: Entity, known: Known | None = None) -> ibis.Table:
     """A bronze snapshot with every version judged and missing key parts filled: `*`, or the column's default.
 
     Of rows that share key and moment a sound one is kept, and one that is there before one that is gone: an
-    identifier that lost its blanks is gone and there at once.
+    identifier that lost its blanks, or took the spelling of the list, is gone and there at once.
+
+    Args:
+        versions: the bronze table.
+        entity: whose rows they are.
+        known: by column, rows that hold the ids it refers to, as `known_of` gives them; ids that differ from a single
+            one of them in case only take its spelling, and unknown ones stay.
     """
     rules = snapshot_rules(entity)
-    given = _with_given_ids(_normal_codes(_gone_without_gaps(versions, entity), entity))
-    normal = with_ids_as_delivered(_normal_ids(given), _given(given))
+    texts = _normal_texts(_gone_without_gaps(versions, entity), entity)
+    given = _with_given_ids(_normal_codes(texts, entity))
+    normal = with_ids_as_delivered(_spelled(_normal_ids(given), known or {}), _given(given))
     judged = judge(_fill_keys(normal, entity), [rule for rule in rules if rule is not DUPLICATE])
     best_first = [judged[BROKEN_RULE].notnull(), "is_deleted", *_content(entity)]
     same = ibis.window(group_by=[*entity.key, "first_seen_at"], order_by=best_first)
     ranked = judged.mutate(is_repeated=ibis.row_number().over(same) > 0).drop(BROKEN_RULE)
     return judge(ranked, rules).drop("is_repeated")
+
+
+def known_of(table: Table, scan: Callable[[Table], ibis.Table]) -> Known:
+    """By column of a table, the rows of the table that it refers to; `scan` reads one."""
+    return {
+        reference.column: scan(table_at(reference.path)).select(known_id=reference.target)
+        for reference in table.references
+    }
+
+
+def _spelled(rows: ibis.Table, known: Known) -> ibis.Table:
+    for column, reference in known.items():
+        rows = _with_known(rows, reference.rename(**{column: "known_id"}), column).drop(_flag(column))
+    return rows
 
 
 def _gone_without_gaps(versions: ibis.Table, entity: Entity) -> ibis.Table:
@@ -216,7 +251,7 @@ def _of_living(rule: Rule) -> Rule:
 
 def snapshot_rules(entity: Entity) -> tuple[Rule, ...]:
     generic = (*_unknown_codes(entity), *_out_of_range(entity), *_money_rules(entity), *_unit_rules(entity))
-    of_content = (WRONG_TYPE, *generic, *_span_rules(entity), *_CALENDAR_RULES.get(entity.name, ()))
+    of_content = (_wrong_type(entity), *generic, *_span_rules(entity), *_CALENDAR_RULES.get(entity.name, ()))
     first, *rest = map(_of_living, of_content)
     return (first, _missing(entity), *rest, DUPLICATE)
 
@@ -266,7 +301,7 @@ def _judged(
 
 def _with_known(rows: ibis.Table, reference: ibis.Table, column: str) -> ibis.Table:
     """Whether the id is known; one that differs in case from a single known id takes its spelling."""
-    flag = f"is_known_{column.removesuffix('_id')}"
+    flag = _flag(column)
     ids = reference.select(known_id=reference[column]).distinct()
     folded = ids.group_by(folded_id=ids.known_id.upper()).aggregate(spelling=ids.known_id.min(), spellings=ids.count())
     joined = rows.left_join(ids, rows[column] == ids.known_id)
@@ -275,6 +310,10 @@ def _with_known(rows: ibis.Table, reference: ibis.Table, column: str) -> ibis.Ta
     found = ibis.coalesce(joined.known_id, joined.spelling)
     spelled = joined.mutate(**{flag: found.notnull(), column: ibis.coalesce(found, joined[column])})
     return spelled.drop("known_id", "folded_id", "spelling")
+
+
+def _flag(column: str) -> str:
+    return f"is_known_{column.removesuffix('_id')}"
 
 
 def _with_day_starts(rows: ibis.Table, day_starts: ibis.Table | None) -> ibis.Table:
@@ -332,13 +371,21 @@ def _given(rows: ibis.Table) -> dict[str, str]:
 
 def _normal_ids(rows: ibis.Table) -> ibis.Table:
     """Identifiers without surrounding blanks; an empty one is missing."""
-    return rows.mutate(**{name: rows[name].strip().nullif("") for name in _ids(rows)})
+    return rows.mutate(**{name: stripped(rows[name]).nullif("") for name in _ids(rows)})
+
+
+def _normal_texts(rows: ibis.Table, entity: Entity) -> ibis.Table:
+    """Names without surrounding blanks; an empty one is missing where it may be."""
+    ids = _ids(rows)
+    texts = [c for c in entity.columns if pa.types.is_string(c.type) and c.name not in ids]
+    bare = {c.name: stripped(rows[c.name]) for c in texts}
+    return rows.mutate(**{c.name: bare[c.name].nullif("") if c.nullable else bare[c.name] for c in texts})
 
 
 def _normal_codes(rows: ibis.Table, entity: Entity) -> ibis.Table:
     """Codes of a fixed list in lower case and without blanks; an empty one is missing."""
     codes = [column.name for column in entity.columns if column.allowed or column.name == "event_type"]
-    return rows.mutate(**{name: rows[name].strip().lower().nullif("") for name in codes}) if codes else rows
+    return rows.mutate(**{name: stripped(rows[name]).lower().nullif("") for name in codes}) if codes else rows
 
 
 def _fill_keys(rows: ibis.Table, entity: Entity) -> ibis.Table:

@@ -19,6 +19,7 @@ from retail_assets.sources.backends import SqliteBackend
 from retail_assets.sources.batches import RawBatch
 from retail_assets.sources.mapping import EntityBinding, Mapping
 from retail_assets.tables import bronze
+from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG
 from retail_assets_tests.unit.lake_frames import held_by
 
 FIRST, LAST = date(2025, 1, 20), date(2025, 3, 5)
@@ -61,14 +62,17 @@ class Watched:
         monkeypatch.setattr(spool, "MANY_ROWS", 30)
 
 
-def _run(home: Path, source: Source) -> tuple[dg.ExecuteInProcessResult, Lake]:
+CHECK = "days_did_not_come_empty"
+
+
+def _run(home: Path, source: Source, **own: str) -> tuple[dg.ExecuteInProcessResult, Lake]:
     settings = Settings(_env_file=None, home=home, start_date=FIRST)  # pyright: ignore[reportCallIssue]
     built = build_definitions(settings, overrides={"source": source})
     resources = built.resources or {}
     step = dg.AssetSelection.assets(bronze.SALES.asset_key).required_multi_asset_neighbors()
     job = dg.define_asset_job("some", step, executor_def=dg.in_process_executor)
     resolved = dg.Definitions.merge(built, dg.Definitions(jobs=[job])).resolve_job_def("some")
-    tags = {"dagster/asset_partition_range_start": str(FIRST), "dagster/asset_partition_range_end": str(LAST)}
+    tags = {"dagster/asset_partition_range_start": str(FIRST), "dagster/asset_partition_range_end": str(LAST)} | own
     with dg.DagsterInstance.ephemeral() as instance, closing(resources["engine"]):
         return resolved.execute_in_process(tags=tags, instance=instance, raise_on_error=False), resources["lake"]
 
@@ -105,6 +109,47 @@ def test_a_database_that_fails_midway_is_asked_again_and_leaves_nothing_half_wri
     commits = [commit["operation"] for commit in lake.require(bronze.SALES).history()]
     assert commits.count("WRITE") == 4, "the first month twice, the others once"
     assert not list((tmp_path / "home").rglob("retail-*.arrow"))
+
+
+def test_a_history_that_the_source_purged_stays_in_the_lake_month_by_month(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Watched(monkeypatch)
+    _run(tmp_path / "home", source)
+    with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        connection.execute("DELETE FROM line WHERE day < '2025-02-27' OR day = '2025-03-02'")
+        connection.commit()
+    result, lake = _run(tmp_path / "home", source)
+    assert result.success and _lines(lake) == ALL
+    warned = {
+        check.description
+        for check in result.get_asset_check_evaluations()
+        if check.check_name == CHECK and not check.passed
+    }
+    assert [str(text)[:77] for text in warned] == [
+        "The source gives no row any more of 39 days of bronze/sales (2025-01-20, 2025"
+    ]
+    assert all("2025-02-19 …)" in str(text) for text in warned), "31 of them"
+    days = lake.require(bronze.EXTRACTED_DAYS).to_pyarrow_table(columns=["table_name", "kept_at"]).to_pylist()
+    assert sum(row["kept_at"] is not None for row in days if row["table_name"] == "bronze/sales") == 39
+
+
+def _stock(condition: str) -> EntityBinding:
+    columns = "day AS business_date, 'N' AS store_id, id AS product_id, 1 AS on_hand_units"
+    query = f"SELECT {columns} FROM line WHERE day BETWEEN :start AND :end AND {condition}"
+    return EntityBinding(query=query, source_tables=["line"])
+
+
+def test_a_stock_that_the_source_purged_stays_as_well_and_goes_when_the_run_accepts_it(
+    tmp_path: Path, source: Source
+) -> None:
+    source.mapping.entities["inventory"] = _stock("id < 400")
+    _run(tmp_path / "home", source)
+    source.mapping.entities["inventory"] = _stock("id < 0")
+    _, lake = _run(tmp_path / "home", source)
+    assert len(held_by(lake, bronze.INVENTORY)) == 400 and len(held_by(lake, bronze.SALES)) == 450
+    _, lake = _run(tmp_path / "home", source, **{ACCEPT_EMPTY_TAG: "true"})
+    assert len(held_by(lake, bronze.INVENTORY)) == 0 and len(held_by(lake, bronze.SALES)) == 450
 
 
 def test_a_database_that_keeps_failing_fails_the_step_in_its_words(

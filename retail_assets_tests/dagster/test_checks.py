@@ -11,13 +11,14 @@ from typing import Any
 import dagster as dg
 import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from retail_assets import registry
 from retail_assets.build import build_definitions
 from retail_assets.checks import bronze as bronze_checks
-from retail_assets.checks import contract, reconciliation
+from retail_assets.checks import contract, moved, reconciliation
 from retail_assets.checks import forecast as forecast_checks
 from retail_assets.checks import gold as gold_checks
 from retail_assets.checks import inventory as inventory_checks
@@ -31,6 +32,7 @@ from retail_assets.tables import bronze, entities, forecast, gold, inventory, si
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms.days import within
+from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG
 from retail_assets.windows import Window
 from retail_assets_tests.dagster import snapshot
 from retail_assets_tests.unit.ibis_frames import frame_of, table_of
@@ -337,6 +339,115 @@ def test_a_discount_beyond_the_value_is_a_warning() -> None:
     assert finding.sentence == "2 lines have a discount beyond their value, by 0.50, the last on 2025-03-01."
 
 
+_KNOWN_LISTS = {silver.STORES: [VERSION | {"store_id": "S1"}], silver.PRODUCTS: [VERSION | {"product_id": "P1"}]}
+_OF_PRICES = silver_checks.snapshot_references_are_known(entities.PRICES, silver.PRICES).find
+_OF_SOURCING = silver_checks.snapshot_references_are_known(entities.SOURCING, silver.SOURCING).find
+
+
+def test_snapshot_rows_about_what_is_not_known_are_a_warning_from_a_share_on() -> None:
+    others = [PRICE | {"valid_from": DAY + timedelta(days=n)} for n in range(1, 99)]
+    lost = [PRICE | {"store_id": "S9"}, PRICE | {"product_id": "P9"}, PRICE | {"product_id": "P8"}]
+    few = _find(_OF_PRICES, _KNOWN_LISTS | {silver.PRICES: [*others, *lost[:2]]})
+    assert few.passed and few.sentence == (
+        "Of 100 rows these are not known: 1 store_id (such as S9), 1 product_id (such as P9) (warning 2%)."
+    )
+    many = _find(_OF_PRICES, _KNOWN_LISTS | {silver.PRICES: [*others[:20], *lost]})
+    assert not many.passed and not many.is_serious and "2 product_id (such as P8)" in many.sentence
+
+
+def test_nothing_is_compared_with_a_list_that_has_no_rows_or_with_rows_that_are_gone() -> None:
+    none = "rows these are not known: none (warning 2%)."
+    unlisted = _find(_OF_PRICES, {silver.PRICES: [PRICE | {"store_id": "S9"}]})
+    assert unlisted.passed and none in unlisted.sentence
+    gone = PRICE | {"product_id": "P9", "is_deleted": True}
+    assert _find(_OF_PRICES, _KNOWN_LISTS | {silver.PRICES: [PRICE, gone]}).sentence == f"Of 1 {none}"
+    assert _find(_OF_PRICES, _KNOWN_LISTS).passed
+
+
+def test_a_distribution_centre_is_known_by_its_own_row_of_sourcing() -> None:
+    suppliers = {silver.SUPPLIERS: [VERSION | {"supplier_id": "U1"}]}
+    terms = VERSION | {"product_id": "P1", "location_id": "*", "valid_from": DAY}
+    of_both = [terms | {"source_id": "U1", "source_type": "supplier"}, terms | {"source_id": "D", "source_type": "dc"}]
+    assert _find(_OF_SOURCING, _KNOWN_LISTS | suppliers | {silver.SOURCING: of_both}).passed
+    unknown = [terms | {"source_id": "U2", "source_type": "supplier"}]
+    assert not _find(_OF_SOURCING, _KNOWN_LISTS | suppliers | {silver.SOURCING: unknown}).passed
+
+
+def test_days_kept_because_they_came_empty_are_a_warning() -> None:
+    find = bronze_checks.days_did_not_come_empty(bronze.SALES).find
+    of_stock = EXTRACTED | {"table_name": "bronze/inventory", "kept_at": MOMENT}
+    sound = _find(find, {bronze.EXTRACTED_DAYS: [EXTRACTED, of_stock]}, [Window(DAY, NEXT)])
+    assert sound.passed and sound.sentence == "No day with stored rows came empty."
+    kept = [EXTRACTED | {"kept_at": MOMENT}, EXTRACTED | {"kept_at": MOMENT, "business_date": NEXT}]
+    finding = _find(find, {bronze.EXTRACTED_DAYS: kept}, [Window(DAY, NEXT)])
+    assert not finding.passed and not finding.is_serious
+    assert finding.sentence == (
+        "The source gives no row any more of 2 days of bronze/sales (2025-03-01, 2025-03-02); what is stored was kept. "
+        "If they are to be empty: retail-assets run --again --accept-empty for these days, or the run tag "
+        "retail/accept-empty=true."
+    )
+    assert finding.listed == {"kept_days": {"days": ["2025-03-01", "2025-03-02"]}}
+
+
+READ_BEFORE = MOMENT - timedelta(days=3)
+OLD = SOLD | {"business_date": DAY - timedelta(days=9), "extracted_at": READ_BEFORE}
+_MOVED = moved.lines_are_on_one_day().find
+_WRITTEN = [Window(DAY, NEXT)]
+
+
+def test_a_line_that_moved_to_a_written_day_names_the_day_it_was_on_and_warns() -> None:
+    there = SOLD | {"extracted_at": MOMENT}
+    other = {"sale_line_id": "L2"}
+    lines = [there, OLD, there | other, OLD | other | {"business_date": DAY - timedelta(days=2)}]
+    finding = _find(_MOVED, {silver.SALES: [*lines, OLD | {"sale_line_id": "L3"}]}, _WRITTEN)
+    assert not finding.passed and not finding.is_serious
+    assert finding.sentence == "2 lines also lie on 2 days that were read earlier (2025-02-20, 2025-02-27)."
+    assert finding.figures == {"lines": 2, "days": 2}
+    assert finding.listed[moved.OLDER_DAYS] == {
+        "2025-02-20": {"lines": 1, "first": "L1", "last": "L1"},
+        "2025-02-27": {"lines": 1, "first": "L2", "last": "L2"},
+    }
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        OLD | {"store_id": "S2"},
+        OLD | {"product_id": "P2"},
+        OLD | {"extracted_at": MOMENT},
+        OLD | {"extracted_at": MOMENT + timedelta(hours=1)},
+        OLD | {"business_date": DAY - timedelta(days=93)},
+    ],
+    ids=["another store", "another product", "read together", "read later", "long ago"],
+)
+def test_a_line_number_that_is_used_again_or_was_read_again_did_not_move(old: dict[str, Any]) -> None:
+    finding = _find(_MOVED, {silver.SALES: [SOLD | {"extracted_at": MOMENT}, old]}, [Window(DAY, DAY)])
+    assert finding.passed and finding.sentence == "0 lines also lie on 0 days that were read earlier."
+    assert finding.listed[moved.OLDER_DAYS] == {}
+
+
+def test_months_that_one_run_read_one_after_the_other_are_not_compared() -> None:
+    february = SOLD | {"business_date": DAY - timedelta(days=9), "extracted_at": MOMENT - timedelta(hours=3)}
+    given = {silver.SALES: [SOLD | {"extracted_at": MOMENT}, february]}
+    assert _find(_MOVED, given, [Window(DAY - timedelta(days=9), DAY)]).passed
+    assert not _find(_MOVED, given, [Window(DAY, DAY)]).passed
+
+
+def test_days_that_were_not_written_are_not_looked_at() -> None:
+    stored = [SOLD | {"extracted_at": MOMENT}, OLD]
+    assert _find(_MOVED, {silver.SALES: stored}, [Window(NEXT, NEXT)]).passed
+    assert _find(_MOVED, {silver.SALES: stored}).passed, "a run without partitions wrote no day"
+
+
+def test_a_line_that_moved_within_a_long_range_is_found_and_no_more_than_a_month_of_days_is_named() -> None:
+    days = [DAY - timedelta(days=n) for n in range(40)]
+    old = [OLD | {"business_date": day, "sale_line_id": str(day)} for day in days]
+    new = [line | {"business_date": NEXT, "extracted_at": MOMENT} for line in old]
+    finding = _find(_MOVED, {silver.SALES: [*old, *new]}, [Window(days[-1], NEXT)])
+    assert finding.figures == {"lines": 40, "days": 40} and finding.sentence.endswith("2025-02-20 …).")
+    assert list(finding.listed[moved.OLDER_DAYS]) == [str(day) for day in sorted(days)[:31]]
+
+
 def test_refused_rows_are_counted_by_rule() -> None:
     refusals = [_REFUSAL, _REFUSAL, _REFUSAL | {"rule": "zero_quantity"}]
     finding = _find(_FEW, {bronze.SALES: [LINE] * 3, silver.REJECTED_ROWS: refusals})
@@ -356,13 +467,17 @@ class FakeSource:
 
     def __init__(self, lines: Mapping[date, Sequence[Mapping[str, Any]]]) -> None:
         self._lines = lines
+        self.read_at = MOMENT + timedelta(days=7)
+
+    def available(self, entity: Entity) -> bool:
+        return entity.name == "sales"
 
     def read_days(self, entity: Entity, start: date, end: date) -> pa.RecordBatchReader:
         table = next(table for table in bronze.DAILY if table.name == entity.name)
         if entity.name != "sales":
             return frame_of(table, []).to_reader()
         days = Window(start, end).days()
-        read = {"extracted_at": MOMENT + timedelta(days=7)}
+        read = {"extracted_at": self.read_at}
         rows = [line | read | {"business_date": day} for day in days for line in self._lines.get(day, _lines())]
         return frame_of(table, rows).to_reader()
 
@@ -377,7 +492,8 @@ class House:
     def __init__(self, home: Path, lines: dict[date, list[dict[str, Any]]], tables: Sequence[Table]) -> None:
         self.lines = lines
         settings = Settings(_env_file=None, home=home, start_date=snapshot.START)  # pyright: ignore[reportCallIssue]
-        built = build_definitions(settings, overrides={"source": FakeSource(lines)})
+        self.source = FakeSource(lines)
+        built = build_definitions(settings, overrides={"source": self.source})
         self.engine = (built.resources or {})["engine"]
         self._fill(silver.STORES, {"store_id": "S1", "store_name": "A"})
         self._fill(silver.PRODUCTS, {"product_id": "P1", "product_name": "P"})
@@ -388,12 +504,12 @@ class House:
     def _fill(self, table: Table, row: dict[str, Any]) -> None:
         self.engine.overwrite(table, frame_of(table, [VERSION | row]))
 
-    def run(self, days: Window) -> dg.ExecuteInProcessResult:
+    def run(self, days: Window, **tags: str) -> dg.ExecuteInProcessResult:
         one = len(days) == 1
         with dg.DagsterInstance.ephemeral() as instance:
             return self.job.execute_in_process(
                 partition_key=str(days.first) if one else None,
-                tags={} if one else range_tags(days),
+                tags=({} if one else range_tags(days)) | tags,
                 instance=instance,
                 raise_on_error=False,
             )
@@ -482,6 +598,105 @@ def test_what_the_source_no_longer_has_is_gone_after_the_day_is_read_again(tmp_p
         held = DeltaTable(house.engine.lake.table_uri(gold.FACT_SALES)).to_pyarrow_table(columns=["business_date"])
         counts = Counter(held.column("business_date").to_pylist())
         assert counts == {THREE_DAYS[0]: 20, THREE_DAYS[1]: 5, THREE_DAYS[2]: 20}
+
+
+_EMPTIED = {day: [] for day in THREE_DAYS[:2]}
+
+
+def _warnings(result: dg.ExecuteInProcessResult) -> dict[str, str | None]:
+    return {c.check_name: c.description for c in result.get_asset_check_evaluations() if not c.passed}
+
+
+def test_stored_days_that_come_empty_are_kept_through_every_layer_and_named(tmp_path: Path) -> None:
+    others = [line | {"sale_line_id": f"third {line['sale_line_id']}"} for line in _lines()]
+    house = House(tmp_path, {THREE_DAYS[2]: others}, _TO_GOLD)
+    with closing(house.engine):
+        assert house.run(Window(THREE_DAYS[0], THREE_DAYS[2])).success
+        house.lines |= _EMPTIED
+        house.source.read_at += timedelta(days=1)
+        result = house.run(Window(THREE_DAYS[0], THREE_DAYS[2]))
+        assert result.success and set(_warnings(result)) == {"days_did_not_come_empty"}
+        assert "2 days of bronze/sales (2025-03-01, 2025-03-02)" in str(_warnings(result)["days_did_not_come_empty"])
+        for table in (bronze.SALES, silver.SALES, gold.FACT_SALES):
+            assert house.days_of(table) == [str(day) for day in THREE_DAYS]
+        counted = DeltaTable(house.engine.lake.table_uri(bronze.EXTRACTED_DAYS)).to_pyarrow_table().to_pylist()
+        of_sales = sorted((r for r in counted if r["table_name"] == "bronze/sales"), key=lambda r: r["business_date"])
+        first_read = MOMENT + timedelta(days=7)
+        assert [(r["row_count"], r["extracted_at"] == first_read, bool(r["kept_at"])) for r in of_sales] == [
+            (20, True, True),
+            (20, True, True),
+            (20, False, False),
+        ]
+
+
+def test_a_run_that_accepts_it_empties_the_days(tmp_path: Path) -> None:
+    house = House(tmp_path, {}, _TO_GOLD)
+    with closing(house.engine):
+        assert house.run(Window(THREE_DAYS[0], THREE_DAYS[2])).success
+        house.lines |= _EMPTIED
+        assert house.run(Window(THREE_DAYS[0], THREE_DAYS[0])).success
+        result = house.run(Window(THREE_DAYS[0], THREE_DAYS[2]), **{ACCEPT_EMPTY_TAG: "true"})
+        assert result.success and set(_warnings(result)) == {"sales_arrived"}
+        assert house.days_of(gold.FACT_SALES) == house.days_of(bronze.SALES) == [str(THREE_DAYS[2])]
+
+
+def test_a_day_that_is_empty_when_it_is_first_read_stays_so_and_may_fill_later(tmp_path: Path) -> None:
+    house = House(tmp_path, {THREE_DAYS[0]: []}, _TO_GOLD)
+    with closing(house.engine):
+        result = house.run(Window(THREE_DAYS[0], THREE_DAYS[1]))
+        assert result.success and set(_warnings(result)) == {"sales_arrived"}
+        assert house.days_of(silver.SALES) == [str(THREE_DAYS[1])]
+        house.lines[THREE_DAYS[0]] = _lines(3)
+        assert not _warnings(house.run(Window(THREE_DAYS[0], THREE_DAYS[1])))
+
+
+def test_an_entity_that_the_mapping_no_longer_binds_is_emptied(tmp_path: Path) -> None:
+    house = House(tmp_path, {}, _LAYERS)
+    with closing(house.engine):
+        stock = COUNT | {"extracted_at": MOMENT}
+        house.engine.overwrite_window(bronze.INVENTORY, frame_of(bronze.INVENTORY, [stock]), Window(DAY, DAY))
+        assert house.run(Window(DAY, DAY)).success
+        assert house.days_of(bronze.INVENTORY) == []
+
+
+def test_days_kept_singly_and_in_a_range_are_the_same(tmp_path: Path) -> None:
+    held = []
+    for name, runs in (("range", [(0, 2)]), ("singly", [(2, 2), (0, 0), (1, 1), (0, 0)])):
+        house = House(tmp_path / name, {}, _TO_GOLD)
+        with closing(house.engine):
+            assert house.run(Window(THREE_DAYS[0], THREE_DAYS[2])).success
+            house.lines |= _EMPTIED
+            for first, last in runs:
+                assert house.run(Window(THREE_DAYS[first], THREE_DAYS[last])).success
+            tables = (*bronze.DAILY, *silver.DAILY, gold.FACT_SALES)
+            found = [DeltaTable(house.engine.lake.table_uri(table)) for table in tables]
+            held.append([[pq.read_table(file, partitioning=None) for file in sorted(d.file_uris())] for d in found])
+    assert held[0] == held[1]
+
+
+def test_a_line_that_moved_is_warned_of_and_gone_when_its_old_day_is_read_again(tmp_path: Path) -> None:
+    house = House(tmp_path, {THREE_DAYS[0]: _lines(2), THREE_DAYS[2]: []}, _TO_GOLD)
+    with closing(house.engine):
+        house.source.read_at = MOMENT
+        assert house.run(Window(THREE_DAYS[0], THREE_DAYS[0])).success
+        line = _lines(2)[1]
+        house.lines |= {THREE_DAYS[0]: _lines(1), THREE_DAYS[1]: [], THREE_DAYS[2]: [line]}
+        house.source.read_at = MOMENT + timedelta(days=2)
+        result = house.run(Window(THREE_DAYS[1], THREE_DAYS[2]))
+        assert result.success, "nothing stops"
+        [found] = [check for check in result.get_asset_check_evaluations() if check.check_name == moved.CHECK_NAME]
+        assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+        older = found.metadata[moved.OLDER_DAYS]
+        assert isinstance(older, dg.JsonMetadataValue)
+        assert older.data == {str(THREE_DAYS[0]): {"lines": 1, "first": "1", "last": "1"}}
+        house.source.read_at = MOMENT + timedelta(days=3)
+        healed = house.run(Window(THREE_DAYS[0], THREE_DAYS[0]))
+        assert all(
+            check.passed for check in healed.get_asset_check_evaluations() if check.check_name == moved.CHECK_NAME
+        )
+        held = DeltaTable(house.engine.lake.table_uri(gold.FACT_SALES)).to_pyarrow_table()
+        where = sorted(zip(held["sale_line_id"].to_pylist(), held["business_date"].to_pylist(), strict=True))
+        assert where == [("0", THREE_DAYS[0]), ("1", THREE_DAYS[2])]
 
 
 def test_the_reconciliation_of_a_run_is_shown_day_by_day(tmp_path: Path) -> None:

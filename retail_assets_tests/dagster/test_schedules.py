@@ -20,6 +20,7 @@ from retail_assets.sensors import (
     alert_on_failure,
     demand_after_late_days,
     ingest_changed_days,
+    ingest_moved_days,
     publish_after_ingest,
 )
 from retail_assets.settings import Settings
@@ -210,6 +211,77 @@ def test_the_newest_day_asks_for_nothing():
 )
 def test_demand_made_again_asks_for_no_more(tags, made):
     assert isinstance(_late_requests(tags, made=made, there=["2025-05-07"]), dg.SkipReason)
+
+
+def _checked(instance: dg.DagsterInstance, tags: dict[str, str], days: dict[str, tuple[int, str]]):
+    """A run whose check of moved lines found so many, the first of that name, on these days."""
+
+    @dg.asset_check(asset=["silver", "sales"], name="lines_are_on_one_day")
+    def check() -> dg.AssetCheckResult:
+        found = {day: {"lines": lines, "first": first, "last": first} for day, (lines, first) in days.items()}
+        return dg.AssetCheckResult(passed=not days, severity=dg.AssetCheckSeverity.WARN, metadata={"older_days": found})
+
+    job = dg.define_asset_job("some", selection=dg.AssetSelection.all_asset_checks())
+    some = dg.Definitions(asset_checks=[check], jobs=[job]).resolve_job_def("some")
+    return some.execute_in_process(instance=instance, tags=tags)
+
+
+FOUND = {"2025-04-01": (2, "L1"), "2025-04-02": (1, "L5"), "2025-04-20": (1, "L9")}
+
+
+def test_days_that_lines_moved_away_from_are_read_again_as_ranges():
+    with dg.DagsterInstance.ephemeral() as instance:
+        first, second = _asked(ingest_moved_days, _checked(instance, RANGE, FOUND), instance)
+    assert [(r.tags[START], r.tags[END]) for r in (first, second)] == [
+        ("2025-04-01", "2025-04-02"),
+        ("2025-04-20", "2025-04-20"),
+    ]
+    assert [r.tags["retail/moved-lines"] for r in (first, second)] == ["3", "1"]
+    assert first.run_key.startswith("moved 2025-04-01 … 2025-04-02 ") and first.asset_selection is None
+    assert ingest_moved_days.default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def test_the_same_lines_found_again_have_the_same_key_and_others_another():
+    with dg.DagsterInstance.ephemeral() as instance:
+        keys = [
+            _asked(ingest_moved_days, _checked(instance, RANGE, {"2025-04-01": lines}), instance)[0].run_key
+            for lines in ((1, "L1"), (1, "L1"), (1, "L2"), (2, "L1"))
+        ]
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+
+
+def test_a_run_without_moved_lines_asks_for_nothing():
+    with dg.DagsterInstance.ephemeral() as instance:
+        skipped = _asked(ingest_moved_days, _checked(instance, RANGE, {}), instance)
+    assert skipped.skip_message == "No line of the run lies on an earlier day too."
+
+
+def test_what_a_run_found_that_read_moved_days_again_is_not_asked_for():
+    with dg.DagsterInstance.ephemeral() as instance:
+        [asked] = _asked(ingest_moved_days, _checked(instance, RANGE, {"2025-04-01": (1, "L1")}), instance)
+        skipped = _asked(ingest_moved_days, _checked(instance, asked.tags, {"2025-05-06": (1, "L1")}), instance)
+    assert skipped.skip_message == "The run itself read days again that lines had moved away from."
+
+
+def _after_three(left: list[int]):
+    """What is asked for after three runs that were each to take two lines away and left so many."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        for lines in left:
+            [asked] = _asked(ingest_moved_days, _checked(instance, RANGE, {"2025-04-01": (2, "L1")}), instance)
+            _checked(instance, asked.tags, {"2025-05-06": (lines, "L1")} if lines else {})
+        return _asked(ingest_moved_days, _checked(instance, RANGE, FOUND), instance)
+
+
+def test_a_mapping_whose_line_numbers_begin_anew_each_day_is_asked_for_three_times_and_no_more():
+    assert _after_three([2, 5, 2]).skip_message == (
+        "The last 3 times every line stayed on its day: sale_line_id names a line only within a day. Let the mapping "
+        "put the date into it, or read days again by hand."
+    )
+
+
+def test_one_time_that_took_lines_away_is_reason_to_go_on():
+    assert len(_after_three([2, 0, 2])) == 2
+    assert len(_after_three([2, 2, 1])) == 2
 
 
 def test_publishing_listens_to_the_ingest_and_runs_without_being_switched_on():

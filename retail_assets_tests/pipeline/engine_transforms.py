@@ -80,11 +80,15 @@ def _of_silver() -> Iterator[tuple[str, Transform]]:
 
 
 def _silver_snapshot(engine: Engine, days: Window, *, entity: Entity, raw: Table, table: Table) -> ibis.Table:
-    return to_silver.snapshot(to_silver.judged_snapshot(engine.scan(raw), entity), table)
+    return to_silver.snapshot(_judged_snapshot(engine, entity, raw, table), table)
+
+
+def _judged_snapshot(engine: Engine, entity: Entity, raw: Table, table: Table) -> ibis.Table:
+    return to_silver.judged_snapshot(engine.scan(raw), entity, to_silver.known_of(table, engine.scan))
 
 
 def _rejected_snapshots(engine: Engine, days: Window) -> ibis.Table:
-    judged = [(entity, to_silver.judged_snapshot(engine.scan(raw), entity)) for entity, raw, _ in _PAIRS]
+    judged = [(entity, _judged_snapshot(engine, entity, raw, table)) for entity, raw, table in _PAIRS]
     return to_silver.rejected_snapshot_rows(judged)
 
 

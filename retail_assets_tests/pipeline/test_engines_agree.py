@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.engines.delta import as_arrow, overwrite_window
+from retail_assets.engines.delta import as_arrow, overwrite, overwrite_window
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.engines.spark import SparkEngine
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.spark import SparkSessions
-from retail_assets.tables import silver
+from retail_assets.tables import bronze, silver
+from retail_assets.transforms.rules import BLANKS
 from retail_assets.windows import Window
 from retail_assets_tests.pipeline import walmart as m5
 from retail_assets_tests.pipeline.engine_transforms import assert_equal, recent, transforms
@@ -77,6 +78,22 @@ def test_money_is_rounded_alike(spark_engine: SparkEngine, tmp_path: Path) -> No
     overwrite_window(spark_engine.lake, silver.SALES, frame_of(silver.SALES, lines), Window(LAST, LAST))
     count = _agree(spark_engine.lake, spark_engine, Window(LAST, LAST), name="gold/fact_sales", scratch=tmp_path)
     assert count == len(weighed)
+
+
+def test_blanks_of_unicode_are_taken_off_alike(spark_engine: SparkEngine, tmp_path: Path) -> None:
+    spark_engine.lake = Lake(str(tmp_path / "lake"))
+    around = [f"{blank}{blank}" for blank in BLANKS] + [BLANKS, "\u0301", "\u00ad"]
+    raw = next(table for table in bronze.SNAPSHOTS if table.name == "customers")
+    customers = [
+        {"customer_id": f"{blank}c {n}{blank}", "region": blank, "customer_segment": f"a{blank}b{blank}"}
+        for n, blank in enumerate(around)
+    ]
+    overwrite(spark_engine.lake, raw, frame_of(raw, customers))
+    count = _agree(spark_engine.lake, spark_engine, Window(LAST, LAST), name="silver/customers", scratch=tmp_path)
+    assert count == len(around)
+    found = as_arrow(TRANSFORMS["silver/customers"](spark_engine, Window(LAST, LAST))).to_pylist()
+    conformed = [row for row in found if (row["customer_id"], row["region"])[0].startswith("c ")]
+    assert len(conformed) == len(around) - 2 and all(row["region"] is None for row in conformed)
 
 
 def test_a_value_that_differs_is_found(finished: Shop, spark_engine: SparkEngine) -> None:

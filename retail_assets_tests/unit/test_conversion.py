@@ -94,6 +94,63 @@ def test_arrow_columns_convert_like_python_values():
     assert convert(zoned_midnight, DATE).array.to_pylist() == [None]
 
 
+YEAR_10000 = 253_402_300_800
+YEAR_0 = -62_135_596_801
+AN_HOUR_BEHIND = dt.timezone(-dt.timedelta(hours=1))
+NEAR_THE_END = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Tokyo"])
+def test_moments_outside_the_years_1_to_9999_are_kept_as_text(unit: str, zone: str | None) -> None:
+    seconds = pa.array([YEAR_10000, YEAR_10000 - 1, None, YEAR_0], pa.timestamp("s")).cast(pa.timestamp(unit))
+    moments = seconds.view(pa.timestamp(unit, zone))
+    found = convert(moments, TIMESTAMP)
+    assert found.array.to_pylist() == [None, NEAR_THE_END, None, None]
+    assert set(found.unparsed) == {0, 3} and found.unparsed[0].startswith("10000-01-01 ")
+
+
+def test_a_moment_that_would_overflow_on_the_way_to_microseconds_is_kept_as_text() -> None:
+    found = convert(pa.array([2**62, 0], pa.timestamp("s")), TIMESTAMP)
+    assert found.array.to_pylist() == [None, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)] and set(found.unparsed) == {0}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("9999-12-31T23:30:00-01:00", "9999-12-31T23:30:00-01:00"),
+        ("0001-01-01 00:30:00+01:00", "0001-01-01 00:30:00+01:00"),
+        ("0000-06-01 00:00:00", "0000-06-01 00:00:00"),
+        (
+            dt.datetime(9999, 12, 31, 23, 30, tzinfo=dt.timezone(-dt.timedelta(hours=1))),
+            "9999-12-31 23:30:00.000000-0100",
+        ),
+    ],
+)
+def test_a_moment_that_the_shift_to_utc_takes_out_of_the_calendar_is_kept_as_text(value, kept) -> None:
+    assert _plain([value, None], TIMESTAMP) == ([None, None], {0: kept})
+
+
+@pytest.mark.parametrize("target", [DATE, TIMESTAMP, TEXT, MONEY])
+def test_days_outside_the_years_1_to_9999_are_kept_as_text(target) -> None:
+    found = convert(pa.array([2_932_897, None, -719_163], pa.date32()), target)
+    assert found.array.to_pylist() == [None] * 3
+    assert found.unparsed == {0: "10000-01-01", 2: "0000-12-31"}
+    assert _plain(["0000-06-01"], DATE) == ([None], {0: "0000-06-01"})
+
+
+def test_a_zone_whose_clock_is_past_the_calendar_does_not_end_the_reading() -> None:
+    tokyo = pa.array([YEAR_10000 - 1], pa.timestamp("s", "Asia/Tokyo"))
+    assert convert(tokyo, DATE).unparsed == {0: "9999-12-31T23:59:59+00:00"}
+
+
+@pytest.mark.parametrize("target", [MONEY, QUANTITY, UNITS, DAYS])
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_an_infinite_number_of_an_arrow_column_is_kept_as_text(target, kind) -> None:
+    found = convert(pa.array([float("inf"), 2, float("-inf")], kind), target)
+    assert found.array.to_pylist() == [None, 2, None] and found.unparsed == {0: "inf", 2: "-inf"}
+
+
 def test_only_types_of_source_columns_are_known():
     with pytest.raises(TypeError, match="bool"):
         convert([True], FLAG)

@@ -149,6 +149,49 @@ def test_a_faulty_stock_count_is_refused(fault: dict[str, Any], rule: str) -> No
     assert [(row["table_name"], row["rule"]) for row in refusals] == [("bronze/inventory", rule)]
 
 
+@pytest.mark.parametrize("hours", [float("inf"), float("-inf")])
+def test_an_infinite_number_of_a_daily_row_is_refused_like_one_that_cannot_be_read(hours: float) -> None:
+    judged = _judged_inventory({"stock_out_hours": hours}, {"store_id": "S2", "stock_out_hours": 2.5})
+    assert records(to_silver.inventory(judged), "store_id") == [("S2",)]
+    assert [row["rule"] for row in _rejected(_judged_sales().filter(False), judged)] == ["wrong_type"]
+
+
+_AROUND = [
+    "\u00a0",
+    "\u3000",
+    "\u200b",
+    "\ufeff",
+    "\u2003\t",
+    "\r\n",
+    "\u0085",
+    "\u2028",
+    "\u200e \v\f",
+    "\u180e\u2060",
+]
+
+
+@pytest.mark.parametrize("blank", _AROUND, ids=ascii)
+def test_no_blank_of_unicode_stays_around_an_id(blank: str) -> None:
+    line = {"store_id": f"{blank}S1", "product_id": f"P1{blank}", "sale_id": blank, "customer_id": f"{blank}a{blank}b"}
+    kept = to_silver.sales(_judged_sales(line | {"sale_line_id": f"{blank}L1{blank}", "currency": f"GBP{blank}"}))
+    found = records(kept, "sale_line_id", "store_id", "product_id", "sale_id", "customer_id", "currency")
+    assert found == [("L1", "S1", "P1", None, f"a{blank}b", "GBP")]
+
+
+@pytest.mark.parametrize("blank", _AROUND, ids=ascii)
+def test_no_blank_of_unicode_stays_around_a_name_or_a_code(blank: str) -> None:
+    store = {
+        "store_id": "S1",
+        "store_name": f"{blank}Ash ford{blank}",
+        "region": f"North{blank}",
+        "store_format": blank,
+    }
+    taken, refused = _snapshot(entities.STORES, store)
+    assert (taken[0]["store_name"], taken[0]["region"], taken[0]["store_format"]) == ("Ash ford", "North", None)
+    codes, _ = _snapshot(entities.SOURCING, TERMS | {"source_type": f"{blank}DC{blank}"})
+    assert codes[0]["source_type"] == "dc" and not refused
+
+
 def test_a_refusal_shows_key_and_content_as_delivered() -> None:
     (refusal,) = _rejected(_judged_sales({"product_id": "P9", "customer_id": None}))
     assert refusal["row_key"] == "sale_line_id=L1"
@@ -235,10 +278,18 @@ def _is_sound(line: dict[str, Any]) -> bool:
     )
 
 
+LISTS = {
+    silver.STORES: ibis.memtable({"store_id": ["S1", "S2", "S1"], "region": ["North", "South", "North"]}),
+    silver.PRODUCTS: ibis.memtable({"product_id": ["P1", "P2"]}),
+    silver.SUPPLIERS: ibis.memtable({"supplier_id": ["U1"]}),
+}
+
+
 def _snapshot(entity: entities.Entity, *rows: dict[str, Any]) -> tuple[list[dict[str, Any]], Counter[str]]:
     raw = next(table for table in bronze.SNAPSHOTS if table.name == entity.name)
     kept = next(table for table in silver.SNAPSHOTS if table.name == entity.name)
-    judged = to_silver.judged_snapshot(table_of(raw, rows), entity)
+    known = to_silver.known_of(kept, LISTS.__getitem__)
+    judged = to_silver.judged_snapshot(table_of(raw, rows), entity, known)
     refused = conform(silver.REJECTED_SNAPSHOT_ROWS, to_silver.rejected_snapshot_rows([(entity, judged)]).to_pyarrow())
     taken = conform(kept, to_silver.snapshot(judged, kept).to_pyarrow()).to_pylist()
     assert len(taken) + refused.num_rows == len(rows)
@@ -300,6 +351,62 @@ def test_a_deletion_is_taken_over_although_the_version_it_ends_was_refused() -> 
         assert sorted(row["is_deleted"] for row in taken) == [False, True] and refused.total() == 1
         versions = table_of(silver.PROMOTIONS, taken)
         assert as_of.newest(versions, key=entities.PROMOTIONS.key).count().to_pyarrow().as_py() == 0
+
+
+_ORDER: dict[str, Any] = {
+    "purchase_order_line_id": "o1",
+    "purchase_order_id": "O1",
+    "ordered_date": DAY,
+    "promised_date": DAY,
+    "ordered_units": Decimal(1),
+}
+
+
+@pytest.mark.parametrize(
+    ("entity", "row", "spelled"),
+    [
+        (entities.ASSORTMENT, {"store_id": "s1", "product_id": " p1", "valid_from": DAY}, ("S1", "P1")),
+        (entities.PRICES, {"store_id": "s2", "product_id": "p2", "valid_from": DAY, "unit_price": 1}, ("S2", "P2")),
+        (
+            entities.PROMOTIONS,
+            {"promotion_id": "x", "store_id": "s1", "product_id": "p1", "start_date": DAY, "end_date": DAY},
+            ("x", "S1", "P1"),
+        ),
+        (entities.SOURCING, {"product_id": "p1", "location_id": "s1", "source_id": "u1"}, ("P1", "S1", "U1")),
+        (entities.SOURCING, {"product_id": "p1", "source_id": "u1"}, ("P1", "*", "U1")),
+        (entities.SUPPLIER_CALENDAR, {"source_id": "u1", "location_id": "s2", "order_weekday": 1}, ("U1", "S2")),
+        (
+            entities.PURCHASE_ORDERS,
+            _ORDER | {"supplier_id": "u1", "store_id": "s1", "product_id": "p1"},
+            ("o1", "O1", "U1", "S1", "P1"),
+        ),
+        (entities.EVENTS, {"event_date": DAY, "event_name": "fair", "region": "north"}, ("fair", None, "North")),
+        (entities.EVENTS, {"event_date": DAY, "event_name": "fair"}, ("fair", None, "*")),
+    ],
+)
+def test_a_snapshot_takes_the_spelling_of_the_lists_it_refers_to(
+    entity: entities.Entity, row: dict[str, Any], spelled: tuple[str | None, ...]
+) -> None:
+    (taken,), refused = _snapshot(entity, row)
+    texts = [c.name for c in entity.columns if c.name.endswith(("_id", "_name", "region")) or c.name == "event_type"]
+    assert tuple(taken[name] for name in texts if name != "proposal_id") == spelled and not refused
+
+
+def test_a_snapshot_row_about_what_is_not_known_is_taken_over_as_it_is() -> None:
+    taken, refused = _snapshot(entities.PRICES, PRICE | {"store_id": "s9"}, PRICE | {"product_id": "p9"})
+    assert {(row["store_id"], row["product_id"]) for row in taken} == {("s9", "P1"), ("*", "p9")} and not refused
+
+
+def test_an_id_that_takes_the_spelling_of_the_list_does_not_vanish() -> None:
+    row = {"store_id": "S1", "product_id": "P1", "valid_from": DAY}
+    taken, refused = _snapshot(
+        entities.ASSORTMENT,
+        row | {"store_id": "s1"},
+        row | {"store_id": "s1", "is_deleted": True, "first_seen_at": LATER},
+        row | {"first_seen_at": LATER},
+    )
+    assert [(r["store_id"], r["is_deleted"]) for r in taken] == [("S1", False), ("S1", False)]
+    assert refused == {"duplicate": 1}
 
 
 def test_event_types_ignore_case_and_blanks() -> None:
@@ -490,7 +597,19 @@ def test_an_order_day_is_a_weekday_or_a_date_with_its_weekday() -> None:
         (entities.SUPPLIERS, {"supplier_id": "U1", "supplier_name": "U", "lead_time_days": -7}, "out_of_range"),
         (entities.SUPPLIERS, {"supplier_id": "U1", "supplier_name": "U", "lead_time_days": 10**9}, "out_of_range"),
         (entities.PRODUCTS, {"product_id": "P1", "product_name": "P", "unit_step": 0.0}, "out_of_range"),
-        (entities.SOURCING, TERMS | {"shelf_max_units": float("inf")}, "absurd_quantity"),
+        (entities.SOURCING, TERMS | {"shelf_max_units": float("inf")}, "wrong_type"),
+        (entities.SOURCING, TERMS | {"moq_units": float("-inf")}, "wrong_type"),
+        (
+            entities.PROMOTIONS,
+            {
+                "promotion_id": "X",
+                "product_id": "P1",
+                "start_date": DAY,
+                "end_date": DAY,
+                "discount_rate": float("inf"),
+            },
+            "wrong_type",
+        ),
         (entities.SOURCING, TERMS | {"valid_from": DAY, "valid_to": DAY - timedelta(days=1)}, "ends_before_it_starts"),
         (entities.SUPPLIER_CALENDAR, {"source_id": "U1", "order_weekday": 8}, "out_of_range"),
         (

@@ -118,6 +118,19 @@ def test_a_required_value_that_is_missing(values: pa.Array) -> None:
         conform(_of(UNITS, nullable=False), pa.table({"value": values}))
 
 
+@pytest.mark.parametrize("kind", [UNITS, QUANTILE, COUNT, MONEY])
+@pytest.mark.parametrize("value", [float("inf"), float("-inf")])
+def test_an_infinite_number_never_leaves_bronze(kind: pa.DataType, value: float) -> None:
+    rows = pa.table({"value": pa.array([value, 1.0, None])})
+    with pytest.raises(ContractViolation, match=r"^test/kinds\.value: 1 of 3 values are infinite\.$"):
+        conform(_of(kind), rows)
+
+
+def test_bronze_holds_an_infinite_number_until_silver_refuses_its_row() -> None:
+    found = conform(replace(_of(UNITS), layer="bronze"), pa.table({"value": [float("inf"), 1.0]}))
+    assert found["value"].to_pylist() == [float("inf"), 1.0]
+
+
 TWO = replace(EMPTY, columns=described(("a", COUNT, "A."), ("b", TEXT, "B.", "", NULLABLE)))
 
 
