@@ -113,7 +113,8 @@ class OdbcBackend:
     def _session(self, connection: Any) -> tuple[str, ...]:
         if self._kind != "mssql":
             return _SESSIONS.get(self._kind, ())
-        [state] = [batch.column(0)[0].as_py() for batch in connection.read_arrow_batches(sql_server.SNAPSHOT_ALLOWED)]
+        answer = connection.read_arrow_batches(sql_server.SNAPSHOT_ALLOWED, batch_size=1)
+        [state] = [batch.column(0)[0].as_py() for batch in answer]
         if state == 1:
             return (sql_server.SNAPSHOT,)
         sql_server.say_read_committed(self._place)

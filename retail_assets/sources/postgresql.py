@@ -23,7 +23,8 @@ def join(first: Any, second: Any) -> None:
         Exception: the driver's; neither session can be used then.
     """
     first.execute("BEGIN")
-    [moment] = [batch.column(0)[0].as_py() for batch in first.read_arrow_batches("SELECT pg_export_snapshot()")]
+    answer = first.read_arrow_batches("SELECT pg_export_snapshot()", batch_size=1)  # by default it takes 1 GB
+    [moment] = [batch.column(0)[0].as_py() for batch in answer]
     second.execute("BEGIN")
     second.execute(f"SET TRANSACTION SNAPSHOT '{moment}'")
 
