@@ -24,7 +24,8 @@ from deltalake.exceptions import CommitFailedError
 from retail_assets.engines.committing import LostRace, committed
 from retail_assets.engines.evolution import evolved, physical_columns, physical_schema
 from retail_assets.engines.protocol import Frame, WriteResult
-from retail_assets.engines.sorted_file import GROUP_ROWS, Folder, Sorter, written_file
+from retail_assets.engines.sorted_file import GROUP_ROWS, Folder, written_file
+from retail_assets.engines.sorter import Sorter
 from retail_assets.engines.sorting import in_order
 from retail_assets.engines.spool import PIECE_ROWS, Spool, received
 from retail_assets.failures import TransientFailure
@@ -237,17 +238,18 @@ def _written(table: Table, delta: DeltaTable, change: _Change) -> WriteResult:
 
 def _written_through_files(lake: Lake, table: Table, delta: DeltaTable, change: _Change, sorter: Sorter) -> WriteResult:
     """As `_written`, with no more than some pieces of the folder in memory."""
-    handed_over = change.count
+    rest_count = 0
 
     def rows() -> Iterator[pa.RecordBatch]:
-        nonlocal handed_over
+        nonlocal rest_count
+        rest_count = 0  # they may be gone through more than once
         for batch in _rest_batches(table, delta, change):
-            handed_over += batch.num_rows
+            rest_count += batch.num_rows
             yield batch
         yield from change.batches()
 
-    file = written_file(lake, table, _folder(table, change), sorter.batches(rows()))
-    _refuse_other_count(table, handed_over, file.row_count)
+    file = written_file(lake, table, _folder(table, change), sorter.batches(rows))
+    _refuse_other_count(table, rest_count + change.count, file.row_count)
     version = file.commit(lake, delta, metadata={_WRITE_ID: uuid4().hex})
     return WriteResult(rows=change.count, bytes=change.bytes, version=version)
 

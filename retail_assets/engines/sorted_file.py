@@ -1,18 +1,13 @@
-"""One folder's rows as one sorted file, in memory that does not grow with their number: DuckDB sorts, Arrow writes.
+"""One folder's rows, which come sorted, as one file written by Arrow in memory that does not grow with their number.
 
 delta-rs only commits the file: its own writer holds more the longer a file gets (docs/decisions/0007).
 """
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
-from math import sqrt
-from pathlib import Path
 from uuid import uuid4
 
-import duckdb
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable
@@ -23,19 +18,11 @@ from pyarrow.fs import FileSystem, PyFileSystem
 
 from retail_assets.engines.committing import LostRace
 from retail_assets.engines.file_statistics import statistics_json
-from retail_assets.engines.spool import PIECE_ROWS
-from retail_assets.failures import PermanentFailure, first_line
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import Table
 
 GROUP_ROWS = 131_072
 """Groups of this size let a read of one series skip most of a month (docs/decisions/0006-physical-layout.md)."""
-
-_LEAST_SORT_MB, _SORT_MB_A_ROOT = 64, 2.2
-"""More memory sorts no faster: what does not fit goes to the system's page cache and comes back from there. Runs that
-are merged need a block each, so the least that suffices grows with the square root of the rows' bytes: 40 million sale
-lines, 5 GB, fail with 128 MB."""
-_NUMBER = "retail_row_number"
 
 
 @dataclass(frozen=True)
@@ -51,67 +38,6 @@ class Folder:
 
     def files(self, delta: DeltaTable) -> set[str]:
         return set(delta.file_uris(file_pruning_predicate=[(self.column, "=", self.value)]))
-
-
-class Sorter:
-    """Sorts rows of a table's contract out of core.
-
-    Args:
-        folder: where DuckDB puts what does not fit into memory.
-        bytes: about how large the rows are in Arrow.
-    """
-
-    def __init__(self, table: Table, folder: Path, *, bytes: int) -> None:
-        self._table, self._folder = table, folder
-        self._memory_mb = max(_LEAST_SORT_MB, round(_SORT_MB_A_ROOT * sqrt(bytes / 2**20)))
-        self._error: Exception | None = None
-
-    def batches(self, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The rows ascending by the table's order, missing values last, equal rows as they came.
-
-        Raises:
-            PermanentFailure: memory or the temporary folder does not suffice.
-        """
-        schema = self._table.schema.append(pa.field(_NUMBER, pa.int64()))
-        source = pa.RecordBatchReader.from_batches(schema, self._numbered(rows, schema))
-        order = ", ".join(f'"{name}" NULLS LAST' for name in (*self._table.sort_by, _NUMBER))
-        columns = ", ".join(f'"{name}"' for name in self._table.column_names)
-        try:
-            with closing(self._connected()) as connection:
-                connection.register("given", source)
-                query = connection.sql(f"SELECT {columns} FROM given ORDER BY {order}")
-                yield from query.to_arrow_reader(PIECE_ROWS)
-        except (duckdb.Error, OSError) as error:  # the second is what DuckDB's stream of batches raises
-            raise self._error or self._failure(error) from None
-
-    def _connected(self) -> duckdb.DuckDBPyConnection:
-        connection = duckdb.connect(
-            config={"memory_limit": f"{self._memory_mb}MB", "temp_directory": str(self._folder), "threads": 1}
-        )
-        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET streaming_buffer_size = '1MB'")
-        return connection
-
-    def _numbered(self, rows: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Runs inside DuckDB, which would turn what is raised here into an error of its own."""
-        start = 0
-        try:
-            for batch in rows:
-                numbers = pa.array(np.arange(start, start + batch.num_rows))
-                yield pa.RecordBatch.from_arrays([*batch.columns, numbers], schema=schema)
-                start += batch.num_rows
-        except Exception as error:
-            self._error = error
-            raise
-
-    def _failure(self, error: Exception) -> PermanentFailure:
-        if "Out of Memory" in str(error):
-            return PermanentFailure(
-                f"{self._table.path}: {self._memory_mb} MB do not suffice to sort its rows; write fewer days at once."
-            )
-        return PermanentFailure(
-            f"{self._table.path}: its rows cannot be sorted in {self._folder} ({first_line(error)}); "
-            "free space there or set RETAIL_HOME."
-        )
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,9 @@ class SqlAlchemyBackend:
     def __init__(self, url: sa.URL) -> None:
         self._url = url
 
-    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
+    def batches(
+        self, statement: Statement, parameters: Parameters, *, batch_rows: int, by_days: bool = False
+    ) -> RawBatches:
         text = sa.text(statement.sqlalchemy_text)
         kinds = {name: sa.DateTime() if is_moment(value) else sa.Date() for name, value in parameters.items()}
         text = text.bindparams(*(sa.bindparam(name, type_=kinds[name]) for name in set(statement.parameters)))
@@ -67,7 +69,9 @@ class SqliteBackend:
     def __init__(self, url: sa.URL) -> None:
         self._path = Path(url.database or "")
 
-    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
+    def batches(
+        self, statement: Statement, parameters: Parameters, *, batch_rows: int, by_days: bool = False
+    ) -> RawBatches:
         bound = {name: parameter_text(value) for name, value in parameters.items()}
         with closing(self._connect()) as connection:
             connection.execute("BEGIN")

@@ -1,8 +1,11 @@
 """Any ODBC database, fetched straight into Arrow: read-only, of one moment where the server offers that.
 
-Texts of unbounded columns travel in buffers of 4096 bytes; a longer one is refused, never cut.
+Texts of unbounded columns travel in buffers of 4096 bytes; a longer one is refused, never cut. A long range of days is
+read by two sessions at once where they can share the moment, which only PostgreSQL offers.
 """
 
+import datetime as dt
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,22 +13,20 @@ import sqlalchemy as sa
 from sqlalchemy.connectors.pyodbc import PyODBCConnector
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources import sql_server
+from retail_assets.sources import postgresql, sql_server
 from retail_assets.sources.batches import Parameters, RawBatch, RawBatches, is_moment, parameter_text
 from retail_assets.sources.database_errors import OdbcError, place
 from retail_assets.sources.statement import Statement
 
 _LONGEST_TEXT_BYTES = 4096
-_TRANSIT_BYTES = 8 * 1024 * 1024
-"""Of each of the two buffers, one being filled while the other is read; larger ones are no faster."""
+_TRANSIT_BYTES = 4 * 1024 * 1024
+"""Of each of a session's two buffers, one being filled while the other is read; larger ones are no faster."""
 _UNBOUNDED_NUMERIC = pa.decimal128(28, 6)
-_FETCH_ROWS = 10_000
+_LONG_DAYS = 7
+"""From here on a range is worth a second session, which opens in some 10 ms and runs the query a second time."""
 
 _SESSIONS = {
-    "postgresql": (
-        "SET TIME ZONE 'UTC'",  # psqlODBC gives timestamptz in the session's zone without saying so
-        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-    ),
+    "postgresql": postgresql.SESSION,
     "mysql": (
         "SET SESSION time_zone = '+00:00'",
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
@@ -46,15 +47,35 @@ class OdbcBackend:
         self._connection_string = connection_string(url)
         self._moment = "datetime2(6)" if self._kind == "mssql" else "timestamp"
 
-    def batches(self, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
+    def batches(
+        self, statement: Statement, parameters: Parameters, *, batch_rows: int, by_days: bool = False
+    ) -> RawBatches:
         arrow_odbc = _arrow_odbc()
+        asked = _halves(parameters) if by_days and self._kind == "postgresql" else [parameters]
         try:
-            yield from self._fetched(arrow_odbc, statement, parameters, batch_rows=batch_rows)
+            yield from self._fetched(arrow_odbc, statement, asked, batch_rows=batch_rows)
+            return
         except arrow_odbc.Error as error:
-            raise OdbcError(str(error)) from None
+            said = OdbcError(str(error))
+        raise said  # out here the library's error is gone, whose frames would keep the sessions open
 
-    def _fetched(self, arrow_odbc: Any, statement: Statement, parameters: Parameters, *, batch_rows: int) -> RawBatches:
-        reader = self._connected(arrow_odbc).read_arrow_batches(
+    def _fetched(
+        self, arrow_odbc: Any, statement: Statement, asked: Sequence[Parameters], *, batch_rows: int
+    ) -> RawBatches:
+        sessions = self._sessions(arrow_odbc, count=len(asked))
+        if len(sessions) < len(asked):
+            asked = [{"start": asked[0]["start"], "end": asked[-1]["end"]}]
+        readers = [
+            (self._reader(arrow_odbc, session, statement, parameters, batch_rows=batch_rows), parameters)
+            for session, parameters in zip(sessions, asked, strict=True)
+        ]
+        yield _raw(pa.RecordBatch.from_pylist([], readers[0][0].schema), asked[0])
+        yield from _in_turn(readers)
+
+    def _reader(
+        self, arrow_odbc: Any, session: Any, statement: Statement, parameters: Parameters, *, batch_rows: int
+    ) -> Any:
+        return session.read_arrow_batches(
             # Parameters travel as text: the cast keeps the day readable whatever the server's date format.
             statement.rendered(lambda name: f"CAST(? AS {self._moment if is_moment(parameters[name]) else 'date'})"),
             batch_size=batch_rows,
@@ -64,9 +85,24 @@ class OdbcBackend:
             map_schema=_exact_schema,
             payload_text_encoding=self._text_encoding(arrow_odbc),
         )
-        yield _raw(pa.RecordBatch.from_pylist([], reader.schema))
-        for batch in reader:
-            yield _raw(batch)
+
+    def _sessions(self, arrow_odbc: Any, *, count: int) -> list[Any]:
+        """So many sessions that see one moment; one alone where the server allows no other that does."""
+        first = self._connected(arrow_odbc)
+        if count == 1:
+            return [first]
+        try:
+            second = self._connected(arrow_odbc)
+        except arrow_odbc.Error as error:  # such as no connection left for this user
+            postgresql.say_one_session(self._place, error)
+            return [first]
+        try:
+            postgresql.join(first, second)
+        except arrow_odbc.Error as error:  # such as another server behind the same name, or a relative of PostgreSQL
+            postgresql.say_one_session(self._place, error)
+            first.execute("ROLLBACK")
+            return [first]
+        return [first, second]
 
     def _connected(self, arrow_odbc: Any) -> Any:
         connection = arrow_odbc.connect(self._connection_string)
@@ -77,7 +113,8 @@ class OdbcBackend:
     def _session(self, connection: Any) -> tuple[str, ...]:
         if self._kind != "mssql":
             return _SESSIONS.get(self._kind, ())
-        [state] = [batch.column(0)[0].as_py() for batch in connection.read_arrow_batches(sql_server.SNAPSHOT_ALLOWED)]
+        answer = connection.read_arrow_batches(sql_server.SNAPSHOT_ALLOWED, batch_size=1)
+        [state] = [batch.column(0)[0].as_py() for batch in answer]
         if state == 1:
             return (sql_server.SNAPSHOT,)
         sql_server.say_read_committed(self._place)
@@ -92,9 +129,8 @@ class OdbcBackend:
 def connection_string(url: sa.URL) -> str:
     """The ODBC connection string of a URL, with what makes the driver stream and the server know that we only read."""
     if url.get_backend_name() == "postgresql":
-        # psqlODBC takes the port by its own name, and without a cursor holds the whole result in memory
-        stream = {"UseDeclareFetch": "1", "Fetch": str(_FETCH_ROWS)}
-        url = url.update_query_dict({"port": str(url.port or 5432), **stream})
+        # psqlODBC takes the port by its own name
+        url = url.update_query_dict({"port": str(url.port or 5432), **postgresql.OPTIONS})
     elif url.get_backend_name() == "mssql" and "odbc_connect" not in url.query:
         url = _for_sql_server(url)
     (text,), _ = PyODBCConnector().create_connect_args(url)
@@ -124,8 +160,28 @@ def _arrow_odbc() -> Any:
     return arrow_odbc
 
 
-def _raw(batch: pa.RecordBatch) -> RawBatch:
-    return RawBatch(batch.schema.names, batch.columns)
+def _halves(parameters: Parameters) -> list[Parameters]:
+    """The range of days as two, where it is long; else as it is."""
+    start, end = parameters["start"], parameters["end"]
+    if (end - start).days + 1 < _LONG_DAYS:
+        return [parameters]
+    middle = start + (end - start) // 2
+    return [{"start": start, "end": middle}, {"start": middle + dt.timedelta(days=1), "end": end}]
+
+
+def _in_turn(readers: list[tuple[Any, Parameters]]) -> Iterator[RawBatch]:
+    """A batch of each while they last: each fetches its next one while another's is worked on."""
+    while readers:
+        for reader, asked in tuple(readers):
+            batch = next(reader, None)
+            if batch is None:
+                readers.remove((reader, asked))
+            else:
+                yield _raw(batch, asked)
+
+
+def _raw(batch: pa.RecordBatch, asked: Parameters) -> RawBatch:
+    return RawBatch(batch.schema.names, batch.columns, asked)
 
 
 def _exact_schema(schema: pa.Schema) -> pa.Schema:

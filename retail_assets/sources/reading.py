@@ -107,10 +107,12 @@ class EntityReader:
             first = next(raw_batches)
             return first if first.row_count else next(raw_batches, first)
 
-    def _raw_batches(self, statement: Statement, window: Window | None, *, batch_rows: int) -> RawBatches:
+    def _raw_batches(
+        self, statement: Statement, window: Window | None, *, batch_rows: int, by_days: bool = False
+    ) -> RawBatches:
         parameters = window.parameters if window else {}
         try:
-            yield from self.backend.batches(statement, parameters, batch_rows=batch_rows)
+            yield from self.backend.batches(statement, parameters, batch_rows=batch_rows, by_days=by_days)
         except PermanentFailure as error:  # what a backend says itself (no file, no driver) is true of every query
             raise ConnectionRefused(str(error)) from None
         except DRIVER_ERRORS as error:
@@ -122,11 +124,17 @@ class EntityReader:
         Raises:
             PermanentFailure: as `raw_batches`; also a column is missing or business dates are unusable.
         """
-        with closing(self.raw_batches(window)) as raw_batches:
-            for batch in _gathered(map(self.typed, raw_batches)):
-                if window and batch.num_rows:
-                    self._check_dates(batch, window)
-                yield batch
+        is_daily = window is not None
+        found = self._raw_batches(self.binding.statement, window, batch_rows=BATCH_ROWS, by_days=is_daily)
+        with closing(found) as raw_batches:
+            yield from _gathered(self._dated(raw, window) if window else self.typed(raw) for raw in raw_batches)
+
+    def _dated(self, raw: RawBatch, window: Window) -> pa.RecordBatch:
+        """A raw batch as `typed`; its days are those that were asked for, lest two parts of a range share rows."""
+        batch = self.typed(raw)
+        if batch.num_rows:
+            self._check_dates(batch, Window(**raw.asked) if raw.asked else window)
+        return batch
 
     def changed_days(self, since: dt.datetime, window: Window) -> list[dt.date]:
         """Business dates in the window of rows modified at or after `since` (UTC), ascending.

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import glob
+import time
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -232,6 +233,99 @@ def test_what_is_committed_during_a_read_is_not_seen(server, url):
     rest = reader.read_all()
     assert first.num_rows + rest.num_rows == 200_000
     assert set(first["quantity"].to_pylist()) | set(rest["quantity"].to_pylist()) == {Decimal(1)}
+
+
+MONTH = MAY_1, dt.date(2024, 5, 31)
+MONTHLY = (
+    "SELECT i AS sale_line_id, date '2024-05-01' + i % 31 AS business_date, 'N' AS store_id, '1' AS product_id, "
+    "(SELECT max(seen) FROM noted) AS quantity, 1.00 AS unit_price FROM generate_series(0, 199999) i "
+    "WHERE date '2024-05-01' + i % 31 BETWEEN :start AND :end"
+)
+SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+
+
+@pytest.fixture
+def monthly(server):
+    _run(server, "DROP TABLE IF EXISTS noted", "CREATE TABLE noted AS SELECT 1 AS seen")
+    return MONTHLY
+
+
+def _sessions(server):
+    """Those that read, without the one that asks."""
+    engine = sa.create_engine(server)
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(f"{SESSIONS} AND pid <> pg_backend_pid()").scalar_one()
+    engine.dispose()
+    return found
+
+
+def _sessions_end(server):
+    """A session ends a moment after its connection was closed."""
+    for _ in range(100):
+        if not _sessions(server):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_a_month_through_odbc_is_read_by_two_sessions_as_of_one_moment(server, monthly):
+    reader = _source(_odbc(server), _with_sales(monthly)).read_days(entities.SALES, *MONTH)
+    assert _sessions(server) == 2
+    _run(server, "UPDATE noted SET seen = 2")
+    rows = reader.read_all()
+    assert sorted(map(int, rows["sale_line_id"].to_pylist())) == list(range(200_000)), "every row, and each once"
+    assert set(rows["quantity"].to_pylist()) == {Decimal(1)}
+    assert _sessions_end(server)
+
+
+def test_both_sessions_of_a_month_see_the_moment_of_the_first(server):
+    query = (
+        "SELECT business_date::text AS sale_line_id, business_date::date, pg_current_snapshot()::text AS store_id, "
+        "current_setting('transaction_read_only') AS product_id, 1 AS quantity, 1.00 AS unit_price "
+        "FROM generate_series(CAST(:start AS timestamp), CAST(:end AS timestamp), '1 day') business_date"
+    )
+    rows = _source(_odbc(server), _with_sales(query)).read_days(entities.SALES, *MONTH).read_all()
+    assert (rows.num_rows, len(set(rows["store_id"].to_pylist()))) == (31, 1)
+    assert set(rows["product_id"].to_pylist()) == {"on"}
+
+
+def test_a_user_of_one_connection_reads_a_month_all_the_same(server, monthly):
+    _run(server, "DROP ROLE IF EXISTS narrow", "CREATE ROLE narrow LOGIN PASSWORD 'narrow' CONNECTION LIMIT 1")
+    _run(server, "GRANT SELECT ON noted TO narrow")
+    url = _odbc(server).set(username="narrow", password="narrow")
+    reader = _source(url, _with_sales(monthly)).read_days(entities.SALES, *MONTH)
+    assert _sessions(server) == 1
+    assert sum(batch.num_rows for batch in reader) == 200_000
+    _run(server, "REVOKE ALL ON noted FROM narrow", "DROP ROLE narrow")
+
+
+def test_a_server_that_shares_no_moment_is_read_by_one_session(server, monthly):
+    _run(server, "REVOKE EXECUTE ON FUNCTION pg_export_snapshot() FROM PUBLIC", "DROP ROLE IF EXISTS other")
+    _run(server, "CREATE ROLE other LOGIN PASSWORD 'other'", "GRANT SELECT ON noted TO other")
+    url = _odbc(server).set(username="other", password="other")
+    reader = _source(url, _with_sales(monthly)).read_days(entities.SALES, *MONTH)
+    assert _sessions(server) == 1
+    assert sum(batch.num_rows for batch in reader) == 200_000
+    _run(server, "REVOKE ALL ON noted FROM other", "DROP ROLE other")
+
+
+def test_days_that_both_halves_of_a_month_give_are_refused(server, monthly):
+    """One day too many is no other month's day here, so only the halves tell it."""
+    query = f"{monthly} + 1"
+    with pytest.raises(PermanentFailure, match=r"asked for 2024-05-01 to 2024-05-16, the query gives .* to 2024-05-17"):
+        _source(_odbc(server), _with_sales(query)).read_days(entities.SALES, *MONTH).read_all()
+
+
+def test_a_read_that_is_given_up_or_fails_leaves_no_session(server, monthly):
+    failing = monthly.replace("1.00 AS unit_price", "1 / (i - 190000) AS unit_price")
+    reader = _source(_odbc(server), _with_sales(failing)).read_days(entities.SALES, *MONTH)
+    with pytest.raises(PermanentFailure, match="division by zero") as kept:
+        reader.read_all()
+    assert _sessions_end(server), f"while the error is kept: {kept.value}"
+    given_up = _source(_odbc(server), _with_sales(monthly)).read_days(entities.SALES, *MONTH)
+    given_up.close()
+    del given_up
+    assert _sessions_end(server)
 
 
 def _with_sales(query):

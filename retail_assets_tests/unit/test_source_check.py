@@ -33,7 +33,7 @@ class FakeDatabase:
         self.statements, self.windows = [], []
         self._refuses, self._rows, self._error = refuses, rows, error
 
-    def batches(self, statement, parameters, *, batch_rows):
+    def batches(self, statement, parameters, *, batch_rows, by_days=False):
         text = statement.rendered(lambda name: f":{name}")
         self.statements.append(text)
         self.windows.append(parameters)

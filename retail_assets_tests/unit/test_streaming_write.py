@@ -19,7 +19,7 @@ from deltalake.schema import Field, PrimitiveType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.engines import committing, delta, file_statistics, sorted_file, spool
+from retail_assets.engines import committing, delta, file_statistics, sorted_file, sorter, spool
 from retail_assets.engines.delta import overwrite_window
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.lake import Lake
@@ -65,7 +65,7 @@ def everything_is_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few rows go the way of millions."""
     monkeypatch.setattr(spool, "MANY_ROWS", 1)
     monkeypatch.setattr(spool, "PIECE_ROWS", 7)
-    monkeypatch.setattr(sorted_file, "PIECE_ROWS", 7)
+    monkeypatch.setattr(sorter, "PIECE_ROWS", 7)
     monkeypatch.setattr(sorted_file, "GROUP_ROWS", 50)
 
 
@@ -118,6 +118,25 @@ def _stored_files(folder: Path, table: Table) -> dict[str, list[pa.Table]]:
     }
 
 
+@pytest.fixture(params=[1, 9])
+def bands(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often the rows are gone through and sorted in part."""
+    counted: list[int] = []
+
+    def count(given: sorter.Sorter, *of: Any) -> Iterator[pa.RecordBatch]:
+        counted.append(1)
+        return original(given, *of)
+
+    original = sorter.Sorter._sorted
+    monkeypatch.setattr(sorter.Sorter, "_sorted", count)
+    if request.param > 1:
+        monkeypatch.setattr(sorter, "_SAMPLE_EVERY", 3)
+        monkeypatch.setattr(sorter, "_BAND_BYTES", 15_000)
+    yield request.param
+    assert (len(counted) > 10) == (request.param > 1)
+
+
+@pytest.mark.usefixtures("bands")
 def test_a_month_is_the_file_that_the_way_in_memory_gives(tmp_path: Path, temporary: Path) -> None:
     """Content and order, equal rows as they came, missing values last, then part of the month again."""
     streamed, remembered = tmp_path / "streamed", tmp_path / "remembered"
@@ -429,18 +448,31 @@ def test_a_fault_while_committing_is_mended(
     assert [row[2] for row in held_in_files(folder, MONTHLY)] == [4, 4, 1, 1]
 
 
+def test_a_band_grows_only_where_one_key_fills_it(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sorter, "_SAMPLE_EVERY", 1)
+    many = 8 * 2**30
+    frame = _sales(5_000, seed=3)
+    given = sorter.Sorter(bronze.SALES, temporary, bytes=many)
+    assert sum(batch.num_rows for batch in given.batches(lambda: iter(frame.to_batches()))) == 5_000
+    assert given._memory_mb == 64
+    one = frame.take(pa.array([0] * 5_000))
+    filled = sorter.Sorter(bronze.SALES, temporary, bytes=many)
+    assert sum(batch.num_rows for batch in filled.batches(lambda: iter(one.to_batches()))) == 5_000
+    assert filled._memory_mb == round(2.2 * (many / 2**20) ** 0.5)
+
+
 @pytest.mark.usefixtures("no_waiting")
 def test_rows_lost_on_the_way_are_noticed(
     lake: Lake, folder: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = sorted_file.Sorter.batches
+    original = sorter.Sorter.batches
 
-    def losing(sorter: sorted_file.Sorter, given: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        found = original(sorter, given)
+    def losing(given: sorter.Sorter, rows: sorter.Rows) -> Iterator[pa.RecordBatch]:
+        found = original(given, rows)
         next(found)
         return found
 
-    monkeypatch.setattr(sorted_file.Sorter, "batches", losing)
+    monkeypatch.setattr(sorter.Sorter, "batches", losing)
     with pytest.raises(TransientFailure, match=r"^test/monthly: 240 rows were handed over, 233 were committed\.$"):
         overwrite_window(lake, MONTHLY, _reader(rows([FIRST], products=PRODUCTS * 6)), _month(), folder=temporary)
     assert held(folder, MONTHLY) == []
@@ -483,10 +515,10 @@ def test_a_folder_that_cannot_be_written_is_told(lake: Lake, tmp_path: Path) -> 
 def test_a_sort_that_lacks_room_says_which(
     lake: Lake, temporary: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
-    def failing(_: sorted_file.Sorter) -> None:
+    def failing(_: sorter.Sorter) -> None:
         raise error
 
-    monkeypatch.setattr(sorted_file.Sorter, "_connected", failing)
+    monkeypatch.setattr(sorter.Sorter, "_connected", failing)
     with pytest.raises(PermanentFailure, match=message):
         overwrite_window(lake, MONTHLY, _reader(rows([FIRST])), _only(FIRST), folder=temporary)
 
