@@ -4,7 +4,7 @@ Each query reads the views of `VIEWS` and gives the columns of the transform it 
 """
 
 from retail_assets.tables import gold, silver
-from retail_assets.transforms.limits import MAX_LINE_UNITS
+from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE
 from retail_assets.windows import Window
 
 VIEWS = {
@@ -37,8 +37,9 @@ SALES_SUMMARY = f"""
     FROM ({FACT_SALES}) LEFT JOIN bare_products USING (product_id)
     GROUP BY ALL"""
 
-_CONTENT = "sale_id, store_id, product_id, customer_id, quantity, unit_price, discount_value"
+_CONTENT = "sale_id, store_id, product_id, customer_id, quantity, unit_price, discount_value, currency"
 _IDS = ("sale_line_id", "sale_id", "store_id", "product_id", "customer_id")
+_BLANKS = " \t\n\r\v\f"
 _SOUND_RULES = f"""
     WHEN unparsed IS NOT NULL THEN 'wrong_type'
     WHEN sale_line_id IS NULL OR business_date IS NULL OR store_id IS NULL OR product_id IS NULL
@@ -47,18 +48,47 @@ _SOUND_RULES = f"""
     WHEN NOT is_known_product THEN 'unknown_product'
     WHEN unit_price < 0 THEN 'negative_price'
     WHEN quantity = 0 THEN 'zero_quantity'
-    WHEN abs(quantity) > {MAX_LINE_UNITS} THEN 'absurd_quantity'"""
+    WHEN abs(quantity) > {MAX_LINE_UNITS} THEN 'absurd_quantity'
+    WHEN unit_price > {MAX_PRICE} OR abs(discount_value) > {MAX_LINE_VALUE} THEN 'absurd_money'"""
+
+
+def _spellings(table: str, column: str) -> str:
+    """CTEs of what a table knows: ids as they are written, and those that no other one resembles by upper case."""
+    return f"""
+    exact_{table} AS (SELECT DISTINCT {column} AS id FROM bare_{table}),
+    alike_{table} AS (
+        SELECT upper(id) AS folded_id, min(id) AS id FROM exact_{table} GROUP BY folded_id HAVING count(*) = 1
+    )"""
+
+
+def _known(table: str, column: str) -> str:
+    """The joins of `_spellings` to `n`; only what is not known as written is looked up by upper case."""
+    return f"""
+        LEFT JOIN exact_{table} ON n.{column} = exact_{table}.id
+        LEFT JOIN alike_{table}
+            ON CASE WHEN exact_{table}.id IS NULL THEN upper(n.{column}) END = alike_{table}.folded_id"""
+
 
 JUDGED_SALES = f"""
     WITH normal AS (
-        SELECT * REPLACE ({", ".join(f"nullif(trim({name}), '') AS {name}" for name in _IDS)}), NULL AS unparsed
+        SELECT * REPLACE (
+                   {", ".join(f"nullif(trim({name}, '{_BLANKS}'), '') AS {name}" for name in _IDS)},
+                   nullif(upper(trim(currency, '{_BLANKS}')), '') AS currency
+               ), NULL AS unparsed
         FROM bare_sales
     ),
+    {_spellings("stores", "store_id")},
+    {_spellings("products", "product_id")},
     known AS (
-        SELECT n.*, s.store_id IS NOT NULL AS is_known_store, p.product_id IS NOT NULL AS is_known_product
+        SELECT n.* REPLACE (
+                   coalesce(exact_stores.id, alike_stores.id, n.store_id) AS store_id,
+                   coalesce(exact_products.id, alike_products.id, n.product_id) AS product_id
+               ),
+               coalesce(exact_stores.id, alike_stores.id) IS NOT NULL AS is_known_store,
+               coalesce(exact_products.id, alike_products.id) IS NOT NULL AS is_known_product
         FROM normal n
-        LEFT JOIN (SELECT DISTINCT store_id FROM bare_stores) s ON n.store_id = s.store_id
-        LEFT JOIN (SELECT DISTINCT product_id FROM bare_products) p ON n.product_id = p.product_id
+        {_known("stores", "store_id")}
+        {_known("products", "product_id")}
     ),
     first_verdict AS (SELECT *, CASE {_SOUND_RULES} END AS verdict FROM known),
     ranked AS (
@@ -75,6 +105,26 @@ JUDGED_SALES = f"""
                 WHEN position > 1 AND row({_CONTENT}) IS NOT DISTINCT FROM kept THEN 'duplicate'
                 WHEN position > 1 THEN 'superseded' END AS broken_rule
     FROM ranked"""
+
+
+FAULTY_SALES = f"""
+    WITH numbered AS (
+        SELECT *, row_number() OVER (ORDER BY business_date, sale_line_id) % 20 AS n
+        FROM (SELECT * FROM bare_sales ORDER BY business_date, sale_line_id LIMIT 20_000)
+    )
+    SELECT * EXCLUDE (n) REPLACE (
+        CASE n WHEN 1 THEN 'again' ELSE sale_line_id END AS sale_line_id,
+        CASE n WHEN 2 THEN lower(store_id) WHEN 3 THEN '?' ELSE store_id END AS store_id,
+        CASE n WHEN 4 THEN lower(product_id) WHEN 5 THEN chr(9) || product_id || ' ' WHEN 6 THEN ' ' WHEN 7 THEN '?'
+               ELSE product_id END AS product_id,
+        CASE n WHEN 8 THEN 0 WHEN 9 THEN {2 * MAX_LINE_UNITS} ELSE quantity END AS quantity,
+        CASE n WHEN 10 THEN {2 * MAX_PRICE} WHEN 11 THEN -1 ELSE unit_price END AS unit_price,
+        CASE n WHEN 12 THEN {2 * MAX_LINE_VALUE} ELSE discount_value END AS discount_value,
+        CASE n WHEN 13 THEN ' eur ' ELSE currency END AS currency
+    )
+    FROM numbered
+    UNION ALL SELECT * EXCLUDE (n) FROM numbered WHERE n IN (14, 15)"""
+"""Twenty thousand sale lines, most of which break a rule or spell an id in another way."""
 
 
 def observed_demand(window: Window) -> str:
