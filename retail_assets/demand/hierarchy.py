@@ -1,56 +1,134 @@
-"""The twelve levels at which the M5 competition adds series up, from the total down to the product in its store.
+"""The levels between a store's product and everything: their groups, their sums, and ways to make sums agree.
 
-Rows of every result are the groups of the first level, then of the second and so on, ascending by name within a
-level. Scores belong in `metrics`.
+A new level is one more entry in `LEVELS`. Every reconciliation returns the bottom, (n, H), never negative: sums of it
+are coherent by construction. Models of totals belong in `aggregate`.
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
+from scipy import sparse
 
-LEVELS: tuple[tuple[str, ...], ...] = (
-    (),
-    ("region",),
-    ("store_id",),
-    ("category",),
-    ("department",),
-    ("region", "category"),
-    ("region", "department"),
-    ("store_id", "category"),
-    ("store_id", "department"),
-    ("product_id",),
-    ("product_id", "region"),
-    ("product_id", "store_id"),
+NO_VALUE = "(none)"
+EVERYTHING = "all"
+_JOINT = " / "
+_LIMIT = 2.0
+
+
+@dataclass(frozen=True)
+class Level:
+    """Series with the same values of `columns` are one group."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+LEVELS = (
+    Level("total", ()),
+    Level("region", ("region",)),
+    Level("store", ("store_id",)),
+    Level("category", ("category",)),
+    Level("department", ("department",)),
+    Level("region_category", ("region", "category")),
+    Level("region_department", ("region", "department")),
+    Level("store_category", ("store_id", "category")),
+    Level("store_department", ("store_id", "department")),
 )
+"""Top down, without the bottom, which is forecast.demand_forecast."""
+BY_NAME = {level.name: level for level in LEVELS}
 
 
-def groups(series: pd.DataFrame) -> pd.DataFrame:
-    """Level number from 1 and the attributes of each row of `aggregated`; "" where a level does not tell them."""
-    named = [_named(series, list(columns)).assign(level=number) for number, columns in enumerate(LEVELS, start=1)]
-    columns = ["level", "region", "store_id", "category", "department", "product_id"]
-    return pd.concat(named, ignore_index=True).reindex(columns=columns).fillna("")
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The groups of one level: `keys` has a row a group and the level's columns, `code` (n,) each series' row in it."""
+
+    level: Level
+    keys: pd.DataFrame
+    code: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Readable and in order, such as `CA_1 / FOODS_1`."""
+        if not self.level.columns:
+            return (EVERYTHING,)
+        return tuple(_JOINT.join(str(value) or NO_VALUE for value in row) for row in self.keys.to_numpy(dtype=object))
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Series of each group, (groups,)."""
+        return np.bincount(self.code, minlength=len(self))
+
+    @property
+    def members(self) -> sparse.csr_matrix:
+        """1 where a series belongs to a group, (groups, n)."""
+        count = len(self.code)
+        return sparse.csr_matrix((np.ones(count), (self.code, np.arange(count))), shape=(len(self), count))
+
+    def summed(self, values: np.ndarray) -> np.ndarray:
+        """Sums of (n, ...) over the groups, (groups, ...)."""
+        return self.members @ values
 
 
-def _named(series: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    if not columns:
-        return pd.DataFrame(index=pd.Index([0]))
-    return series.loc[:, columns].drop_duplicates().sort_values(columns)
+def groups_of(series: pd.DataFrame, level: Level) -> Groups:
+    """Groups of one level, ascending by name; `series` holds a row a series."""
+    if not level.columns:
+        return Groups(level, pd.DataFrame(index=range(1)), np.zeros(len(series), dtype=np.int64))
+    keyed = series.loc[:, list(level.columns)].astype(str)
+    code = keyed.groupby(list(level.columns), sort=True).ngroup().to_numpy()
+    keys = keyed.assign(code=code).drop_duplicates("code").sort_values("code").drop(columns="code")
+    return Groups(level, keys.reset_index(drop=True), code)
 
 
-def aggregated(values: np.ndarray, *, series: pd.DataFrame) -> np.ndarray:
-    """Sums of the observed values (n, T) or (n,) of each group, (N, T) or (N,); NaN where none was observed."""
-    members = _members(series)
-    seen = ~np.isnan(values)
-    total = members @ np.where(seen, values, 0.0)
-    return total if seen.all() else np.where(members @ seen.astype(np.float32) > 0, total, np.nan)
+def coherent(bottom: np.ndarray, series: pd.DataFrame, levels: Sequence[Level] = LEVELS) -> dict[str, np.ndarray]:
+    """Sums of the bottom forecast (n, H) at every level, (groups, H) by the level's name."""
+    return {level.name: groups_of(series, level).summed(bottom) for level in levels}
 
 
-def _members(series: pd.DataFrame) -> csr_array:
-    """1 where a series (column) belongs to a group (row)."""
-    code, first = [], 0
-    for columns in LEVELS:
-        number = series.groupby(list(columns), sort=True).ngroup().to_numpy() if columns else np.zeros(len(series), int)
-        code.append(first + number)
-        first = int(code[-1].max()) + 1
-    rows, columns = np.concatenate(code), np.tile(np.arange(len(series)), len(LEVELS))
-    return csr_array((np.ones(len(rows)), (rows, columns)), shape=(first, len(series)))
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What a level's groups should sum to, (groups, H); NaN asks for nothing."""
+
+    groups: Groups
+    totals: np.ndarray
+
+
+def pulled(bottom: np.ndarray, targets: Sequence[Target], *, strength: float, limit: float = _LIMIT) -> np.ndarray:
+    """Scales series so that their sums move towards each target in turn by ratio ** strength.
+
+    Strength 1 meets the last target exactly where the ratio is within `limit` and something is forecast. The limit is
+    there because a total gone astray must not multiply orders.
+    """
+    moved = bottom.copy()
+    for target in targets:
+        own = target.groups.summed(moved)
+        ratio = np.divide(target.totals, own, out=np.ones_like(own), where=(own > 0) & np.isfinite(target.totals))
+        moved *= (np.clip(ratio, 1 / limit, limit) ** strength)[target.groups.code]
+    return moved
+
+
+def least_squares(bottom: np.ndarray, targets: Sequence[Target], *, weight: np.ndarray | None = None) -> np.ndarray:
+    """MinT with structural weights: the coherent forecast nearest to all levels' forecasts, bottom included.
+
+    Solves b + W S'(V + S W S')⁻¹(a − S b), the form of Wickramasuriya, Athanasopoulos & Hyndman (2019) that needs
+    only as many equations as there are groups; a group's variance V is the sum of its series' W = diag(`weight`),
+    ones by default. Negative results become 0 and the rest is scaled back to the total of all.
+    """
+    summing = sparse.vstack([target.groups.members for target in targets]).tocsr()
+    wanted = np.concatenate([target.totals for target in targets])
+    weight = np.ones(len(bottom)) if weight is None else weight
+    variance = np.maximum(summing @ weight, np.finfo(float).tiny)
+    weighted = summing @ sparse.diags(weight)
+    gap = np.nan_to_num(wanted - summing @ bottom)
+    solved = np.linalg.solve(np.diag(variance) + (weighted @ summing.T).toarray(), gap)
+    return _not_negative(bottom + weighted.T @ solved)
+
+
+def _not_negative(bottom: np.ndarray) -> np.ndarray:
+    clipped = np.maximum(bottom, 0.0)
+    total, kept = np.maximum(bottom.sum(axis=0), 0.0), clipped.sum(axis=0)
+    return clipped * np.divide(total, kept, out=np.zeros_like(kept), where=kept > 0)

@@ -6,7 +6,7 @@ Arrays share one shape, series in rows; NaN in `actual` is not scored. Choosing 
 import numpy as np
 import pandas as pd
 
-from retail_assets.demand.hierarchy import LEVELS, aggregated
+from retail_assets.demand.competition_levels import LEVELS, aggregated
 
 RECENT_DAYS = 28
 
@@ -112,7 +112,7 @@ def wrmsse(
     """RMSSE of the sums at the twelve levels of M5, weighted by money sold and with levels alike.
 
     (Makridakis, Spiliotis & Assimakopoulos 2022, equation 2.) `history` (n, T) gives the scales, `value` (n,) is
-    `recent_value` and `series` has the columns of `hierarchy.LEVELS`. Sums are compared over observed cells; sums
+    `recent_value` and `series` has the columns of `competition_levels.LEVELS`. Sums are compared over observed cells; sums
     that never moved have no scale and are left out.
 
     >>> one = pd.DataFrame([["N", "S", "food", "D", "P"]])
@@ -139,7 +139,7 @@ def wspl(
     """Pinball loss of the sums at the twelve levels of M5 over `step_scale`, weighted as in `wrmsse`.
 
     (Makridakis et al. 2022, The M5 uncertainty competition, equations 1 and 2.) Quantiles of a sum are no sums of
-    quantiles: `quantiles` (N, H, levels) has one row for each of `hierarchy.groups`.
+    quantiles: `quantiles` (N, H, levels) has one row for each of `competition_levels.groups`.
     """
     scale = step_scale(aggregated(history, series=series))
     gap = aggregated(actual, series=series)[:, :, None] - quantiles

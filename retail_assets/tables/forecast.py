@@ -31,6 +31,25 @@ QUANTILE_LEVELS: dict[str, float] = {
 }
 """Column name to probability, ascending."""
 
+HIERARCHY_QUANTILES = {name: QUANTILE_LEVELS[name] for name in ("q100", "q500", "q900")}
+"""Those of forecast.hierarchy_forecast."""
+
+HIERARCHY_LEVELS = (
+    "total",
+    "region",
+    "store",
+    "category",
+    "department",
+    "region_category",
+    "region_department",
+    "store_category",
+    "store_department",
+)
+"""Levels above store and product, top down."""
+_VERSION = (
+    Column("model_version", TEXT, "Model that made it, or seasonal_naive when none was promoted yet."),
+    code("origin", "live, or backfill: business dates up to as_of_date with later corrections.", "live", "backfill"),
+)
 _DISTRIBUTION = (
     Column("mean_units", UNITS, "Expected demand.", "units"),
     Column("p_zero", QUANTILE, "Probability of no demand.", "0–1"),
@@ -38,8 +57,7 @@ _DISTRIBUTION = (
         Column(name, QUANTILE, f"Demand not exceeded with probability {p}.", "units")
         for name, p in QUANTILE_LEVELS.items()
     ),
-    Column("model_version", TEXT, "Model that made it, or seasonal_naive when none was promoted yet."),
-    code("origin", "live, or backfill: business dates up to as_of_date with later corrections.", "live", "backfill"),
+    *_VERSION,
 )
 _AS_OF = Column("as_of_date", DATE, "Last closed day the forecast knew.")
 _SERIES = described(("store_id", TEXT, "Store."), ("product_id", TEXT, "Product."))
@@ -76,6 +94,37 @@ CUMULATIVE_FORECAST = Table(
     partitioning=Partitioning.DAILY,
     layout=Layout.DAY,
     sort_by=("store_id", "product_id", "horizon_days"),
+    retention_days=90,
+)
+HIERARCHY_FORECAST = Table(
+    layer="forecast",
+    name="hierarchy_forecast",
+    meaning="Demand of each coming day at every level above store and product.",
+    grain="as-of date, level, group and target date",
+    key=("as_of_date", "level", "group_name", "target_date"),
+    columns=(
+        _AS_OF,
+        code("level", "What is summed: everything, or the series that share these attributes.", *HIERARCHY_LEVELS),
+        Column("group_name", TEXT, "The group's attributes, such as `CA_1 / FOODS_1`; `all` at the top."),
+        Column("region", TEXT, "Region of the group where its level has one.", nullable=True),
+        Column("store_id", TEXT, "Store of the group where its level has one.", nullable=True),
+        Column("category", TEXT, "Category of the group where its level has one.", nullable=True),
+        Column("department", TEXT, "Department of the group where its level has one.", nullable=True),
+        Column("target_date", DATE, "Day forecast."),
+        _HORIZON,
+        Column("mean_units", UNITS, "Expected demand: the sum over its series of demand_forecast.", "units"),
+        Column("model_units", UNITS, "What the group's own model expects; empty without one.", "units", nullable=True),
+        Column("model_name", TEXT, "The group's own model, or bottom_up."),
+        *(
+            Column(name, QUANTILE, f"Demand not exceeded with probability {p}.", "units")
+            for name, p in HIERARCHY_QUANTILES.items()
+        ),
+        *_VERSION,
+    ),
+    partition_column="as_of_date",
+    partitioning=Partitioning.DAILY,
+    layout=Layout.DAY,
+    sort_by=("level", "group_name", "target_date"),
     retention_days=90,
 )
 FORECAST_ACCURACY = Table(

@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_assets.demand.aggregate import AggregateModel, fit_aggregate, group_totals, load_aggregate, nudge
-from retail_assets.demand.baselines import moving_mean
 from retail_assets.demand.features import FeatureSource, Vocabulary, design, feature_names
 from retail_assets.demand.global_model import Boosting, fit_global
 from retail_assets.demand.panel import Panel
@@ -88,62 +86,3 @@ def test_a_store_never_seen_in_training_is_forecast_too():
     mean = model.predict(elsewhere)
     assert np.isfinite(mean).all()
     assert mean.mean() == pytest.approx(model.predict(panel_of(units)).mean(), rel=0.2)
-
-
-def _seasonal_total(days: int, *, seed: int = 2) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    weekday = np.where(np.arange(days) % 7 == 3, 1.8, 1.0)
-    return rng.poisson(20 * weekday * np.ones((10, 1))) * 1.0
-
-
-def test_the_total_follows_weekday_and_promotion():
-    units = _seasonal_total(300)
-    rng = np.random.default_rng(0)
-    promoted = rng.random(314) < 0.2
-    units[:, promoted[:300]] *= 1.5
-    panel = panel_of(units)
-    panel.discount_rate[:] = np.where(promoted, 0.25, 0.0)
-    total = group_totals(panel, fit_aggregate(panel))["total", ""]
-    expected = 200 * np.where((300 + np.arange(14)) % 7 == 3, 1.8, 1.0) * np.where(promoted[300:], 1.5, 1.0)
-    np.testing.assert_allclose(total, expected, rtol=0.06)
-
-
-def test_series_move_half_way_towards_the_total_and_keep_their_shares():
-    panel = panel_of(_seasonal_total(300))
-    model = fit_aggregate(panel)
-    total = group_totals(panel, model)["total", ""]
-    flat = moving_mean(panel)
-    nudged = nudge(flat, panel, model)
-    np.testing.assert_allclose(nudged.sum(axis=0), np.sqrt(flat.sum(axis=0) * total))
-    np.testing.assert_allclose(nudged / nudged.sum(axis=0), flat / flat.sum(axis=0))
-    np.testing.assert_allclose(nudge(flat, panel, model, strength=1.0).sum(axis=0), total)
-
-
-def test_a_total_gone_astray_cannot_more_than_double_a_series():
-    panel = panel_of(_seasonal_total(300))
-    tiny = moving_mean(panel) / 100
-    np.testing.assert_allclose(nudge(tiny, panel, fit_aggregate(panel)), tiny * np.sqrt(2))
-
-
-@pytest.mark.parametrize("units", [np.full((4, 120), 3.0), np.zeros((4, 120)), retailer(4, 40)])
-def test_totals_without_anything_to_learn_do_not_break(units):
-    panel = panel_of(units)
-    model = fit_aggregate(panel)
-    assert np.isfinite(nudge(moving_mean(panel), panel, model)).all()
-
-
-def test_missing_days_of_the_total_are_bridged():
-    units = _seasonal_total(300)
-    units[:, 150] = np.nan
-    units[:, 290:292] = np.nan
-    panel = panel_of(units)
-    assert group_totals(panel, fit_aggregate(panel))["total", ""].mean() == pytest.approx(200 * 7.8 / 7, rel=0.05)
-
-
-def test_the_aggregate_model_comes_back_from_disk(tmp_path):
-    panel = panel_of(_seasonal_total(200), events=pd.DataFrame([_event(2), _event(-30)]))
-    model = fit_aggregate(panel)
-    model.save(tmp_path)
-    read = load_aggregate(tmp_path)
-    assert isinstance(read, AggregateModel) and read == model
-    np.testing.assert_array_equal(group_totals(panel, read)["total", ""], group_totals(panel, model)["total", ""])
