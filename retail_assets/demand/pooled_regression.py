@@ -188,7 +188,7 @@ def fit_pooled_histogram(panel: Panel, boosting: Boosting) -> PooledHistogram:
         l2_regularization=5.0,
         max_bins=127,
         max_features=0.6,
-        early_stopping=False,
+        early_stopping=False,  # pyright: ignore[reportArgumentType] its default is a text
         random_state=boosting.seed,
     )
     regressor.fit(_without_empty(table), demand / level, sample_weight=weight * level)

@@ -66,6 +66,47 @@ def test_prices_promotions_and_events_of_coming_days_are_seen():
     assert table["event_name"][south, 2] == 0 != table["event_name"][north, 2]
 
 
+def test_a_price_change_is_dated_and_its_direction_told():
+    panel = panel_of(retailer(4, 100))
+    panel.price[1, 90:] = panel.price[1, 0] * 1.5
+    panel.price[1, 105:] = panel.price[1, 0]
+    panel.price[2, 100:] = np.nan
+    table = _table(panel, 100)
+    assert table["days_since_price_change"][1, [0, 4, 5, 6]].tolist() == [10, 14, 0, 1]
+    assert table["last_price_change"][1, [4, 5]] == pytest.approx([np.log(1.5), -np.log(1.5)])
+    assert set(table["days_since_price_change"][[0, 2]].ravel()) == {182}
+    assert (table["last_price_change"][[0, 2]] == 0).all()
+
+
+def test_a_promotion_has_a_day_an_end_and_an_aftermath():
+    panel = panel_of(retailer(3, 100))
+    panel.discount_rate[1, 98:103] = 0.2
+    panel.discount_rate[2, 112:] = 0.2
+    table = _table(panel, 100)
+    assert table["promotion_day"][1, :5].tolist() == [3, 4, 5, 0, 0]
+    assert table["promotion_days_left"][1, :5].tolist() == [3, 2, 1, 0, 0]
+    assert table["days_since_promotion"][1, :5].tolist() == [0, 0, 0, 1, 2]
+    assert table["promotion_days_left"][2, 11:].tolist() == [0, 2, 1], "nothing beyond the horizon is looked at"
+    assert set(table["days_since_promotion"][0]) == {28}
+
+
+def test_benefit_days_lift_the_series_that_they_lifted_before():
+    days = [_event(day, name="Benefit", kind="benefit") for day in range(-200, 15, 5)]
+    units = np.full((2, 200), 4.0)
+    units[0, [199 + day for day in range(-195, 1, 5)]] = 8.0
+    lift = _table(panel_of(units, events=pd.DataFrame(days)), 200)["event_lift"]
+    assert lift[0, 4] > 0.3 and lift[0, 3] == 0
+    assert lift[1, 4] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_shares_compare_product_with_department_and_series_with_product():
+    units = np.full((8, 60), 2.0)
+    units[0] = 6.0
+    table = _table(panel_of(units), 60)
+    assert table["store_share"][[0, 1], 0] == pytest.approx([1.5, 0.5])
+    assert table["product_share"][0, 0] == pytest.approx(4.0 / 3.0)
+
+
 def test_the_global_model_learns_a_promotion_it_was_told_of():
     rng = np.random.default_rng(4)
     promoted = rng.random((30, 314)) < 0.15
