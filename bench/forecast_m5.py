@@ -15,9 +15,9 @@ from statsmodels.tsa.holtwinters import ExponentialSmoothing
 from bench.figures import Figure, at_most
 from bench.m5_panel import m5_panel
 from retail_assets.demand import metrics
-from retail_assets.demand.aggregate import fit_aggregate
+from retail_assets.demand.aggregate import fit_pull
 from retail_assets.demand.baselines import seasonal_naive
-from retail_assets.demand.contenders import BLENDS, FAMILIES, SINGLE, contender_means
+from retail_assets.demand.contenders import BLENDS, FAMILIES, SINGLE, contender_means, fit_family
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import abc_class
@@ -74,8 +74,8 @@ def _validation(past: Panel, model: TrainedModel, *, actual: np.ndarray) -> list
 def _contenders(past: Panel, actual: np.ndarray) -> Iterator[Figure]:
     """Every contender alone on the validation window, all fitted on the same past."""
     config = TrainingConfig(horizon=HORIZON)
-    fitted = {name: family.fit(past, config.boosting) for name, family in FAMILIES.items()}
-    totals = fit_aggregate(past)
+    fitted = {name: fit_family(name, past, config.boosting) for name in FAMILIES}
+    totals = fit_pull(past)
     means = contender_means(past, SINGLE, fitted=fitted, aggregate=totals).by_name
     scale = metrics.rmsse_scale(past.units)
     for name in SINGLE:

@@ -32,6 +32,12 @@ from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
 from retail_assets.windows import ONE_DAY, Window
 
 _HORIZON_DAYS = 28
+_FORECASTS = (
+    tables.DEMAND_FORECAST,
+    tables.CUMULATIVE_FORECAST,
+    tables.HIERARCHY_FORECAST,
+    tables.FORECAST_DRIVERS,
+)
 _SCORED_BY = (
     "business_date",
     "store_id",
@@ -111,7 +117,7 @@ def model_versions(trainings: pd.DataFrame) -> pd.DataFrame:
 
 @dg.multi_asset(
     name="forecasts",
-    outs=outputs(tables.DEMAND_FORECAST, tables.CUMULATIVE_FORECAST),
+    outs=outputs(*_FORECASTS),
     deps=follows(Days(gold.DEMAND_DAILY, before=730), tables.MODEL_VERSIONS, *SNAPSHOTS.values()),
 )
 def forecasts(
@@ -136,13 +142,14 @@ def forecasts(
         if made.fallback_count:
             context.log.warning(f"{made.fallback_count} series fell back to the seasonal naive: {made.failures[:3]}")
         origin = "live" if window.first >= newest_closed else "backfill"
+        frames = (made.daily, made.cumulative, made.hierarchy, made.drivers)
         return {
-            tables.DEMAND_FORECAST.name: engine.set_aside(made.daily.assign(origin=origin)),
-            tables.CUMULATIVE_FORECAST.name: engine.set_aside(made.cumulative.assign(origin=origin)),
+            table.name: engine.set_aside(frame.assign(origin=origin)[table.column_names])
+            for table, frame in zip(_FORECASTS, frames, strict=True)
         }
 
     siblings = Siblings(day)
-    return tuple(siblings.chunks(windows, table.name) for table in (tables.DEMAND_FORECAST, tables.CUMULATIVE_FORECAST))
+    return tuple(siblings.chunks(windows, table.name) for table in _FORECASTS)
 
 
 @table_asset(

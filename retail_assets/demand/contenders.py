@@ -8,38 +8,37 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from retail_assets.demand.aggregate import AggregateModel, nudge
 from retail_assets.demand.baselines import BASELINES, seasonal_naive
-from retail_assets.demand.global_model import Boosting, fit_global, load_global, shards
-from retail_assets.demand.known_effects import KnownEffects, known_effects
+from retail_assets.demand.global_model import Boosting, GlobalModel, fit_global, load_global, shards
+from retail_assets.demand.known_effects import NO_EFFECTS, KnownEffects, known_effects
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.pooled_regression import (
+    fit_pooled_histogram,
+    fit_pooled_linear,
+    load_pooled_histogram,
+    load_pooled_linear,
+)
+from retail_assets.demand.recursive import fit_recursive, load_recursive
 
 NAIVE, UNSCORED = "seasonal_naive", "moving_mean"
-GLOBAL, NUDGED = "lightgbm", "lightgbm_arima"
+GLOBAL, RECURSIVE = "lightgbm", "lightgbm_recursive"
 _LOG = logging.getLogger(__name__)
 
 
 class Fitted(Protocol):
-    """A family fitted on a panel, which forecasts any later one shard by shard."""
+    """A family fitted on a panel, which forecasts any later one."""
 
-    def source(self, panel: Panel) -> Any:
-        """The panel prepared once for all shards."""
-        ...
-
-    def predict_rows(self, source: Any, rows: np.ndarray) -> np.ndarray:
-        """Mean demand of the coming days of some series, (len(rows), H)."""
+    def predict(self, panel: Panel) -> np.ndarray:
+        """Mean demand of the coming days, (n, H)."""
         ...
 
     def save(self, folder: Path) -> None:
         """Writes text, JSON or Parquet into an existing folder."""
-        ...
-
-    def fingerprint(self) -> str:
-        """Text that is equal for equal models."""
         ...
 
 
@@ -55,11 +54,16 @@ class Family:
     scoring_seconds: float
 
 
-FAMILIES: dict[str, Family] = {GLOBAL: Family(fit_global, load_global, 0.8)}
-BLENDS: dict[str, tuple[str, ...]] = {}
+FAMILIES: dict[str, Family] = {
+    GLOBAL: Family(fit_global, load_global, 0.8),
+    RECURSIVE: Family(fit_recursive, load_recursive, 1.5),
+    "pooled_linear": Family(fit_pooled_linear, load_pooled_linear, 0.6),
+    "pooled_histogram": Family(fit_pooled_histogram, load_pooled_histogram, 1.5),
+}
+BLENDS: dict[str, tuple[str, ...]] = {"lightgbm_mean": (GLOBAL, RECURSIVE)}
 """The mean of several families."""
-PULLED: dict[str, str] = {NUDGED: GLOBAL}
-"""Another contender, moved half-way towards the forecast totals."""
+PULLED: dict[str, str] = {"lightgbm_pulled": GLOBAL, "lightgbm_mean_pulled": "lightgbm_mean"}
+"""Another contender, moved towards the forecast totals of departments."""
 YARDSTICKS = (NAIVE, UNSCORED)
 """They forecast demand as it was, the others plain demand times what promotions and launches are known to do."""
 SINGLE = (*BASELINES, *FAMILIES, *BLENDS, *PULLED)
@@ -87,11 +91,12 @@ def admitted(series_count: int, *, seconds: float) -> tuple[tuple[str, ...], dic
 
 @dataclass
 class Means:
-    """Mean demand (n, H) by contender, which series of each contender failed (n,), and why."""
+    """Mean demand (n, H) by contender, which series of each contender failed (n,), and why; effects that are in it."""
 
     by_name: dict[str, np.ndarray] = field(default_factory=dict)
     has_failed: dict[str, np.ndarray] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    effects: KnownEffects = NO_EFFECTS
 
     def note(self, failure: str) -> None:
         _LOG.warning(failure)
@@ -104,7 +109,7 @@ def contender_means(
     """Forecasts by every contender in `names`; where one fails the seasonal naive stands in and is counted."""
     wanted, means = tuple(dict.fromkeys(names)), Means()
     naive = seasonal_naive(panel)
-    effects = _effects(panel, means)
+    effects = means.effects = _effects(panel, means)
     plain = effects.without(panel)
     for name in wanted:
         if name in YARDSTICKS:
@@ -132,7 +137,7 @@ def _effects(panel: Panel, means: Means) -> KnownEffects:
         return known_effects(panel)
     except Exception as error:
         means.note(f"the effects of promotions and launches could not be told: {error}")
-        return KnownEffects(None, None)
+        return NO_EFFECTS
 
 
 def _blends_of(names: Iterable[str]) -> list[str]:
@@ -159,6 +164,8 @@ def _family_mean(panel: Panel, name: str, fitted: Mapping[str, Fitted], means: M
     mean = np.full((panel.series_count, panel.horizon), np.nan)
     try:
         model = fitted[name]
+        if not isinstance(model, GlobalModel):
+            return model.predict(panel)
         source = model.source(panel)
     except Exception as error:
         means.note(f"{name} failed for all {panel.series_count} series: {error}")

@@ -16,6 +16,7 @@ import pandas as pd
 from retail_assets.demand.baselines import WEEK
 from retail_assets.demand.features import EVENT_TYPES, design, feature_names
 from retail_assets.demand.global_model import GlobalModel, shards
+from retail_assets.demand.known_effects import NO_EFFECTS, KnownEffects
 from retail_assets.demand.panel import Panel
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -81,7 +82,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Regressors by cause: every regressor of the global model is in exactly one group."""
 
 FACTORS = tuple(f"{name}_factor" for name in GROUPS if name != "level")
-_LEVEL = list(GROUPS).index("level")
+_LEVEL, _PROMOTION = list(GROUPS).index("level"), list(GROUPS).index("promotion")
 _NOTABLE = 0.02
 _CACHED_ROWS = 4096
 
@@ -99,7 +100,9 @@ def group_numbers(names: Sequence[str]) -> np.ndarray:
     return np.array([numbers[0] for numbers in found.values()])
 
 
-def explain(model: GlobalModel, panel: Panel, *, published: np.ndarray | None = None) -> pd.DataFrame:
+def explain(
+    model: GlobalModel, panel: Panel, *, effects: KnownEffects = NO_EFFECTS, published: np.ndarray | None = None
+) -> pd.DataFrame:
     """The forecast of each series and week ahead as a product; a week without an open day has no row.
 
     `mean_units`, demand a day over the week's open days, is `level_units` times every factor. All days of the week
@@ -107,10 +110,11 @@ def explain(model: GlobalModel, panel: Panel, *, published: np.ndarray | None = 
     which leave no remainder.
 
     Args:
+        effects: what the model's plain demand was multiplied by; it counts as promotion.
         published: the forecast (n, H) given out, when it is not the model's own: `adjustment_factor` is what it
             adds to the model (totals, other contenders, planners); else 1.
     """
-    parts = [_week(panel, week, found) for week, found in _weeks(model, panel, published)]
+    parts = [_week(panel, week, found) for week, found in _weeks(model, panel, effects, published=published)]
     return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
 
 
@@ -124,8 +128,12 @@ class _Explained:
     open_days: np.ndarray
 
 
-def _weeks(model: GlobalModel, panel: Panel, published: np.ndarray | None) -> Iterator[tuple[range, _Explained]]:
-    base, contributions = contributions_of(model, panel)
+def _weeks(
+    model: GlobalModel, panel: Panel, effects: KnownEffects, *, published: np.ndarray | None
+) -> Iterator[tuple[range, _Explained]]:
+    base, contributions = contributions_of(model, effects.without(panel))
+    if effects.ahead is not None:
+        contributions[..., _PROMOTION] += np.log(effects.ahead)
     for first in range(0, panel.horizon, WEEK):
         week = range(first, min(first + WEEK, panel.horizon))
         inside = slice(week.start, week.stop)

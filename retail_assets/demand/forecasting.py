@@ -11,6 +11,7 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
+from retail_assets.demand.aggregate import AggregateModel, hierarchy_rows
 from retail_assets.demand.backtest import calibration_set, fold_origins, rolling_origin
 from retail_assets.demand.baselines import seasonal_naive
 from retail_assets.demand.conformal import (
@@ -23,11 +24,12 @@ from retail_assets.demand.conformal import (
     guessed,
 )
 from retail_assets.demand.contenders import NAIVE, Means, contender_means
+from retail_assets.demand.explanation import explain
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import DEMAND_CLASSES
 from retail_assets.demand.training import TrainedModel
 from retail_assets.failures import PermanentFailure
-from retail_assets.tables.forecast import QUANTILE_LEVELS
+from retail_assets.tables.forecast import FORECAST_DRIVERS, QUANTILE_LEVELS
 
 _LEVELS = tuple(QUANTILE_LEVELS.values())
 _ERROR_DAYS = 63
@@ -35,14 +37,16 @@ _ERROR_DAYS = 63
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
-    """Frames in the columns of forecast.demand_forecast and forecast.cumulative_forecast, without `origin`.
+    """Frames in the columns of the forecast tables of the same names, without `origin`.
 
-    `fallback_count` series were made by the seasonal baseline because
+    `drivers` is empty without a model. `fallback_count` series were made by the seasonal baseline because
     the model failed for them; `failures` says why.
     """
 
     daily: pd.DataFrame
     cumulative: pd.DataFrame
+    hierarchy: pd.DataFrame
+    drivers: pd.DataFrame
     fallback_count: int
     failures: tuple[str, ...] = ()
 
@@ -67,8 +71,24 @@ def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int
         calibration=model.calibration,
         version=model.version,
         horizons=horizons,
+        aggregate=model.aggregate,
     )
-    return replace(result, fallback_count=int(failed.sum()), failures=tuple(means.failures))
+    drivers = _drivers(panel, mean, model, means=means)
+    return replace(result, drivers=drivers, fallback_count=int(failed.sum()), failures=tuple(means.failures))
+
+
+def _drivers(panel: Panel, mean: np.ndarray, model: TrainedModel, *, means: Means) -> pd.DataFrame:
+    """Why the forecast is what it is; a reason that cannot be told stops no forecast."""
+    try:
+        explained = explain(model.global_model, panel, effects=means.effects, published=mean)
+    except Exception as error:
+        means.note(f"the drivers of the forecast could not be told: {error}")
+        return _no_drivers()
+    return explained.assign(model_version=model.version)
+
+
+def _no_drivers() -> pd.DataFrame:
+    return FORECAST_DRIVERS.schema.empty_table().to_pandas().drop(columns="origin")
 
 
 def _chosen_means(
@@ -159,6 +179,7 @@ def _result(
     calibration: CalibrationSet,
     version: str,
     horizons: Sequence[int],
+    aggregate: AggregateModel | None = None,
 ) -> Forecast:
     daily = _daily_frame(panel, mean, name=name, nature=nature, calibration=calibration)
     parts = [
@@ -168,4 +189,5 @@ def _result(
     cumulative = pd.concat(parts, ignore_index=True)
     for frame in (daily, cumulative):
         frame["model_version"] = version
-    return Forecast(daily, cumulative, 0)
+    hierarchy = hierarchy_rows(panel, mean, aggregate, version=version)
+    return Forecast(daily, cumulative, hierarchy, _no_drivers(), 0)

@@ -81,9 +81,6 @@ class GlobalModel:
         mean = np.exp(log_ratio).reshape(table.shape[:2]) * level[:, None]
         return np.where(source.panel.future_is_open[rows], mean, 0.0)
 
-    def fingerprint(self) -> str:
-        return self.booster.model_to_string()
-
     def save(self, folder: Path) -> None:
         (folder / MODEL_FILE).write_text(self.booster.model_to_string(), encoding="utf-8")
         described = {"threads": self.threads, "vocabulary": asdict(self.vocabulary)}

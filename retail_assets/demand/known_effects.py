@@ -36,12 +36,15 @@ class KnownEffects:
         return mean if self.ahead is None else mean * self.ahead
 
 
+NO_EFFECTS = KnownEffects(None, None)
+
+
 def known_effects(panel: Panel) -> KnownEffects:
     """Lifts of promotions by product, and the growth of a launched product towards its settled demand."""
     promoted, launched = (panel.discount_rate > 0).any(), _launch_age(panel)
     is_young = (launched >= 0) & (launched < _LAUNCH_WEEKS * WEEK)
     if not promoted and not is_young.any():
-        return KnownEffects(None, None)
+        return NO_EFFECTS
     every = np.ones(panel.discount_rate.shape, dtype=np.float32)
     if is_young.any():
         every *= _launch_factors(panel, launched)

@@ -112,8 +112,8 @@ def wrmsse(
     """RMSSE of the sums at the twelve levels of M5, weighted by money sold and with levels alike.
 
     (Makridakis, Spiliotis & Assimakopoulos 2022, equation 2.) `history` (n, T) gives the scales, `value` (n,) is
-    `recent_value` and `series` has the columns of `competition_levels.LEVELS`. Sums are compared over observed cells; sums
-    that never moved have no scale and are left out.
+    `recent_value` and `series` has the columns of `competition_levels.LEVELS`. Sums are compared over observed cells;
+    sums that never moved have no scale and are left out.
 
     >>> one = pd.DataFrame([["N", "S", "food", "D", "P"]])
     >>> one.columns = ["region", "store_id", "category", "department", "product_id"]

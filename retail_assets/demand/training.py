@@ -6,6 +6,7 @@ trained model does on a given day belongs in `forecasting`.
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.demand import metrics
-from retail_assets.demand.aggregate import AggregateModel, fit_aggregate, load_aggregate
+from retail_assets.demand.aggregate import AggregateModel, fit_aggregate, fit_pull, load_aggregate
 from retail_assets.demand.backtest import Contenders, Fold, calibration_set, fold_origins, joined, rolling_origin
 from retail_assets.demand.conformal import CalibrationSet, calibrate, distribution, load_calibration
 from retail_assets.demand.contenders import (
@@ -32,7 +33,7 @@ from retail_assets.demand.contenders import (
     families_of,
     fit_family,
 )
-from retail_assets.demand.global_model import Boosting
+from retail_assets.demand.global_model import Boosting, GlobalModel
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import DEMAND_CLASSES, NO_SALE, demand_class
 from retail_assets.failures import PermanentFailure
@@ -45,6 +46,7 @@ _MARGIN = 0.03
 _BEST_COUNT = 3
 _GLOBAL_ONES = (GLOBAL, *(name for name in (*BLENDS, *PULLED) if GLOBAL in families_of([name])))
 _LEVELS = np.array(list(QUANTILE_LEVELS.values()))
+_LOG = logging.getLogger(__name__)
 _MODEL_FILE, _SCORES_FILE = "model.json", "scores.parquet"
 
 
@@ -112,6 +114,12 @@ class TrainedModel:
     horizon: int
     excluded: dict[str, str] = field(default_factory=dict)
     version: str = ""
+
+    @property
+    def global_model(self) -> GlobalModel:
+        found = self.fitted[GLOBAL]
+        assert isinstance(found, GlobalModel)
+        return found
 
     def save(self, folder: Path) -> None:
         """Writes LightGBM text, JSON and Parquet into `folder`, which is made when missing."""
@@ -199,7 +207,7 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
         parts=parts,
         calibration=calibration_set(folds, CHOSEN, horizon=config.horizon),
         fitted={name: fit_family(name, panel, config.boosting) for name in families_of([GLOBAL, *needed])},
-        aggregate=_fitted_totals(panel, excluded),
+        aggregate=_hierarchy(panel),
         scaled_pinball=every[CHOSEN]["scaled_pinball"],
         naive_scaled_pinball=every[NAIVE]["scaled_pinball"],
         bias=every[CHOSEN]["bias"],
@@ -270,15 +278,25 @@ def _contenders(
 
 
 def _fitted_totals(panel: Panel, excluded: dict[str, str]) -> AggregateModel | None:
+    """What the series are pulled towards, for the backtest."""
     try:
-        aggregate = fit_aggregate(panel)
-    except (ValueError, np.linalg.LinAlgError) as error:
-        excluded.update({name: f"ARIMA on totals failed: {error}" for name in PULLED})
+        totals = fit_pull(panel)
+    except Exception as error:
+        excluded.update({name: f"models of totals failed: {error}" for name in PULLED})
         return None
-    if not aggregate.groups:
-        excluded.update({name: "too few days of totals for ARIMA" for name in PULLED})
+    if not totals.groups:
+        excluded.update({name: "too few days of totals" for name in PULLED})
         return None
-    return aggregate
+    return totals
+
+
+def _hierarchy(panel: Panel) -> AggregateModel | None:
+    """Models of all levels, and what the series are pulled towards; a failure leaves sums alone to speak."""
+    try:
+        return fit_aggregate(panel)
+    except Exception as error:
+        _LOG.warning(f"models of totals failed: {error}")
+        return None
 
 
 def _tournament(folds: Sequence[Fold], config: TrainingConfig) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
@@ -362,8 +380,7 @@ def _assembled(fold: Fold, parts: dict[str, tuple[str, ...]]) -> np.ndarray:
 
 def _version(model: TrainedModel) -> str:
     content = hashlib.sha256()
-    for name, fitted in model.fitted.items():
-        content.update(f"{name} {fitted.fingerprint()}".encode())
+    content.update(model.global_model.booster.model_to_string().encode())
     content.update(repr((model.chosen, model.parts, model.aggregate)).encode())
     content.update(model.calibration.frame().to_csv(float_format="%.6g").encode())
     return f"{model.trained_through:%Y%m%d}-{content.hexdigest()[:8]}"

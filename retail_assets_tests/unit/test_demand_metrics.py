@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retail_assets.demand import hierarchy, metrics
+from retail_assets.demand import competition_levels, metrics
 
 ACTUAL = np.array([[2.0, 4.0], [0.0, np.nan]])
 FORECAST = np.array([[3.0, 3.0], [1.0, 50.0]])
@@ -183,12 +183,12 @@ def test_wspl_equals_a_plain_loop_over_the_twelve_levels():
 
 def test_sums_come_level_by_level_under_their_names():
     series, history, *_ = shelf()
-    named = hierarchy.groups(series)
+    named = competition_levels.groups(series)
     expected = [history[members].sum(axis=0) for groups in members_of_every_sum() for members in groups]
-    np.testing.assert_allclose(hierarchy.aggregated(history, series=series), expected)
+    np.testing.assert_allclose(competition_levels.aggregated(history, series=series), expected)
     assert len(named) == len(expected)
     row = named.index[(named["level"] == 6) & (named["region"] == "W") & (named["category"] == "food")][0]
-    np.testing.assert_allclose(hierarchy.aggregated(history, series=series)[row], history[5:].sum(axis=0))
+    np.testing.assert_allclose(competition_levels.aggregated(history, series=series)[row], history[5:].sum(axis=0))
 
 
 def test_sums_are_compared_over_observed_cells():
@@ -197,7 +197,7 @@ def test_sums_are_compared_over_observed_cells():
     forecast = actual.copy()
     forecast[2, 4], actual[2, 4] = 1e6, np.nan
     assert metrics.wrmsse(actual, forecast, series=series, history=history, value=value) == 0
-    assert np.isnan(hierarchy.aggregated(np.full((7, 2), np.nan), series=series)).all()
+    assert np.isnan(competition_levels.aggregated(np.full((7, 2), np.nan), series=series)).all()
 
 
 def test_examples_in_the_documentation_hold():

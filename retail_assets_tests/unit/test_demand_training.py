@@ -100,7 +100,7 @@ def test_scores_are_the_contract_and_name_one_winner_a_segment(model):
     assert model.scores.groupby("segment")["is_chosen"].sum().eq(1).all()
     assert not model.scores.isna().any().any()
     for _, names in model.scores.groupby("segment")["model_name"]:
-        assert {"seasonal_naive", "moving_mean", "lightgbm", "lightgbm_arima", "mean_of_best"} <= set(names)
+        assert {"seasonal_naive", "moving_mean", "lightgbm", "lightgbm_pulled", "mean_of_best"} <= set(names)
     assert set(model.chosen) == set(DEMAND_CLASSES)
     assert model.scaled_pinball < model.naive_scaled_pinball
 
@@ -112,7 +112,11 @@ def test_a_model_comes_back_from_disk_and_forecasts_the_same(tmp_path, panel, mo
     pd.testing.assert_frame_equal(one.daily, other.daily)
     pd.testing.assert_frame_equal(one.cumulative, other.cumulative)
     assert (read.version, read.chosen, read.parts) == (model.version, model.chosen, model.parts)
-    assert {path.suffix for path in (tmp_path / "new" / "folder").rglob("*.*")} == {".txt", ".json", ".parquet"}
+    assert {path.suffix for path in (tmp_path / "new" / "folder").rglob("*.*")} == {
+        ".txt",
+        ".json",
+        ".parquet",
+    }
 
 
 def test_the_same_data_give_the_same_version_and_other_data_another(panel, model):
@@ -158,11 +162,11 @@ def test_features_that_fail_and_an_arima_that_fails_are_counted_too(panel, model
     def broken(*args, **kwargs):
         raise ValueError("bad plan")
 
-    nudged = replace(model, parts=dict.fromkeys(DEMAND_CLASSES, ("lightgbm_arima",)))
+    nudged = replace(model, parts=dict.fromkeys(DEMAND_CLASSES, ("lightgbm_pulled",)))
     with monkeypatch.context() as patch:
         patch.setattr(contenders, "nudge", broken)
         found = forecast(panel, nudged, horizons=[14])
-    assert (found.fallback_count, found.failures) == (40, ("lightgbm_arima failed for all 40 series: bad plan",))
+    assert (found.fallback_count, found.failures) == (40, ("lightgbm_pulled failed for all 40 series: bad plan",))
     monkeypatch.setattr(GlobalModel, "source", broken)
     found = forecast(panel, nudged, horizons=[14])
     assert found.fallback_count == 40 and found.failures[0] == "lightgbm failed for all 40 series: bad plan"
