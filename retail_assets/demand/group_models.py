@@ -100,7 +100,6 @@ def searched_order(group: GroupSeries, *, difference: int) -> Order:
             max_p=3,
             max_q=2,
             maxiter=20,
-            with_intercept=False,
             error_action="ignore",
         )
     return found.order
