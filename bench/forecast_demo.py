@@ -65,7 +65,7 @@ def _judged(home: Path) -> pd.DataFrame:
     for name in ("as_of_date", "target_date"):
         made[name] = pd.to_datetime(made[name])
     first = truth.groupby(_KEYS, as_index=False).agg(first_day=("target_date", "min"))
-    known = made.merge(truth, on=["target_date", *_KEYS]).merge(first, on=_KEYS)
+    known = made.merge(truth, on=["target_date", *_KEYS]).merge(pd.DataFrame(first), on=_KEYS)
     return known.assign(
         age_days=(known["as_of_date"] - known["first_day"]).dt.days + 1,
         bucket=np.array(["1-7", "8-14", "15-21", "22-28"])[np.minimum((known["horizon_days"] - 1) // 7, 3)],
@@ -74,11 +74,12 @@ def _judged(home: Path) -> pd.DataFrame:
 
 def _segmented(rows: pd.DataFrame, home: Path) -> pd.DataFrame:
     """The ABC class of each series as of its forecast."""
-    classes = DeltaTable(str(home / "demo/lake/gold/product_segments")).to_pandas()
-    classes["valid_from"] = pd.to_datetime(classes["valid_from"])
+    columns = ["valid_from", *_KEYS, "abc_class"]
+    classes: pd.DataFrame = DeltaTable(str(home / "demo/lake/gold/product_segments")).to_pandas(columns=columns)
+    classes = classes.assign(valid_from=pd.to_datetime(classes["valid_from"])).sort_values(by="valid_from")
     found = pd.merge_asof(
         rows.sort_values("as_of_date"),
-        pd.DataFrame(classes, columns=pd.Index(["valid_from", *_KEYS, "abc_class"])).sort_values(by="valid_from"),
+        classes,
         left_on="as_of_date",
         right_on="valid_from",
         by=_KEYS,

@@ -12,7 +12,7 @@ from retail_assets.tables.warehouse import PUBLISHED, load_contract
 
 _TRAINED = (forecast.DEMAND_MODEL, forecast.MODEL_VERSIONS)
 _INGESTED = (*bronze.TABLES, *silver.TABLES, *gold.TABLES)
-_PUBLISHED = (forecast.DEMAND_FORECAST, forecast.CUMULATIVE_FORECAST, forecast.FORECAST_ACCURACY, *inventory.TABLES)
+_PUBLISHED = (*forecast.DAILY_FORECASTS, forecast.FORECAST_ACCURACY, *inventory.TABLES)
 
 INGEST, TRAIN, PUBLISH, MAINTAIN = "ingest", "train", "publish", "maintain"
 

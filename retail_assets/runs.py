@@ -16,7 +16,7 @@ from retail_assets.failures import PermanentFailure, RetailError, TransientFailu
 from retail_assets.schedules import RANGE_TAGS, range_tags, trailing
 from retail_assets.settings import Settings
 from retail_assets.tables.contract import ContractViolation, Table
-from retail_assets.tables.forecast import CUMULATIVE_FORECAST, DEMAND_FORECAST, FORECAST_ACCURACY
+from retail_assets.tables.forecast import DAILY_FORECASTS, FORECAST_ACCURACY
 from retail_assets.transforms.demand import LOOKBACK_DAYS
 from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG
 from retail_assets.windows import ONE_DAY, Window, runs_of
@@ -28,7 +28,6 @@ MIN_FORECAST_DAYS = 28
 _EXPECTED = {kind.__name__ for kind in (PermanentFailure, TransientFailure, ContractViolation)} | {
     "DagsterAssetCheckFailedError"
 }
-_FORECASTS = (DEMAND_FORECAST, CUMULATIVE_FORECAST)
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -124,9 +123,9 @@ class Planner:
         forecast stays as it was published.
         """
         days = self._as_of_days()
-        stands = set() if self.again or self.restate else self._materialised(_FORECASTS)
+        stands = set() if self.again or self.restate else self._materialised(DAILY_FORECASTS)
         fresh = [Step(jobs.PUBLISH, run) for run in runs_of(day for day in days if day not in stands)]
-        rest = tuple(table for table in jobs.TABLES_OF_JOB[jobs.PUBLISH] if table not in _FORECASTS)
+        rest = tuple(table for table in jobs.TABLES_OF_JOB[jobs.PUBLISH] if table not in DAILY_FORECASTS)
         unfinished = [Step(jobs.PUBLISH, run, only=rest) for run in runs_of(day for day in days if day in stands)]
         return [*unfinished, *fresh, *self._rescored(days)]
 

@@ -32,12 +32,6 @@ from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
 from retail_assets.windows import ONE_DAY, Window
 
 _HORIZON_DAYS = 28
-_FORECASTS = (
-    tables.DEMAND_FORECAST,
-    tables.CUMULATIVE_FORECAST,
-    tables.HIERARCHY_FORECAST,
-    tables.FORECAST_DRIVERS,
-)
 _SCORED_BY = (
     "business_date",
     "store_id",
@@ -117,7 +111,7 @@ def model_versions(trainings: pd.DataFrame) -> pd.DataFrame:
 
 @dg.multi_asset(
     name="forecasts",
-    outs=outputs(*_FORECASTS),
+    outs=outputs(*tables.DAILY_FORECASTS),
     deps=follows(Days(gold.DEMAND_DAILY, before=730), tables.MODEL_VERSIONS, *SNAPSHOTS.values()),
 )
 def forecasts(
@@ -145,11 +139,11 @@ def forecasts(
         frames = (made.daily, made.cumulative, made.hierarchy, made.drivers)
         return {
             table.name: engine.set_aside(frame.assign(origin=origin)[table.column_names])
-            for table, frame in zip(_FORECASTS, frames, strict=True)
+            for table, frame in zip(tables.DAILY_FORECASTS, frames, strict=True)
         }
 
     siblings = Siblings(day)
-    return tuple(siblings.chunks(windows, table.name) for table in _FORECASTS)
+    return tuple(siblings.chunks(windows, table.name) for table in tables.DAILY_FORECASTS)
 
 
 @table_asset(

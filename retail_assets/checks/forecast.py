@@ -55,6 +55,22 @@ def better_than_naive(rows: Rows) -> Finding:
     )
 
 
+def levels_add_up(rows: Rows) -> Finding:
+    """The total of the hierarchy is the sum of the series' forecasts on every as-of and target date."""
+    day = ["as_of_date", "target_date"]
+    bottom = rows.of(forecast.DEMAND_FORECAST).group_by(day).agg(series_units=ibis._.mean_units.sum())
+    levels = rows.of(forecast.HIERARCHY_FORECAST)
+    total = levels.filter(levels.level == "total").select(*day, total_units=levels.mean_units)
+    found = bottom.left_join(total, day).select("series_units", "total_units").to_pandas()
+    gap = (found["series_units"] - found["total_units"]).abs()
+    off = int((~(gap <= 1e-6 * found["series_units"].abs() + 1e-6)).sum())
+    return Finding(
+        passed=off == 0,
+        sentence=f"{off} of {len(found)} days whose total is not the sum of its series.",
+        figures={"days": len(found), "days_off": off},
+    )
+
+
 CHECKS = [
     layer_checks(
         "forecast_checks",
@@ -64,6 +80,7 @@ CHECKS = [
             TableCheck(
                 forecast.DEMAND_FORECAST, "every_day_is_forecast", "No series misses a day.", every_day_is_forecast
             ),
+            TableCheck(forecast.HIERARCHY_FORECAST, "levels_add_up", "All levels are one forecast.", levels_add_up),
             TableCheck(
                 forecast.FORECAST_ACCURACY, "better_than_naive", "The forecast beats the naive.", better_than_naive
             ),

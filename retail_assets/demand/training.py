@@ -7,7 +7,7 @@ trained model does on a given day belongs in `forecasting`.
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -185,7 +185,7 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
     _refuse_too_little(panel)
     panel = _with_horizon(panel, config.horizon)
     families, excluded = admitted(panel.series_count, seconds=config.scoring_seconds)
-    folds = _folds(panel, config, families=families, excluded=excluded)
+    folds, earliest = _folds(panel, config, families=families, excluded=excluded)
     scores, best = _tournament(folds, config)
     if scores.empty:
         raise PermanentFailure(
@@ -207,7 +207,7 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
         parts=parts,
         calibration=calibration_set(folds, CHOSEN, horizon=config.horizon),
         fitted={name: fit_family(name, panel, config.boosting) for name in families_of([GLOBAL, *needed])},
-        aggregate=_hierarchy(panel),
+        aggregate=_hierarchy(panel, earliest),
         scaled_pinball=every[CHOSEN]["scaled_pinball"],
         naive_scaled_pinball=every[NAIVE]["scaled_pinball"],
         bias=every[CHOSEN]["bias"],
@@ -238,15 +238,23 @@ def _with_horizon(panel: Panel, horizon: int) -> Panel:
     return replace(panel, horizon=horizon, **arrays)
 
 
-def _folds(panel: Panel, config: TrainingConfig, *, families: Sequence[str], excluded: dict[str, str]) -> list[Fold]:
-    """Origins in blocks: contenders are fitted anew before each, or old fits would lose to fresh baselines."""
+def _folds(
+    panel: Panel, config: TrainingConfig, *, families: Sequence[str], excluded: dict[str, str]
+) -> tuple[list[Fold], dict[str, Fitted]]:
+    """Origins in blocks: contenders are fitted anew before each, or old fits would lose to fresh baselines.
+
+    The families fitted before the first origin come with the folds.
+    """
     origins = fold_origins(panel.day_count, window=min(config.backtest_days, panel.day_count // 3))
     sample = panel.take(_sample(_before(panel, origins[0]), config))
     folds: list[Fold] = []
+    earliest: dict[str, Fitted] = {}
     for block in np.array_split(origins, min(config.backtest_fits, len(origins))):
-        contenders = _contenders(_before(panel, int(block[0])), config, families=families, excluded=excluded)
-        folds += rolling_origin(sample, contenders, origins=block.tolist())
-    return folds
+        past = _before(panel, int(block[0]))
+        fitted = _fitted_families(past, config, families=families, excluded=excluded)
+        folds += rolling_origin(sample, _contenders(past, fitted, excluded), origins=block.tolist())
+        earliest = earliest or fitted
+    return folds, earliest
 
 
 def _before(panel: Panel, origin: int) -> Panel:
@@ -260,10 +268,10 @@ def _sample(panel: Panel, config: TrainingConfig) -> np.ndarray:
     return np.sort(np.concatenate(drawn))
 
 
-def _contenders(
+def _fitted_families(
     panel: Panel, config: TrainingConfig, *, families: Sequence[str], excluded: dict[str, str]
-) -> Contenders:
-    """Everything that can compete, fitted on `panel`; what cannot be fitted is left out and named."""
+) -> dict[str, Fitted]:
+    """What cannot be fitted is left out and named; without the global model there is no training."""
     fitted: dict[str, Fitted] = {}
     for name in families:
         try:
@@ -272,6 +280,11 @@ def _contenders(
             if name == GLOBAL:
                 raise
             excluded[name] = f"fitting failed: {error}"
+    return fitted
+
+
+def _contenders(panel: Panel, fitted: Mapping[str, Fitted], excluded: dict[str, str]) -> Contenders:
+    """Everything that can compete at origins after `panel`."""
     aggregate = _fitted_totals(panel, excluded)
     possible = [name for name in SINGLE if name not in excluded and set(families_of([name])) <= set(fitted)]
     return lambda past: contender_means(past, possible, fitted=fitted, aggregate=aggregate).by_name
@@ -290,10 +303,17 @@ def _fitted_totals(panel: Panel, excluded: dict[str, str]) -> AggregateModel | N
     return totals
 
 
-def _hierarchy(panel: Panel) -> AggregateModel | None:
-    """Models of all levels, and what the series are pulled towards; a failure leaves sums alone to speak."""
+def _hierarchy(panel: Panel, earliest: Mapping[str, Fitted]) -> AggregateModel | None:
+    """Models of all levels, and what the series are pulled towards; a failure leaves sums alone to speak.
+
+    The sums they compete with are those of the global model fitted before the backtest: a later one knows its days.
+    """
+
+    def bottom(past: Panel) -> np.ndarray:
+        return contender_means(past, [GLOBAL], fitted=earliest, aggregate=None).by_name[GLOBAL]
+
     try:
-        return fit_aggregate(panel)
+        return fit_aggregate(panel, bottom=bottom)
     except Exception as error:
         _LOG.warning(f"models of totals failed: {error}")
         return None

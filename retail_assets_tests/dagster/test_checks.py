@@ -119,7 +119,13 @@ FORECAST = {
 
 def _forecast(product: str, days: int) -> list[dict[str, Any]]:
     series = {"as_of_date": DAY, "store_id": "S1", "product_id": product}
-    return [series | {"target_date": DAY + timedelta(days=n + 1)} for n in range(days)]
+    return [series | {"target_date": DAY + timedelta(days=n + 1), "mean_units": 1.0} for n in range(days)]
+
+
+def _total(days: int, units: float) -> list[dict[str, Any]]:
+    levels = ({"level": "total", "group_name": "all"}, {"level": "store", "group_name": "S1"})
+    made = {"as_of_date": DAY, "mean_units": units}
+    return [made | level | {"target_date": DAY + timedelta(days=n + 1)} for level in levels for n in range(days)]
 
 
 _FEW = silver_checks.refusals_are_few(bronze.SALES, silver.SALES).find
@@ -175,6 +181,9 @@ PASSING: list[tuple[str, Callable[[Rows], Finding], Given, str]] = [
     ("every day", forecast_checks.every_day_is_forecast,
      {forecast.DEMAND_FORECAST: _forecast("P1", 3) + _forecast("P2", 3)},
      "2 series forecast 3 days ahead, 0 of them not fully."),
+    ("levels add up", forecast_checks.levels_add_up,
+     {forecast.DEMAND_FORECAST: _forecast("P1", 3) + _forecast("P2", 3), forecast.HIERARCHY_FORECAST: _total(3, 2.0)},
+     "0 of 3 days whose total is not the sum of its series."),
     ("no worse than naive", forecast_checks.better_than_naive, {forecast.FORECAST_ACCURACY: [SCORE]},
      "Absolute error 5 units, seasonal naive 5."),
     ("segments are not counted twice", forecast_checks.better_than_naive,
@@ -237,6 +246,11 @@ FAILING: list[tuple[str, Callable[[Rows], Finding], Given, str]] = [
     ("a negative mean", _ORDERED, {forecast.DEMAND_FORECAST: [QUANTILES | {"mean_units": -1.0}]}, "1 rows cross"),
     ("a day missing", forecast_checks.every_day_is_forecast,
      {forecast.DEMAND_FORECAST: _forecast("P1", 3) + _forecast("P2", 2)}, "3 days ahead, 1 of them not fully."),
+    ("a total of its own", forecast_checks.levels_add_up,
+     {forecast.DEMAND_FORECAST: _forecast("P1", 3) + _forecast("P2", 3), forecast.HIERARCHY_FORECAST: _total(3, 2.1)},
+     "3 of 3 days"),
+    ("a day without a total", forecast_checks.levels_add_up,
+     {forecast.DEMAND_FORECAST: _forecast("P1", 3), forecast.HIERARCHY_FORECAST: _total(2, 1.0)}, "1 of 3 days"),
     ("no forecast at all", forecast_checks.every_day_is_forecast, {}, "0 series forecast 0 days ahead"),
     ("half a pack", inventory_checks.orders_are_packs,
      {inventory.REPLENISHMENT_PLAN: [PLAN | {"order_units": 9.0}]}, "1 orders are not whole packs."),
