@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test ui dashboard bench check format docs lock clean
+.PHONY: help run test ui dashboard bench bench-forecast check format docs lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -35,6 +35,9 @@ dashboard: $(STAMP) ## The planners' pages on http://localhost:8501
 
 bench: $(STAMP) ## Benchmarks; tables on the terminal, figures in bench/results
 	@$(BIN)/python bench/run_all.py
+
+bench-forecast: $(STAMP) ## Accuracy, coverage and cost of the forecasts, with every contender's row
+	@$(BIN)/python -m bench.forecast
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .

@@ -21,9 +21,9 @@ def main() -> None:
     options = parser.parse_args()
     jobs = [["demo.py"], ["source.py"], ["lake.py", "--m5", str(options.m5)]]
     if options.m5.exists():
-        jobs.append(["m5.py", str(options.m5)])
+        jobs += [["m5.py", str(options.m5)], ["forecast.py", "--m5", str(options.m5)]]
     else:
-        print(f"No M5 folder at {options.m5}: m5.py is left out; name one with --m5.")
+        print(f"No M5 folder at {options.m5}: m5.py and forecast.py are left out; name one with --m5.")
     if options.fresh.exists():
         jobs.append(["censoring.py", str(options.fresh)])
     else:
