@@ -46,9 +46,11 @@ class Snapshots:
 
     def _known(self, name: str, as_of: date) -> ibis.Table:
         known = known_on(self._versions[name], key=KEYS[name], as_of=as_of, zone=self._zone)
-        if name == "assortment" and not self._seen[name]:
-            known = assortment_from_sales(self._engine.scan(FACT_SALES))
-        return self._kept.enter_context(self._engine.kept(known))
+        rows = self._kept.enter_context(self._engine.kept(known))
+        if name == "assortment" and not rows.count().to_pyarrow().as_py():  # there was none then
+            sold = assortment_from_sales(self._engine.scan(FACT_SALES))
+            return self._kept.enter_context(self._engine.kept(sold))
+        return rows
 
 
 def _seen(versions: ibis.Table) -> list[datetime]:

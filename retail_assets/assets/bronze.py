@@ -14,6 +14,7 @@ import ibis
 import pyarrow as pa
 
 from retail_assets.assets.declare import outputs, transient_retried
+from retail_assets.engines.first_reading import first_empty_reading
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.io_managers.chunks import by_month
@@ -97,7 +98,8 @@ def _source_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:
         with transient_retried():
             current = source.read_snapshot(entity)
         must_have_rows = source.available(entity) and entity not in _MAY_RUN_OUT
-        return _appended(engine, table, entity, current, must_have_rows=must_have_rows)
+        tells_absence = source.available(entity) and entity not in entities.REQUIRED_ENTITIES
+        return _appended(engine, table, entity, current, must_have_rows=must_have_rows, tells_absence=tells_absence)
 
     return snapshot
 
@@ -111,25 +113,38 @@ def _application_snapshot(entity: Entity, table: Table) -> dg.AssetsDefinition:
 
 
 def _appended(
-    engine: Engine, table: Table, entity: Entity, current: pa.Table, *, must_have_rows: bool = False
+    engine: Engine,
+    table: Table,
+    entity: Entity,
+    current: pa.Table,
+    *,
+    must_have_rows: bool = False,
+    tells_absence: bool = True,
 ) -> ibis.Table:
     """All versions so far and what changed since; the table's own past is read here, not through the graph.
+
+    Args:
+        must_have_rows: a reading without rows after one with some is a fault of the source.
+        tells_absence: a first reading without rows means that there were none then, not that they are not loaded yet.
 
     Raises:
         PermanentFailure: one that must have rows and had some reads as empty, as while its table is loaded anew.
     """
-    known = engine.scan_or_empty(table)
+    known, read_at, absent_at = engine.scan_or_empty(table), datetime.now(UTC), None
     if must_have_rows and current.num_rows == 0 and as_of.newest(known, key=entity.key).count().to_pyarrow().as_py():
         raise PermanentFailure(
             f"The source gives no {entity.name} although it had some; nothing was changed, read it again when they are "
             "back, or take the entity out of the mapping when there are none any more."
         )
+    if tells_absence and not known.count().to_pyarrow().as_py():
+        absent_at = first_empty_reading(engine.lake, table, read_at if current.num_rows == 0 else None)
     return as_of.append_changes(
         known,
         ibis.memtable(current),
         key=entity.key,
         columns=[*entity.column_names, "unparsed"],
-        seen_at=datetime.now(UTC),
+        seen_at=read_at,
+        absent_at=absent_at,
     )
 
 

@@ -6,11 +6,12 @@ Lost races are tried again soon and often, faults of the storage a few times wit
 import random
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from retail_assets.engines.protocol import WriteResult
 from retail_assets.failures import TransientFailure
 from retail_assets.tables.contract import Table
 
+_Result = TypeVar("_Result")
 _RACES, _FAULTS = 100, 3
 _LONGEST_PAUSE = 2.0
 
@@ -19,7 +20,7 @@ class LostRace(TransientFailure):
     """Another writer's commit was first; nothing was written."""
 
 
-def committed(table: Table, attempt: Callable[[], WriteResult]) -> WriteResult:
+def committed(table: Table, attempt: Callable[[], _Result]) -> _Result:
     """The result of the first attempt that goes through.
 
     Raises:

@@ -9,6 +9,7 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
+from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import Table
 from retail_assets.windows import Window
 
@@ -28,6 +29,8 @@ class WriteResult:
 
 class Engine(Protocol):
     """Reads and writes the lake's tables."""
+
+    lake: Lake
 
     def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
         """The table's rows in the windows of its partition column, lazily; all rows for None."""

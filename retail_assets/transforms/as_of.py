@@ -1,7 +1,7 @@
 """Snapshots as they were known: versions appended on change, read as of a date.
 
 The snapshot taken on the day after D closes speaks for D. Days before the first snapshot are served by
-the first one, which makes what is read there a reconstruction.
+the first one, which makes what is read there a reconstruction; a first one without rows knew of none.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,13 @@ _SPEAKS_FOR = timedelta(days=1)
 
 
 def append_changes(
-    known: ibis.Table, current: ibis.Table, *, key: Sequence[str], columns: Sequence[str], seen_at: datetime
+    known: ibis.Table,
+    current: ibis.Table,
+    *,
+    key: Sequence[str],
+    columns: Sequence[str],
+    seen_at: datetime,
+    absent_at: datetime | None = None,
 ) -> ibis.Table:
     """The known versions plus one for every key whose rows are new, changed or gone.
 
@@ -24,6 +30,8 @@ def append_changes(
         key: what identifies a row; rows that share a key (faults of the source) change together.
         columns: what a version consists of.
         seen_at: when `current` was read, UTC.
+        absent_at: when the table was first read and had no rows, where nothing is known yet: the rows of `current`
+            were gone then.
 
     Returns:
         The known rows untouched, then the added ones. The same `current` again adds nothing.
@@ -34,7 +42,10 @@ def append_changes(
     differing = ibis.union(now.difference(before), before.difference(now)).select("row_key").distinct()
     changed = _version(now.semi_join(differing, "row_key"), columns, seen_at, is_deleted=ibis.literal(False))
     gone = _version(before.anti_join(now, "row_key"), columns, seen_at, is_deleted=ibis.literal(True))
-    return ibis.union(known.select(*columns, "is_deleted", "first_seen_at"), changed, gone)
+    versions = [known.select(*columns, "is_deleted", "first_seen_at"), changed, gone]
+    if absent_at is not None:
+        versions.append(_version(now, columns, absent_at, is_deleted=ibis.literal(True)))
+    return ibis.union(*versions)
 
 
 def known_on(versions: ibis.Table, *, key: Sequence[str], as_of: date, zone: tzinfo = UTC) -> ibis.Table:

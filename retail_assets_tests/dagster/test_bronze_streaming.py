@@ -49,7 +49,9 @@ class Watched:
         self.asked: list[tuple[date, date]] = []
         original = SqliteBackend.batches
 
-        def batches(backend: SqliteBackend, statement: Any, parameters: Any, *, batch_rows: int) -> Iterator[RawBatch]:
+        def batches(
+            backend: SqliteBackend, statement: Any, parameters: Any, *, batch_rows: int, **_: Any
+        ) -> Iterator[RawBatch]:
             self.asked.append((parameters["start"], parameters["end"]))
             number = len(self.asked)
             for place, batch in enumerate(original(backend, statement, parameters, batch_rows=10)):

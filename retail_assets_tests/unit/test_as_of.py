@@ -31,10 +31,14 @@ def _rows(rows: Sequence[Row]) -> ibis.Table:
     return ibis.memtable(pa.Table.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in rows], schema=_ROWS))
 
 
-def _history(snapshots: Sequence[Snapshot]) -> pa.Table:
+def _history(snapshots: Sequence[Snapshot], *, tells_absence: bool = False) -> pa.Table:
     versions = pa.Table.from_pylist([], schema=_VERSIONS)
+    absent_at = snapshots[0][0] if snapshots and tells_absence and not snapshots[0][1] else None
     for seen_at, rows in snapshots:
-        appended = append_changes(ibis.memtable(versions), _rows(rows), key=KEY, columns=COLUMNS, seen_at=seen_at)
+        absent = None if versions.num_rows else absent_at
+        appended = append_changes(
+            ibis.memtable(versions), _rows(rows), key=KEY, columns=COLUMNS, seen_at=seen_at, absent_at=absent
+        )
         versions = appended.to_pyarrow().cast(_VERSIONS)
     return versions
 
@@ -108,6 +112,17 @@ def test_before_the_first_snapshot_the_first_serves_and_says_so() -> None:
     assert _known(versions.to_pyarrow(), DAY_ONE + timedelta(days=4)) == [("P1", "S1", 2), ("P9", "S1", 4)]
 
 
+def test_a_row_that_came_after_a_reading_without_rows_was_not_known_before() -> None:
+    snapshots: list[Snapshot] = [(_at(0), []), (_at(2), []), (_at(5), [("P1", "S1", 2)])]
+    versions = _history(snapshots, tells_absence=True)
+    for days in (-400, -1, 0, 3):
+        assert _known(versions, DAY_ONE + timedelta(days=days)) == []
+    known = known_on(ibis.memtable(versions), key=KEY, as_of=DAY_ONE + timedelta(days=4))
+    assert records(known, "price", "is_reconstructed") == [(2, False)]
+    ranges = validity(ibis.memtable(versions), key=KEY, since=SINCE)
+    assert records(ranges, "price", "valid_from", "is_reconstructed") == [(2, DAY_ONE + timedelta(days=4), False)]
+
+
 def test_an_empty_history_knows_nothing() -> None:
     empty = ibis.memtable(_history([]))
     assert known_on(empty, key=KEY, as_of=DAY_ONE).count().to_pyarrow().as_py() == 0
@@ -157,20 +172,23 @@ def _snapshots(draw: st.DrawFn) -> list[Snapshot]:
 
 
 @settings(max_examples=12, deadline=None)
-@given(_snapshots(), st.integers(-3, 6))
-def test_what_is_known_is_what_the_last_snapshot_held(snapshots: list[Snapshot], days: int) -> None:
-    """The oracle is the list of snapshots itself; the first one with rows stands for what was before."""
+@given(_snapshots(), st.integers(-3, 6), st.booleans())
+def test_what_is_known_is_what_the_last_snapshot_held(snapshots: list[Snapshot], days: int, is_told: bool) -> None:
+    """The oracle is the list of snapshots itself; the first one stands for what was before.
+
+    Where its lack of rows is not told it is as if it had not been taken.
+    """
     as_of = DAY_ONE + timedelta(days=days)
-    seen = [rows for seen_at, rows in snapshots if seen_at < known_until(as_of)]
-    first_with_rows = next((rows for _, rows in snapshots if rows), [])
-    has_begun = any(rows for rows in seen)
-    assert _known(_history(snapshots), as_of) == _plain(seen[-1] if has_begun else first_with_rows)
+    begun = snapshots if is_told else [each for each in snapshots if each[1]][:1] or snapshots[:1]
+    seen = [rows for seen_at, rows in snapshots if begun[0][0] <= seen_at < known_until(as_of)]
+    versions = _history(snapshots, tells_absence=is_told)
+    assert _known(versions, as_of) == _plain(seen[-1] if seen else begun[0][1])
 
 
 @settings(max_examples=12, deadline=None)
-@given(_snapshots())
-def test_the_dimension_says_on_every_day_what_was_known_then(snapshots: list[Snapshot]) -> None:
-    versions = _history(snapshots)
+@given(_snapshots(), st.booleans())
+def test_the_dimension_says_on_every_day_what_was_known_then(snapshots: list[Snapshot], is_told: bool) -> None:
+    versions = _history(snapshots, tells_absence=is_told)
     ranges = validity(ibis.memtable(versions), key=KEY, since=SINCE).to_pyarrow().to_pylist()
     for days in range(-3, 7):
         as_of = DAY_ONE + timedelta(days=days)

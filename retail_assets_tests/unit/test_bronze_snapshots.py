@@ -1,11 +1,12 @@
 """A snapshot that reads as empty does not delete what a retailer cannot do without."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from retail_assets.assets.bronze import _appended, _source_snapshot
 from retail_assets.engines.duckdb import DuckDBEngine
@@ -46,6 +47,68 @@ def test_promotions_may_end(engine):
     engine.overwrite(promotions, _known(promotions, promotion_id="P1", product_id="A"))
     versions = _appended(engine, promotions, entities.PROMOTIONS, _nothing(promotions)).to_pyarrow().to_pylist()
     assert sorted(version["is_deleted"] for version in versions) == [False, True]
+
+
+def _reading(engine: DuckDBEngine, entity: entities.Entity, rows: pa.Table, *, bound: bool = True) -> list[dict]:
+    """The asset's table after one more night, written and read back with delta-rs."""
+
+    @dataclass
+    class Gives:
+        def available(self, _: entities.Entity) -> bool:
+            return bound
+
+        def read_snapshot(self, _: entities.Entity) -> pa.Table:
+            return rows
+
+    table = _table(entity)
+    found = _source_snapshot(entity, table)(dg.build_asset_context(), source=Gives(), engine=engine)
+    engine.overwrite(table, found)
+    return DeltaTable(engine.lake.table_uri(table)).to_pyarrow_table().to_pylist()
+
+
+def _rows(entity: entities.Entity, **values) -> pa.Table:
+    schema = _nothing(_table(entity)).schema
+    return pa.Table.from_pylist([dict.fromkeys(schema.names) | values], schema=schema)
+
+
+ORDER = {"promotion_id": "P1", "product_id": "A", "start_date": date(2026, 1, 1), "end_date": date(2026, 1, 9)}
+
+
+@pytest.mark.parametrize("nights", [1, 3])
+def test_a_first_reading_without_rows_is_kept_until_there_are_some(engine, nights):
+    """As versions that were gone at that moment: what reads as of a date need not know more."""
+    moments = [datetime.now(UTC)]
+    for _ in range(nights):
+        assert _reading(engine, entities.PROMOTIONS, _nothing(_table(entities.PROMOTIONS))) == []
+        moments.append(datetime.now(UTC))
+    gone, there = sorted(_reading(engine, entities.PROMOTIONS, _rows(entities.PROMOTIONS, **ORDER)), key=_seen_at)
+    assert (gone["is_deleted"], there["is_deleted"]) == (True, False)
+    assert moments[0] <= gone["first_seen_at"] <= moments[1] <= there["first_seen_at"]
+    assert gone["promotion_id"] == there["promotion_id"] == "P1"
+    assert len(_reading(engine, entities.PROMOTIONS, _rows(entities.PROMOTIONS, **ORDER))) == 2, "nothing new"
+
+
+def _seen_at(row: dict) -> datetime:
+    return row["first_seen_at"]
+
+
+def test_rows_that_come_after_the_first_ones_say_nothing_more(engine):
+    _reading(engine, entities.PROMOTIONS, _rows(entities.PROMOTIONS, **ORDER))
+    _reading(engine, entities.PROMOTIONS, _nothing(_table(entities.PROMOTIONS)))
+    versions = _reading(engine, entities.PROMOTIONS, _rows(entities.PROMOTIONS, **ORDER))
+    assert sorted(row["is_deleted"] for row in versions) == [False, False, True]
+
+
+def test_what_the_mapping_did_not_ask_for_may_have_been_there(engine):
+    _reading(engine, entities.PROMOTIONS, _nothing(_table(entities.PROMOTIONS)), bound=False)
+    [row] = _reading(engine, entities.PROMOTIONS, _rows(entities.PROMOTIONS, **ORDER))
+    assert not row["is_deleted"]
+
+
+def test_stores_that_are_not_loaded_yet_may_have_been_there(engine):
+    _reading(engine, entities.STORES, _nothing(_table(entities.STORES)))
+    [row] = _reading(engine, entities.STORES, _rows(entities.STORES, store_id="S1", store_name="One"))
+    assert not row["is_deleted"]
 
 
 @dataclass

@@ -142,6 +142,21 @@ def test_the_series_are_those_carried_on_the_day_with_their_groups() -> None:
     assert set(known.plan(2)["product_id"]) == {"P1", "P3"}, "what comes tomorrow is planned"
 
 
+def test_while_the_assortment_was_read_as_empty_stores_carry_what_they_sold() -> None:
+    """Its rows came later: on earlier days the sales stood in for it, and do so when those days are planned again."""
+    later = MOMENT + timedelta(days=20)
+    carried = [
+        CARRIED | {"is_deleted": True, "first_seen_at": MOMENT - timedelta(days=9)},
+        CARRIED | {"first_seen_at": later},
+    ]
+    sold = frame_of(gold.FACT_SALES, [{"store_id": "S1", "product_id": "P7", "business_date": A - timedelta(days=30)}])
+    given = {**BASE, "assortment": carried, "products": [PRODUCT, PRODUCT | {"product_id": "P7"}]}
+    tables = {t.path: frame_of(t, given.get(name, [])) for name, t in SNAPSHOTS.items()}
+    snapshots = Snapshots(LakeInMemory(tables | {gold.FACT_SALES.path: sold}))
+    assert snapshots.on(A).series()["product_id"].tolist() == ["P7"]
+    assert snapshots.on(later.date()).series()["product_id"].tolist() == ["P1"]
+
+
 def test_the_plan_has_the_prices_promotions_and_closed_days_to_come() -> None:
     day = [A + timedelta(days=n) for n in range(5)]
     known = _known(

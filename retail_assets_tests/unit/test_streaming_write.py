@@ -19,7 +19,7 @@ from deltalake.schema import Field, PrimitiveType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.engines import committing, delta, file_statistics, sorted_file, sorter, spool
+from retail_assets.engines import bands, committing, delta, file_statistics, sorted_file, sorter, spool
 from retail_assets.engines.delta import overwrite_window
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.lake import Lake
@@ -119,7 +119,7 @@ def _stored_files(folder: Path, table: Table) -> dict[str, list[pa.Table]]:
 
 
 @pytest.fixture(params=[1, 9])
-def bands(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+def many_bands(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How often the rows are gone through and sorted in part."""
     counted: list[int] = []
 
@@ -130,13 +130,13 @@ def bands(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
     original = sorter.Sorter._sorted
     monkeypatch.setattr(sorter.Sorter, "_sorted", count)
     if request.param > 1:
-        monkeypatch.setattr(sorter, "_SAMPLE_EVERY", 3)
+        monkeypatch.setattr(bands, "_SAMPLE_EVERY", 3)
         monkeypatch.setattr(sorter, "_BAND_BYTES", 15_000)
     yield request.param
     assert (len(counted) > 10) == (request.param > 1)
 
 
-@pytest.mark.usefixtures("bands")
+@pytest.mark.usefixtures("many_bands")
 def test_a_month_is_the_file_that_the_way_in_memory_gives(tmp_path: Path, temporary: Path) -> None:
     """Content and order, equal rows as they came, missing values last, then part of the month again."""
     streamed, remembered = tmp_path / "streamed", tmp_path / "remembered"
@@ -449,16 +449,22 @@ def test_a_fault_while_committing_is_mended(
 
 
 def test_a_band_grows_only_where_one_key_fills_it(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sorter, "_SAMPLE_EVERY", 1)
-    many = 8 * 2**30
-    frame = _sales(5_000, seed=3)
-    given = sorter.Sorter(bronze.SALES, temporary, bytes=many)
-    assert sum(batch.num_rows for batch in given.batches(lambda: iter(frame.to_batches()))) == 5_000
-    assert given._memory_mb == 64
-    one = frame.take(pa.array([0] * 5_000))
-    filled = sorter.Sorter(bronze.SALES, temporary, bytes=many)
-    assert sum(batch.num_rows for batch in filled.batches(lambda: iter(one.to_batches()))) == 5_000
-    assert filled._memory_mb == round(2.2 * (many / 2**20) ** 0.5)
+    """What one key fills cannot be parted, so its memory follows its size."""
+    monkeypatch.setattr(bands, "_SAMPLE_EVERY", 1)
+    monkeypatch.setattr(sorter, "_BAND_BYTES", 60_000)
+    monkeypatch.setattr(sorter, "_SORT_MB_A_ROOT", 200)
+    many = _sales(5_000, seed=3)
+    needed = {}
+    for name, frame in {"many": many, "one": many.take(pa.array([0] * 5_000))}.items():
+        given = sorter.Sorter(bronze.SALES, temporary, bytes=frame.nbytes)
+        memory = []
+        for batch in given.batches(lambda frame=frame: iter(frame.to_batches())):
+            memory += [given._memory_mb] * batch.num_rows
+        assert len(memory) == 5_000
+        needed[name] = max(memory)
+    assert needed["many"] == 64
+    assert needed["one"] > 100
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.usefixtures("no_waiting")
