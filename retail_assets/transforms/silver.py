@@ -306,7 +306,8 @@ def _with_known(rows: ibis.Table, reference: ibis.Table, column: str) -> ibis.Ta
     folded = ids.group_by(folded_id=ids.known_id.upper()).aggregate(spelling=ids.known_id.min(), spellings=ids.count())
     joined = rows.left_join(ids, rows[column] == ids.known_id)
     alike = folded.filter(folded.spellings == 1).drop("spellings")
-    joined = joined.left_join(alike, joined[column].upper() == alike.folded_id)
+    unknown = ibis.ifelse(joined.known_id.isnull(), joined[column].upper(), ibis.null("string"))
+    joined = joined.left_join(alike, unknown == alike.folded_id)
     found = ibis.coalesce(joined.known_id, joined.spelling)
     spelled = joined.mutate(**{flag: found.notnull(), column: ibis.coalesce(found, joined[column])})
     return spelled.drop("known_id", "folded_id", "spelling")
@@ -330,14 +331,12 @@ def _with_repeats(judged: ibis.Table, entity: Entity) -> ibis.Table:
         group_by=[*key, judged[BROKEN_RULE].isnull()],
         order_by=[ibis.desc("modified_at", nulls_first=False), ibis.desc("extracted_at"), *_content(entity)],
     )
-    marked = judged.mutate(
-        position=ibis.row_number().over(newest),
-        **{f"kept_{name}": judged[name].first(include_null=True).over(newest) for name in _content(entity)},
-    )
-    same = ibis.and_(*(marked[name].identical_to(marked[f"kept_{name}"]) for name in _content(entity)))
+    content = ibis.struct({name: judged[name] for name in _content(entity)})
+    marked = judged.mutate(position=ibis.row_number().over(newest), content=content, kept=content.first().over(newest))
+    same = marked.content.identical_to(marked.kept)
     is_extra = ibis.and_(marked.position > 0, marked[BROKEN_RULE].isnull())
     flagged = marked.mutate(is_repeated=ibis.and_(is_extra, same), is_older=ibis.and_(is_extra, ~same))
-    return flagged.drop(BROKEN_RULE, "position", *(f"kept_{name}" for name in _content(entity)))
+    return flagged.drop(BROKEN_RULE, "position", "content", "kept")
 
 
 def _content(entity: Entity) -> list[str]:

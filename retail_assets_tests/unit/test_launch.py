@@ -4,6 +4,7 @@ the command line does so that a range of days does not wait for Dagster's event 
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import date
 
 import dagster as dg
 import pytest
@@ -11,8 +12,9 @@ import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.launch import _quick_event_log, _same_places
-from retail_assets.schedules import RANGE_TAGS
+from retail_assets.schedules import range_tags
 from retail_assets.settings import Settings, plan_ranges_at_once
+from retail_assets.windows import Window
 
 _PLANNED_AT_ONCE = "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"
 
@@ -99,7 +101,7 @@ def test_a_range_is_planned_with_one_event_and_every_partition_counts_as_made(tm
     def table() -> None: ...
 
     job = dg.Definitions([table], jobs=[dg.define_asset_job("days", [table])]).resolve_job_def("days")
-    span = dict(zip(RANGE_TAGS, ("2025-01-01", "2025-01-03"), strict=True))
+    span = range_tags(Window(date(2025, 1, 1), date(2025, 1, 3)))
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         run = job.execute_in_process(instance=instance, tags=span)
         logged = [
