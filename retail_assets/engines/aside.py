@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.feather
 
+from retail_assets.engines import temporary
 from retail_assets.engines.delta import as_arrow
 from retail_assets.engines.protocol import Frame, SetAside
 
@@ -15,11 +16,15 @@ def in_file(frame: Frame, folder: Path | None = None) -> SetAside:
 
     Args:
         folder: where the file lies; the system's folder for temporary files without it.
+
+    Raises:
+        PermanentFailure: the folder cannot be written.
     """
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    file = tempfile.NamedTemporaryFile(prefix="retail-", suffix=".arrow", dir=folder)  # noqa: SIM115
-    pyarrow.feather.write_feather(as_arrow(frame), file.name)
+    rows = as_arrow(frame)
+    with temporary.writing(folder or Path(tempfile.gettempdir())):
+        made = temporary.prepared(folder) if folder else None
+        file = tempfile.NamedTemporaryFile(prefix=temporary.prefix("rows"), dir=made)  # noqa: SIM115
+        pyarrow.feather.write_feather(rows, file.name)
 
     def read() -> pa.Table:
         with file:

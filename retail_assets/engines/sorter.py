@@ -14,6 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from retail_assets.engines import temporary
 from retail_assets.engines.bands import Bands, band_ends
 from retail_assets.engines.spool import PIECE_ROWS
 from retail_assets.failures import PermanentFailure, first_line
@@ -63,8 +64,8 @@ class Sorter:
 
     def _in_bands(self, rows: Rows, count: int) -> Iterator[pa.RecordBatch]:
         ends = band_ends(self._told(rows()), self._table.sort_by, count=count)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="bands-", dir=self._folder) as folder:
+        made = tempfile.TemporaryDirectory(prefix=temporary.prefix("bands"), dir=temporary.prepared(self._folder))
+        with made as folder:
             bands = Bands(Path(folder), self._schema, self._table.sort_by, ends)
             bands.write(self._numbered(rows()))
             for number, size in enumerate(bands.bytes):
@@ -108,5 +109,5 @@ class Sorter:
             )
         return PermanentFailure(
             f"{self._table.path}: its rows cannot be sorted in {self._folder} ({first_line(error)}); "
-            "free space there or set RETAIL_HOME."
+            "free space on its disk or set RETAIL_HOME."
         )

@@ -5,14 +5,14 @@
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retail_assets.failures import PermanentFailure
+from retail_assets.engines import temporary
 from retail_assets.tables.contract import Table
 from retail_assets.windows import Window
 
@@ -40,12 +40,12 @@ class Spool:
         Raises:
             PermanentFailure: the folder cannot be written.
         """
-        with self._told():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            file = tempfile.NamedTemporaryFile(prefix="retail-", suffix=".arrow", dir=self._folder)  # noqa: SIM115
+        with temporary.writing(self._folder):
+            folder = temporary.prepared(self._folder)
+            file = tempfile.NamedTemporaryFile(prefix=temporary.prefix("rows"), dir=folder)  # noqa: SIM115
         with file:
             self._path = file.name
-            with pa.OSFile(self._path, "wb") as sink, self._writer(sink) as writer:
+            with self._writer() as writer:
                 for piece in pieces:
                     self._add(writer, piece)
             yield self
@@ -64,11 +64,20 @@ class Spool:
             for batch in stored:
                 yield batch if is_all else batch.filter(self._within(batch, window))
 
-    def _writer(self, sink: pa.OSFile) -> pa.RecordBatchStreamWriter:
-        return pa.ipc.new_stream(sink, self._schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+    @contextmanager
+    def _writer(self) -> Iterator[pa.RecordBatchStreamWriter]:
+        """Closing writes too; what the pieces raise is none of the folder."""
+        with ExitStack() as closing:
+            with temporary.writing(self._folder):
+                sink = closing.enter_context(pa.OSFile(self._path, "wb"))
+                writer = pa.ipc.new_stream(sink, self._schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
+            yield writer
+            with temporary.writing(self._folder):
+                writer.close()
+                closing.close()
 
     def _add(self, writer: pa.RecordBatchStreamWriter, piece: pa.Table) -> None:
-        with self._told():
+        with temporary.writing(self._folder):
             writer.write_table(piece, max_chunksize=PIECE_ROWS)
         for found in pc.value_counts(piece.column(self._date_column)).to_pylist():
             self._counts[found["values"]] += found["counts"]
@@ -77,16 +86,6 @@ class Spool:
     def _within(self, batch: pa.RecordBatch, window: Window) -> pa.BooleanArray:
         dates = batch.column(self._date_column)
         return pc.and_(pc.greater_equal(dates, window.first), pc.less_equal(dates, window.last))
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise PermanentFailure(
-                f"The folder for temporary files {self._folder} cannot be written ({error.strerror or error}); "
-                "free space there or set RETAIL_HOME."
-            ) from None
 
 
 @contextmanager

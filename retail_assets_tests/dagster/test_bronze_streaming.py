@@ -110,7 +110,7 @@ def test_a_database_that_fails_midway_is_asked_again_and_leaves_nothing_half_wri
     assert _lines(lake) == ALL
     commits = [commit["operation"] for commit in lake.require(bronze.SALES).history()]
     assert commits.count("WRITE") == 4, "the first month twice, the others once"
-    assert not list((tmp_path / "home").rglob("retail-*.arrow"))
+    assert not list((tmp_path / "home").rglob("rows-*"))
 
 
 def test_a_history_that_the_source_purged_stays_in_the_lake_month_by_month(

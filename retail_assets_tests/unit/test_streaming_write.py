@@ -506,8 +506,8 @@ def test_a_folder_that_cannot_be_written_is_told(lake: Lake, tmp_path: Path) -> 
     with pytest.raises(PermanentFailure) as raised:
         overwrite_window(lake, MONTHLY, _reader(rows([FIRST])), _only(FIRST), folder=tmp_path / "file" / "folder")
     assert str(raised.value) == (
-        f"The folder for temporary files {tmp_path}/file/folder cannot be written (Not a directory); free space there "
-        "or set RETAIL_HOME."
+        f"The folder for temporary files {tmp_path}/file/folder cannot be written (Not a directory); free space on "
+        "its disk or set RETAIL_HOME."
     )
 
 
