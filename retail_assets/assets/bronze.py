@@ -19,6 +19,7 @@ from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.io_managers.chunks import by_month
 from retail_assets.resources.app_database import AppDatabase
+from retail_assets.resources.lake import Lake
 from retail_assets.resources.source import Source
 from retail_assets.tables import bronze, entities
 from retail_assets.tables.contract import Table
@@ -26,7 +27,7 @@ from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
 from retail_assets.transforms.days import within
 from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG, Tally, kept_sentence
-from retail_assets.windows import Window
+from retail_assets.windows import Window, runs_of
 
 _MAY_RUN_OUT = (entities.SUPPLIER_CALENDAR, entities.PROMOTIONS, entities.EVENTS)
 """Entities that may have rows today and none tomorrow."""
@@ -36,9 +37,14 @@ _POOL = "source"
 
 
 @dg.multi_asset(name="bronze_daily", outs=outputs(*bronze.DAILY, bronze.EXTRACTED_DAYS), pool=_POOL)
-def daily(context: dg.AssetExecutionContext, source: dg.ResourceParam[Source], engine: dg.ResourceParam[Engine]):
+def daily(
+    context: dg.AssetExecutionContext,
+    source: dg.ResourceParam[Source],
+    engine: dg.ResourceParam[Engine],
+    lake: dg.ResourceParam[Lake],
+):
     """One step, because the last table holds the counts of the others; they are written in this order."""
-    reading = _Reading(context, source, engine, Tally())
+    reading = _Reading(context, source, engine, lake, Tally())
     rows = [
         by_month(context, partial(reading.rows, entity, table))
         for entity, table in zip(entities.DAILY, bronze.DAILY, strict=True)
@@ -53,6 +59,7 @@ class _Reading:
     context: dg.AssetExecutionContext
     source: Source
     engine: Engine
+    lake: Lake
     tally: Tally
 
     def rows(self, entity: Entity, table: Table, days: Window) -> pa.RecordBatchReader:
@@ -68,17 +75,17 @@ class _Reading:
     def _with_kept_days(self, table: Table, days: Window, given: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from given
         emptied = self.tally.emptied(table, days)
-        yield from self.tally.kept(table, _stored(self.engine, table, emptied))
+        yield from self.tally.kept(table, _stored(self.engine, self.lake, table, emptied))
         kept = self.tally.kept_days(table, days)
         if kept:
             self.context.log.warning(kept_sentence(table, kept))
 
 
-def _stored(engine: Engine, table: Table, days: Sequence[date]) -> Iterator[pa.RecordBatch]:
+def _stored(engine: Engine, lake: Lake, table: Table, days: Sequence[date]) -> Iterator[pa.RecordBatch]:
     """What the lake holds of these days, a day at a time; nothing of days that were never stored with rows."""
-    if not days:
+    if not days or lake.open(table) is None:
         return
-    held = engine.scan_or_empty(table)
+    held = engine.scan(table, runs_of(days))
     for day in days:
         rows = within(held, Window(day, day)).select(table.column_names).to_pyarrow()
         yield from rows.cast(table.schema).to_batches()

@@ -621,7 +621,9 @@ def _warnings(result: dg.ExecuteInProcessResult) -> dict[str, str | None]:
     return {c.check_name: c.description for c in result.get_asset_check_evaluations() if not c.passed}
 
 
-def test_stored_days_that_come_empty_are_kept_through_every_layer_and_named(tmp_path: Path) -> None:
+def test_stored_days_that_come_empty_are_kept_through_every_layer_and_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     others = [line | {"sale_line_id": f"third {line['sale_line_id']}"} for line in _lines()]
     house = House(tmp_path, {THREE_DAYS[2]: others}, _TO_GOLD)
     with closing(house.engine):
@@ -630,7 +632,9 @@ def test_stored_days_that_come_empty_are_kept_through_every_layer_and_named(tmp_
         house.source.read_at += timedelta(days=1)
         result = house.run(Window(THREE_DAYS[0], THREE_DAYS[2]))
         assert result.success and set(_warnings(result)) == {"days_did_not_come_empty"}
-        assert "2 days of bronze/sales (2025-03-01, 2025-03-02)" in str(_warnings(result)["days_did_not_come_empty"])
+        named = "2 days of bronze/sales (2025-03-01, 2025-03-02); what is stored was kept."
+        assert named in str(_warnings(result)["days_did_not_come_empty"])
+        assert [line for line in capfd.readouterr().err.splitlines() if "WARNING" in line and named in line]
         for table in (bronze.SALES, silver.SALES, gold.FACT_SALES):
             assert house.days_of(table) == [str(day) for day in THREE_DAYS]
         counted = DeltaTable(house.engine.lake.table_uri(bronze.EXTRACTED_DAYS)).to_pyarrow_table().to_pylist()

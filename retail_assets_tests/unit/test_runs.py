@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from retail_assets import jobs
-from retail_assets.runs import Planner
+from retail_assets.runs import Planner, Step, execute
 from retail_assets.schedules import range_tags
 from retail_assets.settings import Settings
 from retail_assets.tables.contract import Partitioning
@@ -137,3 +137,29 @@ def test_no_forecast_on_less_than_four_weeks(known):
     short = Window(FIRST, date(2026, 1, 20))
     known.has_done(jobs.INGEST, short)
     assert planner(known, short).publications() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "tags"),
+    [
+        ({}, set()),
+        ({"restate": True}, {"retail/restate"}),
+        ({"accept_empty": True}, {"retail/accept-empty"}),
+    ],
+)
+def test_what_a_run_may_do_beyond_the_usual_is_a_tag_of_it(known, options, tags):
+    class Recorded:
+        """Definitions whose job keeps the tags it is started with."""
+
+        success = True
+
+        def resolve_job_def(self, name):
+            return self
+
+        def execute_in_process(self, **given):
+            self.tags = given["tags"]
+            return self
+
+    recorded = Recorded()
+    execute(Step(jobs.INGEST, ALL), planner(known, **options), recorded)
+    assert {tag for tag in recorded.tags if tag.startswith("retail/")} - {"retail/launched-by"} == tags
