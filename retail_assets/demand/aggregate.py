@@ -35,7 +35,7 @@ STRENGTH = 1 / 3
 anew each time moved them worse (docs/forecasting.md)."""
 _MIN_DAYS = 56
 _COSTLY = {"arma": 0, "arima": 1}
-_COSTLY_GROUPS = {True: 40, False: 12}
+_COSTLY_GROUPS = {True: 40, False: 1}
 """Groups of a level up to which ARIMA competes, by whether series are pulled towards the level."""
 _BEST_COUNT = 3
 _PRIOR_ERRORS = 28

@@ -362,19 +362,33 @@ def _finite_mean(values: np.ndarray) -> float:
 
 
 def _total_pinball(folds: Sequence[Fold], name: str, *, config: TrainingConfig, segment: str | None) -> float:
-    """Of total demand at the protection horizons; each fold is calibrated on the others."""
-    losses, weights = [], []
+    """Of total demand at the protection horizons over its mean."""
+    loss = weight = 0.0
     for days in config.protection_horizons:
-        errors = [fold.total_errors(name, days) for fold in folds]
-        for number, here in enumerate(errors):
-            kept = np.isfinite(here.actual) & (True if segment is None else here.nature.segment == segment)
-            if kept.any():
-                others = joined([part for other, part in enumerate(errors) if other != number] or [here])
-                here = here.where(kept)
-                found = distribution(here.mean, here.nature, calibration=calibrate(others), levels=_LEVELS)
-                losses.append(metrics.pinball(here.actual, found.quantiles, levels=_LEVELS) * len(here.actual))
-                weights.append(here.actual.sum())
-    return float(sum(losses) / sum(weights)) if sum(weights) > 0 else float("nan")
+        for fold, (lost, actual) in zip(folds, _losses(folds, name, days=days), strict=True):
+            kept = np.isfinite(actual) & (True if segment is None else fold.nature.segment == segment)
+            loss, weight = loss + lost[kept].sum(), weight + actual[kept].sum()
+    return float(loss / weight) if weight > 0 else float("nan")
+
+
+def _losses(folds: Sequence[Fold], name: str, *, days: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Mean quantile loss of the totals of each series in each fold, and what came; calibrated on the other folds.
+
+    One contender's losses serve all segments: they are kept with the fold, but those of a mean that changes.
+    """
+    key, kept = f"{name} {days}", folds[0].losses
+    if key in kept:
+        return kept[key]
+    errors = [fold.total_errors(name, days) for fold in folds]
+    found = []
+    for number, here in enumerate(errors):
+        others = joined([part for other, part in enumerate(errors) if other != number] or [here])
+        made = distribution(here.mean, here.nature, calibration=calibrate(others), levels=_LEVELS)
+        gap = here.actual[:, None] - made.quantiles
+        found.append((np.maximum(_LEVELS * gap, (_LEVELS - 1) * gap).mean(axis=1), here.actual))
+    if name != MEAN_OF_BEST:
+        kept[key] = found
+    return found
 
 
 def _choice(scores: pd.DataFrame) -> dict[str, str]:
