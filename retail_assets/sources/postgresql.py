@@ -8,6 +8,7 @@ _LOG = logging.getLogger(__name__)
 OPTIONS = {
     "UseDeclareFetch": "1",  # without a cursor the driver holds the whole result in memory
     "Fetch": "10000",
+    "MaxVarcharSize": "4096",  # of varchar without a length, which else is 255
     "Protocol": "7.4-1",  # no savepoint before each statement: within one, a snapshot cannot be exported
 }
 SESSION = (

@@ -143,6 +143,47 @@ def test_numeric_and_money_are_exact_or_kept_as_text(url):
     assert (bread["list_price"], bread["unparsed"]) == (None, '{"list_price": "1.23456789"}')
 
 
+def _price(kind, value, *, plain="1.5"):
+    """A product of a price of that type, after 20,000 of a plain one: a driver may judge a column by its first rows."""
+    return (
+        f"SELECT i::text AS product_id, 'a' AS product_name, CASE WHEN i > 20000 THEN {value}::{kind} "
+        f"ELSE {plain}::{kind} END AS list_price FROM generate_series(1, 20001) i ORDER BY i"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [
+        ("numeric", "20099.5678", (Decimal("20099.5678"), None)),
+        ("numeric", "20099.56789", (None, '{"list_price": "20099.56789"}')),
+        ("numeric(12, 2)", "'NaN'", (None, '{"list_price": "NaN"}')),
+        ("numeric(50, 10)", "0.25", (Decimal("0.25"), None)),
+        ("oid", "3000000000", (Decimal(3_000_000_000), None)),
+    ],
+)
+def test_a_number_is_exact_whatever_the_rows_before_it(url, kind, value, expected):
+    query = _price(kind, value, plain="7")
+    own = EntityBinding(query=query, source_tables=["item"])
+    mapping = MAPPING.model_copy(update={"entities": MAPPING.entities | {"products": own}})
+    rows = _source(url, mapping).read_snapshot(entities.PRODUCTS).to_pylist()
+    assert len(rows) == 20_001 and rows[0]["list_price"] == Decimal(7)
+    assert (rows[-1]["list_price"], rows[-1]["unparsed"]) == expected
+
+
+@pytest.mark.parametrize("day", ["infinity", "20244-03-15"])
+def test_a_day_no_calendar_has_is_kept_as_text_by_odbc(server, day):
+    """Psycopg refuses the whole query; psqlODBC would give today."""
+    query = f"SELECT 'S' AS store_id, 'a' AS store_name, date '{day}' AS opened_date"
+    [row] = _source(_odbc(server), _with_stores(query)).read_snapshot(entities.STORES).to_pylist()
+    assert row["opened_date"] is None and "opened_date" in row["unparsed"]
+
+
+def test_a_text_column_without_a_length_holds_what_others_hold(url):
+    query = "SELECT 'S' AS store_id, CASE WHEN true THEN repeat('é', 2000) END::varchar AS store_name"
+    [row] = _source(url, _with_stores(query)).read_snapshot(entities.STORES).to_pylist()
+    assert row["store_name"] == "é" * 2000
+
+
 def _with_stores(query):
     return MAPPING.model_copy(
         update={"entities": MAPPING.entities | {"stores": EntityBinding(query=query, source_tables=["shop"])}}
@@ -314,6 +355,26 @@ def test_days_that_both_halves_of_a_month_give_are_refused(server, monthly):
     query = f"{monthly} + 1"
     with pytest.raises(PermanentFailure, match=r"asked for 2024-05-01 to 2024-05-16, the query gives .* to 2024-05-17"):
         _source(_odbc(server), _with_sales(query)).read_days(entities.SALES, *MONTH).read_all()
+
+
+@pytest.mark.parametrize("ending", ["pg_terminate_backend", "pg_cancel_backend"])
+def test_a_month_that_loses_one_of_its_sessions_fails_as_a_whole(server, monthly, ending):
+    many = monthly.replace("199999", "1999999")
+    reader = _source(_odbc(server), _with_sales(many)).read_days(entities.SALES, *MONTH)
+    _run(
+        server,
+        f"SELECT {ending}(max(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = "
+        "'client backend'",
+    )
+    if ending == "pg_terminate_backend":
+        with pytest.raises(TransientFailure, match="cannot be read now: "):
+            reader.read_all()
+        return
+    try:  # a session that was just waiting for its client is not cancelled
+        rows = sum(batch.num_rows for batch in reader)
+    except TransientFailure:
+        return
+    assert rows == 2_000_000
 
 
 def test_a_read_that_is_given_up_or_fails_leaves_no_session(server, monthly):

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources import odbc, sql_server
-from retail_assets.sources.batches import RawBatch
+from retail_assets.sources.batches import Parameters, RawBatch
 from retail_assets.sources.odbc import OdbcBackend, connection_string
 from retail_assets.sources.statement import select_statement
 
@@ -158,8 +158,20 @@ def test_another_is_read_committed_and_says_so_once(
     assert "s3cr" not in record.getMessage()
 
 
-def test_mysql_through_odbc_only_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
+def test_mysql_through_odbc_only_reads(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     fake = FakeOdbc(1)
-    _read(monkeypatch, fake, sa.make_url("mysql+pyodbc://reader:secret@db.example/shop?driver=MySQL"))
+    _read(monkeypatch, fake, sa.make_url(f"{kind}+pyodbc://reader:secret@db.example/shop?driver=MySQL"))
     assert "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY" in fake.said
     assert fake.options["payload_text_encoding"] == "auto"
+
+
+def test_a_moment_is_bound_in_the_words_of_mysql(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeOdbc(1)
+    monkeypatch.setattr(odbc, "_arrow_odbc", lambda: fake)
+    url = sa.make_url("mysql+pyodbc://reader:secret@db.example/shop?driver=MySQL")
+    since: Parameters = {"since": dt.datetime(2024, 5, 1, 18)}
+    statement = select_statement("SELECT day FROM line WHERE changed >= :since")
+    list(OdbcBackend(url).batches(statement, since, batch_rows=10))
+    assert fake.said[-1].endswith("changed >= CAST(? AS datetime(6))")
+    assert fake.options["parameters"] == ["2024-05-01 18:00:00"]
