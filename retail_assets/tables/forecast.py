@@ -213,7 +213,7 @@ FORECAST_DRIVERS = Table(
         _AS_OF,
         *_SERIES,
         *described(
-            ("week_number", DAYS, "1 for the seven days after as_of_date, 2 for the next seven, …", "weeks"),
+            ("week_number", DAYS, "1 for the seven days after as_of_date, 2 for the next seven and so on.", "weeks"),
             ("first_date", DATE, "First day of the week."),
             ("last_date", DATE, "Last day of the week."),
             ("open_days", DAYS, "Days of the week on which the store is open; a week without one has no row.", "days"),
