@@ -19,7 +19,14 @@ from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import DEMAND_CLASSES
 from retail_assets.demand.training import TrainedModel, TrainingConfig, load_model, train
 from retail_assets.failures import PermanentFailure
-from retail_assets.tables.forecast import CUMULATIVE_FORECAST, DEMAND_FORECAST, DEMAND_MODEL, QUANTILE_LEVELS
+from retail_assets.tables.forecast import (
+    CUMULATIVE_FORECAST,
+    DEMAND_FORECAST,
+    DEMAND_MODEL,
+    FORECAST_DRIVERS,
+    HIERARCHY_FORECAST,
+    QUANTILE_LEVELS,
+)
 from retail_assets_tests.unit.demand_frames import AS_OF, panel_of, retailer
 
 CONFIG = TrainingConfig(horizon=14, trees=40, leaves=15, max_train_rows=30_000, tournament_sample=30, threads=1)
@@ -64,6 +71,23 @@ def test_every_series_and_day_gets_a_distribution(panel, model):
     assert set(found.daily["model_version"]) == {model.version}
     first = found.daily[(found.daily["store_id"] == "S0") & (found.daily["product_id"] == "P000")]
     assert first["target_date"].tolist() == [panel.as_of + timedelta(days=day) for day in range(1, 15)]
+
+
+def test_every_level_and_the_reasons_come_with_the_forecast(panel, model):
+    found = forecast(panel, model, horizons=[14])
+    assert set(found.hierarchy.columns) == _columns(HIERARCHY_FORECAST, "origin")
+    total = found.hierarchy.loc[found.hierarchy["level"] == "total"].set_index("target_date")["mean_units"]
+    sums = found.daily.groupby("target_date")["mean_units"].sum()
+    np.testing.assert_allclose(total.sort_index(), sums.sort_index())
+    drivers = found.drivers
+    assert set(drivers.columns) == _columns(FORECAST_DRIVERS, "origin")
+    assert len(drivers) == panel.series_count * 2
+    factors = drivers.filter(like="_factor").prod(axis=1)
+    np.testing.assert_allclose(drivers["level_units"] * factors, drivers["mean_units"], rtol=1e-9)
+    first = found.daily.loc[found.daily["horizon_days"] <= 7].groupby(["store_id", "product_id"])["mean_units"].mean()
+    week = drivers.loc[drivers["week_number"] == 1].set_index(["store_id", "product_id"])["mean_units"]
+    np.testing.assert_allclose(week.sort_index(), first.sort_index())
+    assert forecast(panel, None, horizons=[14]).drivers.empty
 
 
 def test_without_a_model_the_seasonal_naive_serves_with_its_own_errors(panel):
