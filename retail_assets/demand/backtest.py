@@ -4,7 +4,7 @@ A contender is `panel -> mean (n, H)` and only ever gets a panel cut at the orig
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,7 +31,6 @@ class Fold:
     step: np.ndarray
     season_step: np.ndarray
     means: dict[str, np.ndarray]
-    losses: dict[str, list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
 
     def daily_errors(self, name: str, days: slice) -> Errors:
         mean = self.means[name][:, days]

@@ -46,29 +46,26 @@ class Fitted(Protocol):
 class Family:
     """How a family is fitted and read back.
 
-    `scoring_seconds` is its measured cost of a night's forecast of 1,000 series on two cores. A family that is
-    `refused` for a measured reason is fitted by bench/forecast_m5.py only, and named in every training.
+    A family that is `refused` for a measured reason (docs/forecasting.md) is fitted by bench/forecast_m5.py only, and
+    named in every training.
     """
 
     fit: Callable[[Panel, Boosting], Fitted]
     load: Callable[[Path], Fitted]
-    scoring_seconds: float
     refused: str = ""
 
 
 FAMILIES: dict[str, Family] = {
-    GLOBAL: Family(fit_global, load_global, 0.8),
+    GLOBAL: Family(fit_global, load_global),
     RECURSIVE: Family(
         fit_recursive,
         load_recursive,
-        1.5,
         refused="ties with lightgbm on M5, also in their mean, at three times the cost",
     ),
-    "pooled_linear": Family(fit_pooled_linear, load_pooled_linear, 0.6, refused="loses to lightgbm on M5"),
+    "pooled_linear": Family(fit_pooled_linear, load_pooled_linear, refused="loses to lightgbm on M5"),
     "pooled_histogram": Family(
         fit_pooled_histogram,
         load_pooled_histogram,
-        1.5,
         refused="ties with lightgbm on M5 and takes several times as long to fit",
     ),
 }
@@ -88,18 +85,6 @@ def families_of(names: Iterable[str]) -> tuple[str, ...]:
         base = PULLED.get(name, name)
         found |= set(BLENDS.get(base, (base,)))
     return tuple(name for name in FAMILIES if name in found)
-
-
-def admitted(series_count: int, *, seconds: float) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Families whose share of a night's forecast fits in `seconds`, and why the others do not compete.
-
-    Costs are constants measured once, not the clock of this run, so that the same data give the same choice.
-    """
-    cost = {name: family.scoring_seconds * series_count / 1000 for name, family in FAMILIES.items()}
-    slow = {name: f"forecasting {series_count} series takes about {cost[name]:.0f} s" for name in FAMILIES}
-    refused = {name: family.refused for name, family in FAMILIES.items() if family.refused}
-    refused |= {name: why for name, why in slow.items() if cost[name] > seconds and name not in (GLOBAL, *refused)}
-    return tuple(name for name in FAMILIES if name not in refused), refused
 
 
 @dataclass

@@ -15,7 +15,7 @@ import numpy as np
 from retail_assets.demand.features import CATEGORICAL, FeatureSource, Vocabulary, design, feature_names
 from retail_assets.demand.panel import Panel
 
-MODEL_FILE, VOCABULARY_FILE = "global_model.txt", "global_model.json"
+_NAME = "global_model"
 _WARM_UP_DAYS = 28
 _PREDICT_ROWS = 4096
 
@@ -82,17 +82,27 @@ class GlobalModel:
         return np.where(source.panel.future_is_open[rows], mean, 0.0)
 
     def save(self, folder: Path) -> None:
-        (folder / MODEL_FILE).write_text(self.booster.model_to_string(), encoding="utf-8")
-        described = {"threads": self.threads, "vocabulary": asdict(self.vocabulary)}
-        (folder / VOCABULARY_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
+        save_ensemble(folder / _NAME, self.booster, self.vocabulary, threads=self.threads)
 
 
 def load_global(folder: Path) -> GlobalModel:
     """Reads what `GlobalModel.save` wrote."""
-    described = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
+    return GlobalModel(*load_ensemble(folder / _NAME))
+
+
+def save_ensemble(path: Path, booster: lgb.Booster, vocabulary: Vocabulary, *, threads: int) -> None:
+    """Writes LightGBM text and JSON beside each other; `path` has no ending."""
+    path.with_suffix(".txt").write_text(booster.model_to_string(), encoding="utf-8")
+    described = {"threads": threads, "vocabulary": asdict(vocabulary)}
+    path.with_suffix(".json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+
+
+def load_ensemble(path: Path) -> tuple[lgb.Booster, Vocabulary, int]:
+    """Reads what `save_ensemble` wrote."""
+    described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     vocabulary = Vocabulary(**{name: tuple(values) for name, values in described["vocabulary"].items()})
-    booster = lgb.Booster(model_str=(folder / MODEL_FILE).read_text(encoding="utf-8"))
-    return GlobalModel(booster, vocabulary, described["threads"])
+    booster = lgb.Booster(model_str=path.with_suffix(".txt").read_text(encoding="utf-8"))
+    return booster, vocabulary, described["threads"]
 
 
 def fit_global(panel: Panel, boosting: Boosting) -> GlobalModel:

@@ -4,9 +4,8 @@ Fitting shares rows, objective and plan regressors with `global_model`; what dif
 step updates in place. Regressors that count days without a sale stay out: a mean forecast is never exactly 0.
 """
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightgbm as lgb
@@ -22,10 +21,10 @@ from retail_assets.demand.features import (
     calendar,
     plans,
 )
-from retail_assets.demand.global_model import Boosting
+from retail_assets.demand.global_model import Boosting, load_ensemble, save_ensemble
 from retail_assets.demand.panel import Panel
 
-MODEL_FILE, DESCRIPTION_FILE = "recursive_model.txt", "recursive_model.json"
+_NAME = "recursive_model"
 _WINDOWS = (7, 28, 112, 364)
 _MEMORY = max(_WINDOWS)
 _LAGS = (1, 7, 14, 28)
@@ -212,17 +211,12 @@ class RecursiveModel:
 
     def save(self, folder: Path) -> None:
         """Writes LightGBM text and JSON into `folder`."""
-        (folder / MODEL_FILE).write_text(self.booster.model_to_string(), encoding="utf-8")
-        described = {"threads": self.threads, "vocabulary": asdict(self.vocabulary)}
-        (folder / DESCRIPTION_FILE).write_text(json.dumps(described, indent=1), encoding="utf-8")
+        save_ensemble(folder / _NAME, self.booster, self.vocabulary, threads=self.threads)
 
 
 def load_recursive(folder: Path) -> RecursiveModel:
     """Reads what `RecursiveModel.save` wrote."""
-    described = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-    vocabulary = Vocabulary(**{name: tuple(values) for name, values in described["vocabulary"].items()})
-    booster = lgb.Booster(model_str=(folder / MODEL_FILE).read_text(encoding="utf-8"))
-    return RecursiveModel(booster, vocabulary, described["threads"])
+    return RecursiveModel(*load_ensemble(folder / _NAME))
 
 
 def fit_recursive(panel: Panel, boosting: Boosting) -> RecursiveModel:

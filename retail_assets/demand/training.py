@@ -28,7 +28,6 @@ from retail_assets.demand.contenders import (
     SINGLE,
     UNSCORED,
     Fitted,
-    admitted,
     contender_means,
     families_of,
     fit_family,
@@ -62,7 +61,6 @@ class TrainingConfig:
         tournament_sample: series per segment in the backtest.
         backtest_days: days before the last one that the backtest covers.
         backtest_fits: how often contenders are fitted anew inside it.
-        scoring_seconds: what one contender may take of a night, by its measured cost (contenders.admitted).
     """
 
     horizon: int = 28
@@ -72,7 +70,6 @@ class TrainingConfig:
     tournament_sample: int = 500
     backtest_days: int = 168
     backtest_fits: int = 3
-    scoring_seconds: float = 60.0
     trees: int = 200
     leaves: int = 31
     learning_rate: float = 0.05
@@ -184,8 +181,8 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
     """
     _refuse_too_little(panel)
     panel = _with_horizon(panel, config.horizon)
-    families, excluded = admitted(panel.series_count, seconds=config.scoring_seconds)
-    folds, earliest = _folds(panel, config, families=families, excluded=excluded)
+    excluded = {name: family.refused for name, family in FAMILIES.items() if family.refused}
+    folds, earliest = _folds(panel, config, excluded=excluded)
     scores, best = _tournament(folds, config)
     if scores.empty:
         raise PermanentFailure(
@@ -198,7 +195,7 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
         fold.means[CHOSEN] = _assembled(fold, parts)
     scores["is_chosen"] = [chosen[kind] for kind in scores["segment"]] == scores["model_name"]
     scores.insert(2, "trained_through_date", panel.as_of)
-    every = {name: _segment_scores(folds, name, config=config, segment=None) for name in (CHOSEN, NAIVE)}
+    every = {name: _segment_scores(folds, name, _losses(folds, name, config), segment=None) for name in (CHOSEN, NAIVE)}
     needed = [name for names in parts.values() for name in names]
     model = TrainedModel(
         trained_through=panel.as_of,
@@ -238,9 +235,7 @@ def _with_horizon(panel: Panel, horizon: int) -> Panel:
     return replace(panel, horizon=horizon, **arrays)
 
 
-def _folds(
-    panel: Panel, config: TrainingConfig, *, families: Sequence[str], excluded: dict[str, str]
-) -> tuple[list[Fold], dict[str, Fitted]]:
+def _folds(panel: Panel, config: TrainingConfig, *, excluded: dict[str, str]) -> tuple[list[Fold], dict[str, Fitted]]:
     """Origins in blocks: contenders are fitted anew before each, or old fits would lose to fresh baselines.
 
     The families fitted before the first origin come with the folds.
@@ -251,7 +246,7 @@ def _folds(
     earliest: dict[str, Fitted] = {}
     for block in np.array_split(origins, min(config.backtest_fits, len(origins))):
         past = _before(panel, int(block[0]))
-        fitted = _fitted_families(past, config, families=families, excluded=excluded)
+        fitted = _fitted_families(past, config, excluded)
         folds += rolling_origin(sample, _contenders(past, fitted, excluded), origins=block.tolist())
         earliest = earliest or fitted
     return folds, earliest
@@ -268,12 +263,10 @@ def _sample(panel: Panel, config: TrainingConfig) -> np.ndarray:
     return np.sort(np.concatenate(drawn))
 
 
-def _fitted_families(
-    panel: Panel, config: TrainingConfig, *, families: Sequence[str], excluded: dict[str, str]
-) -> dict[str, Fitted]:
+def _fitted_families(panel: Panel, config: TrainingConfig, excluded: dict[str, str]) -> dict[str, Fitted]:
     """What cannot be fitted is left out and named; without the global model there is no training."""
     fitted: dict[str, Fitted] = {}
-    for name in families:
+    for name in (name for name in FAMILIES if name not in excluded):
         try:
             fitted[name] = fit_family(name, panel, config.boosting)
         except Exception as error:
@@ -322,10 +315,11 @@ def _hierarchy(panel: Panel, earliest: Mapping[str, Fitted]) -> AggregateModel |
 def _tournament(folds: Sequence[Fold], config: TrainingConfig) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
     """Scores of every contender by segment, and the best three of each segment, whose mean competes too."""
     single = [name for name in folds[0].means if all(name in fold.means for fold in folds)]
+    losses = {name: _losses(folds, name, config) for name in single}
     rows: list[dict[str, object]] = []
     parts: dict[str, tuple[str, ...]] = {}
     for segment in (kind for kind in DEMAND_CLASSES if kind != NO_SALE):
-        found = {name: _segment_scores(folds, name, config=config, segment=segment) for name in single}
+        found = {name: _segment_scores(folds, name, losses[name], segment=segment) for name in single}
         found = {name: score for name, score in found.items() if np.isfinite(list(score.values())).all()}
         if not found:
             continue
@@ -333,21 +327,24 @@ def _tournament(folds: Sequence[Fold], config: TrainingConfig) -> tuple[pd.DataF
         parts[segment] = tuple(sorted(best))
         for fold in folds:
             fold.means[MEAN_OF_BEST] = np.mean([fold.means[name] for name in best], axis=0)
-        found[MEAN_OF_BEST] = _segment_scores(folds, MEAN_OF_BEST, config=config, segment=segment)
+        mean_losses = _losses(folds, MEAN_OF_BEST, config)
+        found[MEAN_OF_BEST] = _segment_scores(folds, MEAN_OF_BEST, mean_losses, segment=segment)
         rows += [{"segment": segment, "model_name": name, **score} for name, score in found.items()]
     return pd.DataFrame(rows), parts
 
 
-def _segment_scores(
-    folds: Sequence[Fold], name: str, *, config: TrainingConfig, segment: str | None
-) -> dict[str, float]:
+_Losses = list[tuple[Fold, np.ndarray, np.ndarray]]
+"""Of each fold and protection horizon: mean quantile loss of each series' total, (n,), and what came, (n,)."""
+
+
+def _segment_scores(folds: Sequence[Fold], name: str, losses: _Losses, *, segment: str | None) -> dict[str, float]:
     kept = [np.full(len(fold.actual), segment is None) | (fold.nature.segment == segment) for fold in folds]
     scored = np.concatenate([fold.scored[rows] for fold, rows in zip(folds, kept, strict=True)])
     known = np.concatenate([fold.actual[rows] for fold, rows in zip(folds, kept, strict=True)])
     mean = np.concatenate([fold.means[name][rows] for fold, rows in zip(folds, kept, strict=True)])
     step = np.concatenate([fold.step[rows] for fold, rows in zip(folds, kept, strict=True)])
     return {
-        "scaled_pinball": _total_pinball(folds, name, config=config, segment=segment),
+        "scaled_pinball": _total_pinball(losses, segment),
         "bias": metrics.bias(known, mean),
         "wape": metrics.wape(scored, mean),
         "rmsse": _finite_mean(metrics.series_rmsse(scored, mean, scale=step)),
@@ -361,33 +358,25 @@ def _finite_mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def _total_pinball(folds: Sequence[Fold], name: str, *, config: TrainingConfig, segment: str | None) -> float:
+def _total_pinball(losses: _Losses, segment: str | None) -> float:
     """Of total demand at the protection horizons over its mean."""
     loss = weight = 0.0
-    for days in config.protection_horizons:
-        for fold, (lost, actual) in zip(folds, _losses(folds, name, days=days), strict=True):
-            kept = np.isfinite(actual) & (True if segment is None else fold.nature.segment == segment)
-            loss, weight = loss + lost[kept].sum(), weight + actual[kept].sum()
+    for fold, lost, actual in losses:
+        kept = np.isfinite(actual) & (True if segment is None else fold.nature.segment == segment)
+        loss, weight = loss + lost[kept].sum(), weight + actual[kept].sum()
     return float(loss / weight) if weight > 0 else float("nan")
 
 
-def _losses(folds: Sequence[Fold], name: str, *, days: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Mean quantile loss of the totals of each series in each fold, and what came; calibrated on the other folds.
-
-    One contender's losses serve all segments: they are kept with the fold, but those of a mean that changes.
-    """
-    key, kept = f"{name} {days}", folds[0].losses
-    if key in kept:
-        return kept[key]
-    errors = [fold.total_errors(name, days) for fold in folds]
-    found = []
-    for number, here in enumerate(errors):
-        others = joined([part for other, part in enumerate(errors) if other != number] or [here])
-        made = distribution(here.mean, here.nature, calibration=calibrate(others), levels=_LEVELS)
-        gap = here.actual[:, None] - made.quantiles
-        found.append((np.maximum(_LEVELS * gap, (_LEVELS - 1) * gap).mean(axis=1), here.actual))
-    if name != MEAN_OF_BEST:
-        kept[key] = found
+def _losses(folds: Sequence[Fold], name: str, config: TrainingConfig) -> _Losses:
+    """For all segments at once: each fold is calibrated on the other folds, whatever the segment."""
+    found: _Losses = []
+    for days in config.protection_horizons:
+        errors = [fold.total_errors(name, days) for fold in folds]
+        for number, here in enumerate(errors):
+            others = joined([part for other, part in enumerate(errors) if other != number] or [here])
+            made = distribution(here.mean, here.nature, calibration=calibrate(others), levels=_LEVELS)
+            gap = here.actual[:, None] - made.quantiles
+            found.append((folds[number], np.maximum(_LEVELS * gap, (_LEVELS - 1) * gap).mean(axis=1), here.actual))
     return found
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retail_assets.record_batches import gathered
+
 Key = tuple[pa.Scalar, ...]
 
 _SAMPLE_EVERY = 1024
@@ -60,7 +62,7 @@ class Bands:
     def write(self, batches: Iterator[pa.RecordBatch]) -> None:
         with ExitStack() as stack:
             writers = [stack.enter_context(self._writer(stack, path)) for path in self._paths]
-            for piece in _gathered(batches):
+            for piece in gathered(batches, _PARTED_ROWS):
                 for number, part in enumerate(self._parts(piece, self._ends)):
                     if part.num_rows:
                         writers[number].write_batch(part)
@@ -97,14 +99,3 @@ def _not_greater(batch: pa.RecordBatch, columns: Sequence[str], key: Key) -> pa.
             is_less, is_same = values.is_valid(), values.is_null()
         found = pc.or_(is_less, pc.and_(is_same, found))
     return found
-
-
-def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(piece.num_rows for piece in waiting) >= _PARTED_ROWS:
-            yield pa.concat_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_batches(waiting)

@@ -8,7 +8,7 @@ Knows mapping, entity and backend; versions, extraction time and partitions are 
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure, RetailError
+from retail_assets.record_batches import gathered
 from retail_assets.sources.batches import Backend, Parameters, RawBatch, RawBatches
 from retail_assets.sources.conversion import convert
 from retail_assets.sources.database_errors import DRIVER_ERRORS, ConnectionRefused, failure
@@ -127,7 +128,8 @@ class EntityReader:
         is_daily = window is not None
         found = self._raw_batches(self.binding.statement, window, batch_rows=BATCH_ROWS, by_days=is_daily)
         with closing(found) as raw_batches:
-            yield from _gathered(self._dated(raw, window) if window else self.typed(raw) for raw in raw_batches)
+            typed = (self._dated(raw, window) if window else self.typed(raw) for raw in raw_batches)
+            yield from gathered(typed, BATCH_ROWS)
 
     def _dated(self, raw: RawBatch, window: Window) -> pa.RecordBatch:
         """A raw batch as `typed`; its days are those that were asked for, lest two parts of a range share rows."""
@@ -223,18 +225,6 @@ class EntityReader:
                 f"dates from {bounds['min']} to {bounds['max']}; compare that same column with "
                 ":start and :end."
             )
-
-
-def _gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of about BATCH_ROWS, whatever pieces a backend delivers."""
-    waiting: list[pa.RecordBatch] = []
-    for batch in batches:
-        waiting.append(batch)
-        if sum(piece.num_rows for piece in waiting) >= BATCH_ROWS:
-            yield pa.concat_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.concat_batches(waiting)
 
 
 def _places(wanted: str, names: Sequence[str]) -> list[int]:
