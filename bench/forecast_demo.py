@@ -1,9 +1,12 @@
 """The demo retailer's stored forecasts beside an oracle that knows the simulator's expected demand.
 
+Usage: python -m bench.forecast_demo HOME     (HOME is the RETAIL_HOME of a finished `make run`)
+
 Whatever the oracle gets wrong is chance, so the ratio of errors says how much a better forecast could still gain.
 """
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import numpy as np
 import pandas as pd
 from deltalake import DeltaTable
 
-from bench.figures import Figure, at_most
+from bench.figures import Figure, at_most, publish
 
 LIMIT = 1.05
 NEW_DAYS = 28
@@ -102,3 +105,7 @@ def _ratios(rows: pd.DataFrame, kind: str, label) -> Iterator[Figure]:
         yield Figure(
             f"demo, {kind} {name}: bias against expected", round(part["error"].sum() / part["expected"].sum(), 4), ""
         )
+
+
+if __name__ == "__main__":
+    publish("forecast_demo", figures(Path(sys.argv[1])))
