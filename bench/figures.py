@@ -38,6 +38,11 @@ def at_most(name: str, value: float, unit: str, target: float) -> Figure:
     return Figure(name, round(value, 4), unit, target, value <= target)
 
 
+def within(name: str, value: float, unit: str, target: float) -> Figure:
+    """Not further from 0 than the target, on either side."""
+    return Figure(name, round(float(value), 2), unit, target, bool(abs(value) <= target), "±")
+
+
 def publish(name: str, figures: Sequence[Figure]) -> None:
     """Print the figures and write bench/results/NAME.json."""
     grid = Table("figure", "value", "unit", "target", "met", title=name, title_justify="left")

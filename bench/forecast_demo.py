@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from deltalake import DeltaTable
 
-from bench.figures import Figure, at_most, publish
+from bench.figures import Figure, at_most, publish, within
 
 LIMIT = 1.05
 NEW_DAYS = 28
@@ -49,8 +49,7 @@ def _unconstrained(home: Path) -> list[Figure]:
         bias = part[["sold_units", "unconstrained_units"]].astype(float).sum() / part["demanded_units"].sum() - 1
         label = f"demo, stock-out days, {name}: bias of"
         figures.append(Figure(f"{label} sales", round(100 * bias["sold_units"], 2), "%"))
-        off = round(100 * bias["unconstrained_units"], 2)
-        figures.append(Figure(f"{label} unconstrained demand", off, "%", 2.0, abs(off) <= 2.0, "±"))
+        figures.append(within(f"{label} unconstrained demand", 100 * bias["unconstrained_units"], "%", 2.0))
     return figures
 
 

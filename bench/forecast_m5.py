@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
-from bench.figures import Figure, at_most
+from bench.figures import Figure, at_most, within
 from bench.m5_panel import m5_panel
 from retail_assets.demand import metrics
 from retail_assets.demand.aggregate import fit_pull
@@ -167,4 +167,4 @@ def _covered(rows: pd.DataFrame, name: str, *, label: str, limit: float) -> Figu
     off = 100 * metrics.discrete_coverage(
         known["actual"].to_numpy(), known[name].to_numpy(dtype=float), level=QUANTILE_LEVELS[name]
     )
-    return Figure(label, round(off, 2), "points from nominal", limit, abs(off) <= limit, "±")
+    return within(label, off, "points from nominal", limit)
