@@ -21,7 +21,8 @@ from retail_assets.demand.contenders import BLENDS, FAMILIES, SINGLE, contender_
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import abc_class
-from retail_assets.demand.training import TrainedModel, TrainingConfig, train
+from retail_assets.demand.tournament import TrainingConfig
+from retail_assets.demand.training import TrainedModel, train
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
 HORIZON, TRAIN_DAYS = 28, 730
@@ -37,13 +38,14 @@ def figures(folder: Path) -> list[Figure]:
     end = pd.to_datetime(sales["date"]).max().date()
     whole = m5_panel(folder, last_date=end, horizon=HORIZON)
     past = _known(whole, HORIZON)
+    history = whole.units[:, :-HORIZON]
     model = train(past, TrainingConfig(horizon=HORIZON))
     actual = whole.units[:, -HORIZON:]
     return [
-        *_validation(past, model, actual=actual),
-        *_contenders(past, actual),
+        *_validation(past, model, actual=actual, history=history),
+        *_contenders(past, actual, scale=metrics.rmsse_scale(history)),
         *_backtest(model),
-        *_sums(past, model, actual=actual),
+        *_sums(past, model, actual=actual, history=history),
         *_coverage(whole),
     ]
 
@@ -57,10 +59,11 @@ def _means(past: Panel, model: TrainedModel) -> np.ndarray:
     return forecast(past, model, horizons=TOTALS).daily["mean_units"].to_numpy().reshape(-1, past.horizon)
 
 
-def _validation(past: Panel, model: TrainedModel, *, actual: np.ndarray) -> list[Figure]:
-    mean, scale = _means(past, model), metrics.rmsse_scale(past.units)
+def _validation(past: Panel, model: TrainedModel, *, actual: np.ndarray, history: np.ndarray) -> list[Figure]:
+    """Errors are scaled by the whole history from the first sale on, as in the competition."""
+    mean, scale = _means(past, model), metrics.rmsse_scale(history)
     value = metrics.recent_value(past.units, price=past.price[:, : past.day_count])
-    judged = {"series": past.series, "history": past.units, "value": value}
+    judged = {"series": past.series, "history": history, "value": value}
     return [
         at_most("M5 validation: mean RMSSE", metrics.rmsse(actual, mean, scale=scale), "", RMSSE_LIMIT),
         at_most("M5 validation: WAPE", metrics.wape(actual, mean), "", WAPE_LIMIT),
@@ -71,13 +74,12 @@ def _validation(past: Panel, model: TrainedModel, *, actual: np.ndarray) -> list
     ]
 
 
-def _contenders(past: Panel, actual: np.ndarray) -> Iterator[Figure]:
+def _contenders(past: Panel, actual: np.ndarray, *, scale: np.ndarray) -> Iterator[Figure]:
     """Every contender alone on the validation window, all fitted on the same past."""
     config = TrainingConfig(horizon=HORIZON)
     fitted = {name: fit_family(name, past, config.boosting) for name in FAMILIES}
     totals = fit_pull(past)
     means = contender_means(past, SINGLE, fitted=fitted, aggregate=totals).by_name
-    scale = metrics.rmsse_scale(past.units)
     for name in SINGLE:
         label = f"contender {name}" + (" (mean of families)" if name in BLENDS else "")
         yield Figure(f"{label}: mean RMSSE", round(metrics.rmsse(actual, means[name], scale=scale), 4), "")
@@ -93,10 +95,10 @@ def _backtest(model: TrainedModel) -> Iterator[Figure]:
         yield Figure(f"{label}: bias", round(row["bias"], 4), "")
 
 
-def _sums(past: Panel, model: TrainedModel, *, actual: np.ndarray) -> list[Figure]:
+def _sums(past: Panel, model: TrainedModel, *, actual: np.ndarray, history: np.ndarray) -> list[Figure]:
     """Errors of sums by store and department on the validation window."""
     code = past.series.groupby(["store_id", "department"]).ngroup().to_numpy()
-    scale = metrics.rmsse_scale(_summed(past.units, code))
+    scale = metrics.rmsse_scale(_summed(history, code))
     made = {
         "ours": _means(past, model),
         "ETS bottom-up": _ets(past),

@@ -19,7 +19,8 @@ from bench.figures import Figure, at_least, at_most, measure
 from bench.m5_panel import m5_panel, resampled
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.training import TrainingConfig, train
+from retail_assets.demand.tournament import TrainingConfig
+from retail_assets.demand.training import train
 from retail_assets.settings import Settings
 
 PRODUCTS, HORIZON = 3049, 28

@@ -156,6 +156,22 @@ def show(
 
 
 @app.command()
+def backtest(
+    through: Annotated[
+        str | None, typer.Option("--through", metavar="YYYY-MM-DD", help="Last day; the newest by default.")
+    ] = None,
+    every_family: Annotated[bool, typer.Option("--every-family", help="Also contenders refused for cost.")] = False,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Write every figure to a .parquet or .csv file.")
+    ] = None,
+) -> None:
+    """Score all forecasters on the last weeks of the lake: by class, by days ahead, and how sure they may be."""
+    from retail_assets.backtest_report import backtest as score  # loads LightGBM
+
+    score(load_settings(), through=_day("--through", through), every_family=every_family, to=to, console=console)
+
+
+@app.command()
 def ui(port: Annotated[int, typer.Option(help="Port of the webserver.")] = 3000) -> None:
     """Start the Dagster webserver and daemon on the instance that `run` fills."""
     from retail_assets.launch import serve_ui

@@ -15,7 +15,7 @@ from retail_assets.calendar import Calendar
 from retail_assets.demand.panel import DEMAND_COLUMNS, Panel, build_panel
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
-from retail_assets.tables.gold import FACT_SALES
+from retail_assets.tables.gold import DEMAND_DAILY, FACT_SALES
 from retail_assets.transforms.as_of import known_on, known_until
 from retail_assets.transforms.days import within
 from retail_assets.transforms.demand import assortment_from_sales
@@ -57,6 +57,21 @@ def _seen(versions: ibis.Table) -> list[datetime]:
     """The moments at which versions were first seen, ascending."""
     moments = versions.select("first_seen_at").distinct().to_pyarrow().column("first_seen_at")
     return sorted(moment.astimezone(UTC) for moment in moments.to_pylist())
+
+
+def training_panel(engine: Engine, through: date, *, calendar: Calendar, horizon_days: int, history_days: int) -> Panel:
+    """What a training whose last day is `through` learns from.
+
+    Raises:
+        PermanentFailure: the day was not ingested.
+    """
+    as_of = Window(through, through)
+    rows = engine.scan(DEMAND_DAILY, [as_of.extended(days_before=history_days)])
+    snapshots = Snapshots(engine, calendar.zone)
+    history = History.of(
+        rows, as_of, snapshots=snapshots, calendar=calendar, horizon_days=horizon_days, history_days=history_days
+    )
+    return history.panel(through)[0]
 
 
 @dataclass(frozen=True)

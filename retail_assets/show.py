@@ -1,6 +1,7 @@
 """What `retail-assets show` does: a table of the lake, now or as it was, on the terminal or in a file."""
 
 import difflib
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -55,7 +56,7 @@ def show(
     if to is None:
         _print(found, limit or SHOWN_ROWS, console=console)
         return
-    written = _write(found, limit, to)
+    written = write_batches(found.batches(limit), found.schema, to)
     console.print(f"{written} rows written to {to}", soft_wrap=True)
 
 
@@ -105,14 +106,23 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _write(found: Past, limit: int | None, to: Path) -> int:
-    """Rows written; the file is complete or not there."""
+def check_file(to: Path) -> None:
+    """Raises: PermanentFailure: a file of a kind that cannot be written."""
     if to.suffix not in _WRITERS:
         raise PermanentFailure(f"--to is wrong: got {str(to)!r}, wanted a file that ends in .parquet or .csv.")
+
+
+def write_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, to: Path) -> int:
+    """Rows written; the file is complete or not there.
+
+    Raises:
+        PermanentFailure: the file cannot be written.
+    """
+    check_file(to)
     part = to.with_name(f"{to.name}.part")
     try:
-        with part.open("wb") as file, _WRITERS[to.suffix](file, found.schema) as writer:
-            written = sum(_appended(writer, batch) for batch in found.batches(limit))
+        with part.open("wb") as file, _WRITERS[to.suffix](file, schema) as writer:
+            written = sum(_appended(writer, batch) for batch in batches)
         part.replace(to)
     except OSError as error:
         raise PermanentFailure(

@@ -17,9 +17,10 @@ from retail_assets.demand.accuracy import HISTORY_DAYS, score_forecasts
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.promotion import model_versions as versions_of
 from retail_assets.demand.promotion import version_in_force
-from retail_assets.demand.training import TrainedModel, TrainingConfig, load_model, train
+from retail_assets.demand.tournament import TrainingConfig
+from retail_assets.demand.training import TrainedModel, load_model, train
 from retail_assets.engines.protocol import Engine, SetAside
-from retail_assets.forecasting import History, Snapshots
+from retail_assets.forecasting import History, Snapshots, training_panel
 from retail_assets.inventory.calendar import horizons_in_use
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day
@@ -79,9 +80,13 @@ def demand_model(
 
 
 def _trained(monday: date, engine: Engine, *, calendar: Calendar, plan_settings: PlanSettings) -> TrainedModel:
-    through = monday - ONE_DAY
-    history = _history(engine, Window(through, through), calendar=calendar, plan_settings=plan_settings)
-    panel, _ = history.panel(through)
+    panel = training_panel(
+        engine,
+        monday - ONE_DAY,
+        calendar=calendar,
+        horizon_days=plan_settings.horizon_days,
+        history_days=plan_settings.train_days,
+    )
     return train(panel, TrainingConfig(horizon=plan_settings.horizon_days))
 
 

@@ -4,11 +4,11 @@ A contender is `panel -> mean (n, H)` and only ever gets a panel cut at the orig
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from retail_assets.demand.conformal import DAILY_BUCKETS, CalibrationSet, Errors, Nature, calibrate
+from retail_assets.demand.conformal import DAILY_BUCKETS, Calibration, CalibrationSet, Errors, Nature, calibrate
 from retail_assets.demand.metrics import mase_scale, rmsse_scale
 from retail_assets.demand.panel import Panel
 
@@ -21,7 +21,8 @@ Contenders = Mapping[str, Contender] | Callable[[Panel], Mapping[str, np.ndarray
 class Fold:
     """One origin: (n, H) arrays; NaN where nothing is known of the day, 0 where the store was closed.
 
-    `step` and `season_step` (n,) are what the errors of RMSSE and MASE are scaled by, as of the origin.
+    `step` and `season_step` (n,) are what the errors of RMSSE and MASE are scaled by, as of the origin. Folds of one
+    `block` come from contenders fitted once, before the first of them.
     """
 
     origin: int
@@ -31,6 +32,7 @@ class Fold:
     step: np.ndarray
     season_step: np.ndarray
     means: dict[str, np.ndarray]
+    block: int = 0
 
     def daily_errors(self, name: str, days: slice) -> Errors:
         mean = self.means[name][:, days]
@@ -58,9 +60,9 @@ def fold_origins(day_count: int, *, window: int, step: int = 7) -> list[int]:
     return sorted(range(day_count - step, oldest - 1, -step))
 
 
-def rolling_origin(panel: Panel, contenders: Contenders, *, origins: Sequence[int]) -> list[Fold]:
+def rolling_origin(panel: Panel, contenders: Contenders, *, origins: Sequence[int], block: int = 0) -> list[Fold]:
     """Runs every contender at every origin (number of days known) inside the panel's history."""
-    return [_fold(panel, contenders, origin=origin) for origin in origins]
+    return [replace(_fold(panel, contenders, origin=origin), block=block) for origin in origins]
 
 
 def _means(past: Panel, contenders: Contenders) -> dict[str, np.ndarray]:
@@ -89,10 +91,27 @@ def _fold(panel: Panel, contenders: Contenders, *, origin: int) -> Fold:
     )
 
 
+def cross_calibrated(folds: Sequence[Fold], errors: Callable[[Fold], Errors]) -> list[Calibration]:
+    """For each fold the calibration on the errors of all other blocks; a single block is calibrated on itself.
+
+    Folds of a block share weeks of what came, so a fold must not be judged by its neighbours.
+    """
+    made: dict[int, Calibration] = {}
+    told = [errors(fold) for fold in folds]
+    for block in {fold.block for fold in folds}:
+        others = [part for fold, part in zip(folds, told, strict=True) if fold.block != block]
+        made[block] = calibrate(joined(others or told))
+    return [made[fold.block] for fold in folds]
+
+
+def daily_buckets(horizon: int) -> list[slice]:
+    """The days that share a calibration."""
+    edges = [0, *(bucket for bucket in DAILY_BUCKETS if bucket < horizon), horizon]
+    return [slice(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+
+
 def calibration_set(folds: Sequence[Fold], name: str, *, horizon: int) -> CalibrationSet:
     """Calibrates one contender's days by bucket of horizons, and its totals over 1 … `horizon` days."""
-    edges = [0, *(bucket for bucket in DAILY_BUCKETS if bucket < horizon), horizon]
-    days = [slice(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
-    daily = [joined([fold.daily_errors(name, part) for fold in folds]) for part in days]
+    daily = [joined([fold.daily_errors(name, days) for fold in folds]) for days in daily_buckets(horizon)]
     totals = [joined([fold.total_errors(name, count) for fold in folds]) for count in range(1, horizon + 1)]
     return CalibrationSet(tuple(map(calibrate, daily)), tuple(map(calibrate, totals)))

@@ -22,9 +22,10 @@ _PREDICT_ROWS = 4096
 
 @dataclass(frozen=True)
 class Boosting:
-    """How the ensemble is fitted. `max_rows` bounds memory and time: rows beyond it are sampled away.
+    """How the ensemble is fitted.
 
-    An origin `half_life_days` older counts half.
+    It learns from `rows_per_series` cells a series, from `least_rows` at least where there are as many and from
+    `max_rows` at most, for memory and time; others are sampled away. An origin `half_life_days` older counts half.
     """
 
     trees: int = 200
@@ -32,10 +33,16 @@ class Boosting:
     learning_rate: float = 0.05
     max_origins: int = 52
     origin_step_days: int = 7
-    max_rows: int = 150_000
+    rows_per_series: int = 180
+    least_rows: int = 150_000
+    max_rows: int = 1_000_000
     half_life_days: float = 240.0
     seed: int = 20260
     threads: int = 2
+
+    def rows_of(self, series_count: int) -> int:
+        """Cells learned from."""
+        return min(max(self.rows_per_series * series_count, self.least_rows), self.max_rows)
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -139,7 +146,7 @@ def training_rows(source: FeatureSource, boosting: Boosting) -> tuple[np.ndarray
     panel, origins = source.panel, _origins(source.panel, boosting)
     rng = np.random.default_rng(boosting.seed)
     cells = sum(min(panel.horizon, panel.day_count - origin) for origin in origins) * panel.series_count
-    share = min(1.0, boosting.max_rows / max(cells, 1))
+    share = min(1.0, boosting.rows_of(panel.series_count) / max(cells, 1))
     parts = [_rows_of_origin(source, origin, share=share, rng=rng) for origin in origins]
     age = np.repeat([panel.day_count - origin for origin in origins], [len(part[1]) for part in parts])
     table, demand, level = (np.concatenate(column) for column in zip(*parts, strict=True))

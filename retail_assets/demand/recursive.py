@@ -243,7 +243,7 @@ def _training_parts(source: FeatureSource, boosting: Boosting) -> Iterator[tuple
     panel, rng = source.panel, np.random.default_rng(boosting.seed)
     newest, reach = panel.day_count, boosting.max_origins * boosting.origin_step_days
     days = np.arange(max(newest - reach, min(_WARM_UP_DAYS, newest - 1), 1), newest)
-    share = min(1.0, boosting.max_rows / (len(days) * panel.series_count))
+    share = min(1.0, boosting.rows_of(panel.series_count) / (len(days) * panel.series_count))
     for day in days.tolist():
         demand = source.demand[:, day]
         rows = np.flatnonzero(np.isfinite(demand) & (rng.random(panel.series_count) < share))

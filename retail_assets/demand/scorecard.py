@@ -1,19 +1,23 @@
 """The scorecard of a backtest: every contender by segment, horizon and metric, one figure a row.
 
-Contenders run in `backtest` and quantiles come from whoever makes distributions; this module only scores what it
-is given. Choosing a model from the figures belongs in `training`.
+Contenders run in `backtest`; quantiles are calibrated on other blocks of it than they are scored on. Choosing a model
+from the figures belongs in `tournament`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from retail_assets.demand import metrics
-from retail_assets.demand.backtest import Fold
+from retail_assets.demand.backtest import Fold, cross_calibrated, daily_buckets
+from retail_assets.demand.competition_scores import competition_scores
+from retail_assets.demand.conformal import Errors, distribution
+from retail_assets.demand.contenders import NAIVE
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import abc_class
+from retail_assets.demand.tournament import CHOSEN, Tournament
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
 ALL = "all"
@@ -38,6 +42,43 @@ def fold_segments(panel: Panel, folds: Sequence[Fold]) -> dict[str, list[np.ndar
     """Demand class and ABC class of each series as of each fold."""
     pasts = [panel.through(panel.dates[fold.origin - 1].astype(object)) for fold in folds]
     return {"demand_class": [fold.nature.segment for fold in folds], "abc_class": [abc_class(past) for past in pasts]}
+
+
+def fold_quantiles(folds: Sequence[Fold], name: str) -> list[FoldQuantiles]:
+    """What a contender would have thought likely at each origin, calibrated on the other blocks; QUANTILE_LEVELS."""
+    daily = [np.empty((*fold.actual.shape, len(QUANTILE_LEVELS)), dtype=np.float32) for fold in folds]
+    for days in daily_buckets(folds[0].actual.shape[1]):
+        for found, made in zip(daily, _made(folds, lambda fold, days=days: fold.daily_errors(name, days)), strict=True):
+            found[:, days] = made.reshape(found[:, days].shape)
+    spans = [days for days in TOTAL_DAYS if days <= folds[0].actual.shape[1]]
+    totals = {days: _made(folds, lambda fold, days=days: fold.total_errors(name, days)) for days in spans}
+    return [
+        FoldQuantiles(made, {days: found[number] for days, found in totals.items()})
+        for number, made in enumerate(daily)
+    ]
+
+
+def _made(folds: Sequence[Fold], errors: Callable[[Fold], Errors]) -> list[np.ndarray]:
+    levels = tuple(QUANTILE_LEVELS.values())
+    asked = zip(map(errors, folds), cross_calibrated(folds, errors), strict=True)
+    return [
+        distribution(here.mean, here.nature, calibration=calibration, levels=levels).quantiles
+        for here, calibration in asked
+    ]
+
+
+def card_of(found: Tournament) -> pd.DataFrame:
+    """The scorecard of a tournament: all contenders' means, the distributions of the winners and of the naive."""
+    folds, names = found.folds, sorted(found.folds[0].means)
+    judged = {name: fold_quantiles(folds, name) for name in (CHOSEN, NAIVE)}
+    card = scorecard(folds, names, segments=fold_segments(found.sample, folds), quantiles=judged)
+    count = sum(_count(fold.scored) for fold in folds)
+    official = [
+        (name, ALL, ALL, DAILY, ALL, metric, np.nan, value, count)
+        for name in judged
+        for metric, value in competition_scores(found.sample, folds, name).items()
+    ]
+    return pd.concat([card, pd.DataFrame(official, columns=pd.Index(COLUMNS))], ignore_index=True)
 
 
 def scorecard(

@@ -19,7 +19,8 @@ import pytest
 
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.panel import Panel, build_panel
-from retail_assets.demand.training import TrainedModel, TrainingConfig, load_model, train
+from retail_assets.demand.tournament import TrainingConfig
+from retail_assets.demand.training import TrainedModel, load_model, train
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.mlflow import MODEL_NAME, ModelRegistry, fail_training_run, quiet_mlflow
 

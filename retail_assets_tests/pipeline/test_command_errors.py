@@ -215,6 +215,18 @@ def test_another_command_at_work(shop, refused):
     assert sentence == f"Another retail-assets command is at work in {shop.home}. Try again later."
 
 
+def test_a_backtest_of_a_lake_that_is_not_there_yet(shop, refused):
+    code, sentence = refused("backtest")
+    assert (code, "gold/demand_daily" in sentence) == (MEND, True)
+
+
+def test_a_backtest_into_a_file_of_no_kind(shop, refused, tmp_path):
+    code, sentence = refused("backtest", "--to", str(tmp_path / "card.txt"))
+    assert code == MEND
+    assert sentence.startswith("--to is wrong")
+    assert list(tmp_path.glob("card*")) == []
+
+
 def test_check_source_says_what_is_missing_and_fails(shop, monkeypatch, tmp_path, capfd):
     monkeypatch.setenv("RETAIL_SOURCE_MAPPING", _mapping(tmp_path, entity="stores", column="store_format"))
     monkeypatch.setattr(sys, "argv", ["retail-assets", "check-source"])

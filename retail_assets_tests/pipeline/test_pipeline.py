@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 
 import dagster as dg
 import duckdb
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -17,7 +18,7 @@ from retail_assets.tables import bronze, catalog, forecast, gold, inventory, ope
 from retail_assets.tables.contract import Layout, Partitioning
 from retail_assets.tables.warehouse import PUBLISHED, load_contract
 from retail_assets.windows import Window
-from retail_assets_tests.pipeline.shop import FIRST, FORECAST_DAYS, LAST, NOT_COMPARED, Shop
+from retail_assets_tests.pipeline.shop import FIRST, FORECAST_DAYS, LAST, NOT_COMPARED, Shop, command
 
 HISTORY = set(Window(FIRST, LAST).days())
 AS_OF = set(Window(LAST - dt.timedelta(days=FORECAST_DAYS - 1), LAST).days())
@@ -80,6 +81,22 @@ def test_every_day_of_the_history_is_there(finished, table):
 )
 def test_the_last_days_are_published(finished, table):
     assert _days(finished, table) == AS_OF
+
+
+def test_the_backtest_scores_every_contender_and_stores_nothing(finished, tmp_path):
+    before = {table.path: finished.delta(table).version() for table in LAKE_TABLES}
+    wanted = tmp_path / "card.csv"
+    done = command("backtest", "--to", str(wanted), environment=finished.environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    card = pd.read_csv(wanted)
+    whole = card.query("segment_kind == 'all' and horizon == 'all' and kind == 'daily'").set_index("model_name")
+    assert {"seasonal_naive", "tsb", "lightgbm", "mean_of_best", "chosen"} <= set(whole.index)
+    assert whole.query("metric in ('wape', 'bias', 'rmsse', 'mase')")["value"].notna().all()
+    official = whole.query("metric in ('wrmsse', 'wspl')")
+    assert official.groupby("model_name").size().to_dict() == {"chosen": 2, "seasonal_naive": 2}
+    assert set(card["segment_kind"]) == {"all", "demand_class", "abc_class"}
+    assert "wspl" in done.stdout
+    assert {table.path: finished.delta(table).version() for table in LAKE_TABLES} == before
 
 
 @pytest.mark.parametrize("table", [t for t in LAKE_TABLES if t.key], ids=lambda table: table.path)

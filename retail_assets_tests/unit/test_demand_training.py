@@ -17,7 +17,8 @@ from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.global_model import GlobalModel
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import DEMAND_CLASSES
-from retail_assets.demand.training import TrainedModel, TrainingConfig, load_model, train
+from retail_assets.demand.tournament import TrainingConfig
+from retail_assets.demand.training import TrainedModel, load_model, train
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import (
     CUMULATIVE_FORECAST,
