@@ -3,6 +3,7 @@
 Nothing connects here: systems are reached when an asset first uses them.
 """
 
+import os
 from typing import Any
 
 from retail_assets.calendar import Calendar
@@ -63,7 +64,13 @@ def engine_of(settings: Settings, lake: Lake) -> Engine:
     """
     if settings.engine == "spark":
         return _spark_engine(settings, lake)
-    return DuckDBEngine(lake, memory_limit=settings.memory_limit, temp_folder=settings.folder / "tmp")
+    # a model predicts with two threads
+    return DuckDBEngine(
+        lake,
+        memory_limit=settings.memory_limit,
+        temp_folder=settings.folder / "tmp",
+        processes=max(len(os.sched_getaffinity(0)) // 2, 1),
+    )
 
 
 def _spark_engine(settings: Settings, lake: Lake) -> Engine:

@@ -137,7 +137,8 @@ def forecasts(
     def day(window: Window) -> dict[str, SetAside]:
         panel, knowledge = history.panel(window.first)
         version = version_in_force(versions, window.first)
-        made = forecast(panel, model_of(version) if version else None, horizons=_horizons(knowledge, plan_settings))
+        model = model_of(version) if version else None
+        made = forecast(panel, model, horizons=_horizons(knowledge, plan_settings), in_parts=engine.in_parts)
         if made.fallback_count:
             context.log.warning(f"{made.fallback_count} series fell back to the seasonal naive: {made.failures[:3]}")
         origin = "live" if window.first >= newest_closed else "backfill"

@@ -5,15 +5,17 @@ contenders belong in `training`.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from retail_assets.demand.aggregate import AggregateModel, nudge
 from retail_assets.demand.baselines import BASELINES, seasonal_naive
+from retail_assets.demand.features import FeatureSource
 from retail_assets.demand.global_model import Boosting, GlobalModel, fit_global, load_global, shards
 from retail_assets.demand.known_effects import NO_EFFECTS, KnownEffects, known_effects
 from retail_assets.demand.panel import Panel
@@ -28,6 +30,10 @@ from retail_assets.demand.recursive import fit_recursive, load_recursive
 NAIVE, UNSCORED = "seasonal_naive", "moving_mean"
 GLOBAL, RECURSIVE = "lightgbm", "lightgbm_recursive"
 _LOG = logging.getLogger(__name__)
+
+
+Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+"""Results of a function on each of some parts, in their order, as `map` gives them."""
 
 
 class Fitted(Protocol):
@@ -102,9 +108,17 @@ class Means:
 
 
 def contender_means(
-    panel: Panel, names: Iterable[str], *, fitted: Mapping[str, Fitted], aggregate: AggregateModel | None
+    panel: Panel,
+    names: Iterable[str],
+    *,
+    fitted: Mapping[str, Fitted],
+    aggregate: AggregateModel | None,
+    in_parts: Mapper = map,
 ) -> Means:
-    """Forecasts by every contender in `names`; where one fails the seasonal naive stands in and is counted."""
+    """Forecasts by every contender in `names`; where one fails the seasonal naive stands in and is counted.
+
+    `in_parts` maps a function over the shards of the panel, in order, here or in other processes.
+    """
     wanted, means = tuple(dict.fromkeys(names)), Means()
     naive = seasonal_naive(panel)
     effects = means.effects = _effects(panel, means)
@@ -116,7 +130,7 @@ def contender_means(
             mean = _guarded(means, name, lambda name=name: BASELINES[name](plain), naive)
             _add(means, name, effects.applied(mean), naive=naive)
     for name in families_of(wanted):
-        _add(means, name, effects.applied(_family_mean(plain, name, fitted, means)), naive=naive)
+        _add(means, name, effects.applied(_family_mean(plain, name, fitted, means, in_parts=in_parts)), naive=naive)
     for name in _blends_of(wanted):
         _add_blend(means, name)
     for name in wanted:
@@ -157,23 +171,33 @@ def _add(means: Means, name: str, mean: np.ndarray, *, naive: np.ndarray) -> Non
     means.has_failed[name] = failed
 
 
-def _family_mean(panel: Panel, name: str, fitted: Mapping[str, Fitted], means: Means) -> np.ndarray:
+def _family_mean(
+    panel: Panel, name: str, fitted: Mapping[str, Fitted], means: Means, *, in_parts: Mapper
+) -> np.ndarray:
     """NaN in the rows of a shard that fails."""
     mean = np.full((panel.series_count, panel.horizon), np.nan)
     try:
         model = fitted[name]
         if not isinstance(model, GlobalModel):
             return model.predict(panel)
-        source = model.source(panel)
+        parts = model.parts(panel)
     except Exception as error:
         means.note(f"{name} failed for all {panel.series_count} series: {error}")
         return mean
-    for rows in shards(panel.series_count):
-        try:
-            mean[rows] = model.predict_rows(source, rows)
-        except Exception as error:
-            means.note(f"{name} failed for {len(rows)} series: {error}")
+    for rows, found in zip(shards(panel.series_count), in_parts(partial(_attempted, model), parts), strict=True):
+        if isinstance(found, str):
+            means.note(f"{name} failed for {len(rows)} series: {found}")
+        else:
+            mean[rows] = found
     return mean
+
+
+def _attempted(model: GlobalModel, part: FeatureSource) -> np.ndarray | str:
+    """The forecast of a shard, or why there is none: a failure in another process must not end the others."""
+    try:
+        return model.predict_part(part)
+    except Exception as error:
+        return str(error)
 
 
 def _add_blend(means: Means, name: str) -> None:

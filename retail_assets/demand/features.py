@@ -68,6 +68,8 @@ class FeatureSource:
         self.seen = (~np.isnan(self.demand)).astype(np.float32)
         self.filled = np.nan_to_num(self.demand).astype(np.float32)
         self.groups = {name: group_codes(panel.series, columns) for name, columns in _GROUPS.items()}
+        self._levels: dict[int, np.ndarray] = {}
+        self._peer_prices: dict[int, np.ndarray] = {}
 
     @cached_property
     def group_means(self) -> dict[str, np.ndarray]:
@@ -102,8 +104,31 @@ class FeatureSource:
     def department_number(self) -> np.ndarray:
         return _numbers(self.panel.series, "department", self.vocabulary.departments)
 
+    def part(self, rows: np.ndarray, origin: int) -> "FeatureSource":
+        """These series alone, seen from `origin`, with what they share with all others: fit to be sent elsewhere."""
+        alone = FeatureSource(self.panel.take(rows), self.vocabulary)
+        alone.groups = {name: code[rows] for name, code in self.groups.items()}
+        alone.group_means, alone.event_table = self.group_means, self.event_table
+        alone.regions, alone.region_of = self.regions, self.region_of[rows]
+        alone._levels = {origin: self.level(origin)[rows]}
+        alone._peer_prices = {origin: self.peer_price(origin)[rows]}
+        return alone
+
+    def peer_price(self, origin: int) -> np.ndarray:
+        """Mean log of the usual prices in the series' department before `origin`, (n,)."""
+        if origin not in self._peer_prices:
+            past = slice(max(origin - _PLAN_MEMORY, 0), origin)
+            usual = pd.Series(log_usual_price(_nanmean(self.panel.price[:, past])))
+            self._peer_prices = {origin: usual.groupby(self.groups["department"]).transform("mean").to_numpy()}
+        return self._peer_prices[origin]
+
     def level(self, origin: int) -> np.ndarray:
         """Smoothed demand a day before `origin`, never 0: leans on like series where the own history is short, (n,)."""
+        if origin not in self._levels:
+            self._levels = {origin: self._level(origin)}
+        return self._levels[origin]
+
+    def _level(self, origin: int) -> np.ndarray:
         past = slice(max(origin - 224, 0), origin)
         weight = ((1 - LEVEL_SMOOTHING) ** np.arange(min(origin, 224) - 1, -1, -1)).astype(np.float32)
         total, count = self.filled[:, past] @ weight, self.seen[:, past] @ weight
@@ -284,18 +309,20 @@ def plans(view: View) -> dict[str, np.ndarray]:
     price, discount = panel.price[view.rows], panel.discount_rate[view.rows]
     asked = price[:, view.ahead]
     usual = _nanmean(price[:, past])[:, None]
-    log_usual = np.log(np.maximum(np.nan_to_num(usual), 0.01))
-    peers = pd.Series(log_usual[:, 0]).groupby(view.group("department")).transform("mean").to_numpy()[:, None]
     last = slice(view.origin - 1, view.origin)
     return {
         "price_ratio": _quotient(asked, np.broadcast_to(usual, asked.shape)),
         "price_step": _quotient(asked, np.broadcast_to(price[:, last], asked.shape)),
-        "price_level": log_usual - peers,
+        "price_level": log_usual_price(usual) - view.source.peer_price(view.origin)[view.rows, None],
         "discount": discount[:, view.ahead],
         "discount_last": discount[:, last],
         "discount_28": discount[:, view.past(28)].mean(axis=1)[:, None],
         "promoted_share": (discount[:, past] > 0).mean(axis=1)[:, None],
     }
+
+
+def log_usual_price(usual: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(np.nan_to_num(usual), 0.01))
 
 
 def _price_changes(view: View) -> dict[str, np.ndarray]:

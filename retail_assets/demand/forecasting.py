@@ -23,7 +23,7 @@ from retail_assets.demand.conformal import (
     distribution,
     guessed,
 )
-from retail_assets.demand.contenders import NAIVE, Means, contender_means
+from retail_assets.demand.contenders import NAIVE, Mapper, Means, contender_means
 from retail_assets.demand.explanation import explain
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import DEMAND_CLASSES
@@ -51,17 +51,17 @@ class Forecast:
     failures: tuple[str, ...] = ()
 
 
-def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int]) -> Forecast:
+def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int], in_parts: Mapper = map) -> Forecast:
     """Demand of every coming day of every series, and of the totals over each of `horizons` days.
 
-    Without a model, or where it fails, the seasonal naive serves.
+    Without a model, or where it fails, the seasonal naive serves. `in_parts` as in `contender_means`.
     """
     naive, nature = seasonal_naive(panel), Nature.of(panel)
     if model is None:
         name, found = np.full(panel.series_count, NAIVE, dtype=object), naive_calibration(panel)
         return _result(panel, naive, name=name, nature=nature, calibration=found, version=NAIVE, horizons=horizons)
     wanted = sorted({part for parts in model.parts.values() for part in parts})
-    means = contender_means(panel, wanted, fitted=model.fitted, aggregate=model.aggregate)
+    means = contender_means(panel, wanted, fitted=model.fitted, aggregate=model.aggregate, in_parts=in_parts)
     mean, name, failed = _chosen_means(means, model, segment=nature.segment, naive=naive)
     result = _result(
         panel,

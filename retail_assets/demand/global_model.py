@@ -5,7 +5,7 @@ Features belong in `features`, the choice between models in `training`.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Boosting:
     origin_step_days: int = 7
     rows_per_series: int = 180
     least_rows: int = 150_000
-    max_rows: int = 1_000_000
+    max_rows: int = 400_000
     half_life_days: float = 240.0
     seed: int = 20260
     threads: int = 2
@@ -75,18 +75,24 @@ class GlobalModel:
 
     def predict(self, panel: Panel) -> np.ndarray:
         """Mean demand of the coming days, (n, H); 0 on closed days."""
-        source = self.source(panel)
-        return np.concatenate([self.predict_rows(source, rows) for rows in shards(panel.series_count)])
+        return np.concatenate([self.predict_part(part) for part in self.parts(panel)])
 
     def source(self, panel: Panel) -> FeatureSource:
         return FeatureSource(panel, self.vocabulary)
 
-    def predict_rows(self, source: FeatureSource, rows: np.ndarray) -> np.ndarray:
-        table, level = design(source, source.panel.day_count, rows=rows, horizon=source.panel.horizon)
+    def parts(self, panel: Panel) -> Iterator[FeatureSource]:
+        """The shards of a panel, each with all that `predict_part` needs of it, in the order of `shards`."""
+        source = self.source(panel)
+        return (source.part(rows, panel.day_count) for rows in shards(panel.series_count))
+
+    def predict_part(self, part: FeatureSource) -> np.ndarray:
+        """Mean demand of the coming days of a shard's series, (rows, H); runs in any process."""
+        panel, rows = part.panel, np.arange(part.panel.series_count)
+        table, level = design(part, panel.day_count, rows=rows, horizon=panel.horizon)
         flat = table.reshape(-1, table.shape[-1])
         log_ratio = np.asarray(self.booster.predict(flat, raw_score=True, num_threads=self.threads))
         mean = np.exp(log_ratio).reshape(table.shape[:2]) * level[:, None]
-        return np.where(source.panel.future_is_open[rows], mean, 0.0)
+        return np.where(panel.future_is_open, mean, 0.0)
 
     def save(self, folder: Path) -> None:
         save_ensemble(folder / _NAME, self.booster, self.vocabulary, threads=self.threads)

@@ -58,7 +58,7 @@ class TrainingConfig:
     horizon: int = 28
     protection_horizons: tuple[int, ...] = (7, 14)
     max_train_origins: int = 52
-    max_train_rows: int = 1_000_000
+    max_train_rows: int = 400_000
     tournament_sample: int = 500
     backtest_days: int = 168
     backtest_fits: int = 3

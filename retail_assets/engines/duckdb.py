@@ -4,7 +4,7 @@ One connection a process, because tables of different connections cannot be join
 extension is not used: closed networks cannot download it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
@@ -21,7 +21,8 @@ from retail_assets.engines import delta
 from retail_assets.engines.aside import in_file
 from retail_assets.engines.evolution import physical_columns, refuse_unreadable
 from retail_assets.engines.fetched import FetchedFiles
-from retail_assets.engines.protocol import Frame, SetAside, WriteResult
+from retail_assets.engines.parallel import in_processes
+from retail_assets.engines.protocol import Frame, Part, Result, SetAside, WriteResult
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
 from retail_assets.transforms.days import within
@@ -35,12 +36,14 @@ class DuckDBEngine:
         lake: where the tables are.
         memory_limit: such as `2GB`.
         temp_folder: where DuckDB spills.
+        processes: how many work on parts at a time.
     """
 
-    def __init__(self, lake: Lake, *, memory_limit: str, temp_folder: Path) -> None:
+    def __init__(self, lake: Lake, *, memory_limit: str, temp_folder: Path, processes: int = 1) -> None:
         self.lake = lake
         self._memory_limit = memory_limit
         self._temp_folder = temp_folder
+        self._processes = processes
         self._names = (f"scan_{number}" for number in count())
         self._fetched = FetchedFiles(lake, temp_folder)
 
@@ -86,6 +89,9 @@ class DuckDBEngine:
 
     def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
         return function(rows.to_pandas())
+
+    def in_parts(self, function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+        return in_processes(function, parts, count=self._processes)
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
         return delta.overwrite_window(self.lake, table, frame, window, folder=self._temp_folder)

@@ -1,9 +1,9 @@
 """What every engine does: scan a Delta table as an Ibis table, and overwrite what a contract allows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import ibis
 import pandas as pd
@@ -14,6 +14,8 @@ from retail_assets.tables.contract import Table
 from retail_assets.windows import Window
 
 Frame = ibis.Table | pd.DataFrame | pa.Table | pa.RecordBatchReader
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 SetAside = Callable[[], Frame]
 """Gives a frame that was set aside, once; it is used before another one is taken."""
 
@@ -50,6 +52,13 @@ class Engine(Protocol):
 
     def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
         """The function's result on all rows at once, with the columns of the table's contract."""
+        ...
+
+    def in_parts(self, function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+        """The function's result on each part, in their order: of memory-bounded shards, in as many processes as fit.
+
+        Function, parts and results are pickled where they leave the process.
+        """
         ...
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:

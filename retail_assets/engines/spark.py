@@ -3,10 +3,14 @@
 One session a process, on a local master, a cluster or Spark Connect. Every scan is pinned to the version it found.
 """
 
+import pickle
 import re
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import islice
+from typing import Any
 from uuid import uuid4
 
 import ibis
@@ -22,7 +26,7 @@ from retail_assets.engines import delta
 from retail_assets.engines.aside import in_file
 from retail_assets.engines.committing import LostRace, committed
 from retail_assets.engines.evolution import physical_columns, refuse_unreadable
-from retail_assets.engines.protocol import Frame, SetAside, WriteResult
+from retail_assets.engines.protocol import Frame, Part, Result, SetAside, WriteResult
 from retail_assets.engines.spark_backend import ArrowBackend
 from retail_assets.engines.spark_contract import conformed, count_valid
 from retail_assets.failures import TransientFailure
@@ -31,6 +35,8 @@ from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
 from retail_assets.tables.validation import conform, refuse_whole, refuse_window
 from retail_assets.transforms.days import within
 from retail_assets.windows import Window
+
+_PARTS_AT_A_TIME = 8
 
 
 class SparkEngine:
@@ -103,6 +109,15 @@ class SparkEngine:
         """One task of the cluster gets all rows: the function looks at series beside each other."""
         schema = from_arrow_schema(table.schema)
         return self._named(self._dataframe(rows).groupBy().applyInPandas(function, schema))
+
+    def in_parts(self, function: Callable[[Part], Result], parts: Iterable[Part]) -> Iterator[Result]:
+        """A task of the cluster for each part, a few parts on their way at a time."""
+        left = iter(parts)
+        while sent := [_packed(part) for part in islice(left, _PARTS_AT_A_TIME)]:
+            frame = self.session.createDataFrame(pd.DataFrame({"number": range(len(sent)), "content": sent}))
+            done = frame.groupBy("number").applyInPandas(_task(function), "number long, content binary")
+            answers = sorted(done.collect(), key=lambda row: row["number"])
+            yield from (_unpacked(bytes(row["content"])) for row in answers)
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:
         refuse_window(table)
@@ -227,3 +242,16 @@ def _predicate(table: Table, window: Window) -> str:
         return days
     months = ", ".join(f"'{month}'" for month in window.months())
     return f"{MONTH_COLUMN} IN ({months}) AND {days}"
+
+
+def _packed(value: object) -> bytes:
+    return zlib.compress(pickle.dumps(value), level=1)
+
+
+def _unpacked(content: bytes) -> Any:
+    return pickle.loads(zlib.decompress(content))
+
+
+def _task(function: Callable[[Any], Any]) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Runs on a worker: the parts of a group, each replaced by its result."""
+    return lambda rows: rows.assign(content=[_packed(function(_unpacked(content))) for content in rows["content"]])

@@ -7,11 +7,15 @@ from functools import partial
 from pathlib import Path
 
 import ibis
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from retail_assets.demand import global_model
+from retail_assets.demand.contenders import contender_means
+from retail_assets.demand.global_model import Boosting, fit_global
 from retail_assets.engines.delta import overwrite_window
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.engines.spark import SparkEngine
@@ -22,6 +26,7 @@ from retail_assets.tables import bronze, forecast, gold, silver
 from retail_assets.tables.contract import Column, ContractViolation, Table
 from retail_assets.windows import Window
 from retail_assets_tests.integration.azurite import Azurite
+from retail_assets_tests.unit.demand_frames import panel_of, retailer
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, WHOLE, held, held_in_files, rows
 from retail_assets_tests.unit.test_delta_writer import BAD_FRAMES
 from retail_assets_tests.unit.warehouse_frames import FIRST as FRAMES_FIRST
@@ -213,3 +218,13 @@ def test_a_lake_on_azure_storage_is_read_and_written(spark: SparkSessions, azuri
     counts = {row["business_date"]: row["line_count"] for row in found}
     assert counts == {day: 5 if day == FIRST else 1 for day in SPAN.days()} and len(found) == 12
     engine.close()
+
+
+def test_shards_of_a_forecast_are_tasks_of_spark(engine: SparkEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = panel_of(retailer(30, 120), horizon=14)
+    model = fit_global(panel, Boosting(trees=10, leaves=7, threads=1))
+    whole = model.predict(panel)
+    monkeypatch.setattr(global_model, "_PREDICT_ROWS", 3)  # ten parts: more than are sent at a time
+    found = contender_means(panel, ["lightgbm"], fitted={"lightgbm": model}, aggregate=None, in_parts=engine.in_parts)
+    np.testing.assert_array_equal(found.by_name["lightgbm"], whole)
+    assert found.failures == []

@@ -171,10 +171,10 @@ def test_a_contender_sees_nothing_after_its_origin(panel):
 
 
 def test_a_failing_model_falls_back_to_the_naive_and_is_counted(panel, model, monkeypatch):
-    def broken(self, source, rows):
+    def broken(self, part):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(GlobalModel, "predict_rows", broken)
+    monkeypatch.setattr(GlobalModel, "predict_part", broken)
     everything = replace(model, parts=dict.fromkeys(DEMAND_CLASSES, ("lightgbm",)))
     found = forecast(panel, everything, horizons=[14])
     assert found.fallback_count == 40
@@ -192,21 +192,21 @@ def test_features_that_fail_and_an_arima_that_fails_are_counted_too(panel, model
         patch.setattr(contenders, "nudge", broken)
         found = forecast(panel, nudged, horizons=[14])
     assert (found.fallback_count, found.failures) == (40, ("lightgbm_pulled failed for all 40 series: bad plan",))
-    monkeypatch.setattr(GlobalModel, "source", broken)
+    monkeypatch.setattr(GlobalModel, "parts", broken)
     found = forecast(panel, nudged, horizons=[14])
     assert found.fallback_count == 40 and found.failures[0] == "lightgbm failed for all 40 series: bad plan"
     _is_sound(found, panel, [14])
 
 
 def test_series_the_model_cannot_do_are_counted_one_by_one(panel, model, monkeypatch):
-    honest = GlobalModel.predict_rows
+    honest = GlobalModel.predict_part
 
-    def partly(self, source, rows):
-        mean = honest(self, source, rows)
+    def partly(self, part):
+        mean = honest(self, part)
         mean[5] = np.nan
         return mean
 
-    monkeypatch.setattr(GlobalModel, "predict_rows", partly)
+    monkeypatch.setattr(GlobalModel, "predict_part", partly)
     found = forecast(panel, replace(model, parts=dict.fromkeys(DEMAND_CLASSES, ("lightgbm",))), horizons=[14])
     assert found.fallback_count == 1
     _is_sound(found, panel, [14])
