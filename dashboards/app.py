@@ -12,7 +12,7 @@ from typing import NoReturn
 import streamlit as st
 
 from dashboards import access
-from dashboards.views import demand, replenishment
+from dashboards.views import demand, models, replenishment
 
 TITLE = "Retail planning"
 
@@ -21,7 +21,10 @@ def main() -> None:
     st.set_page_config(page_title=TITLE, page_icon=":material/inventory_2:", layout="wide")
     # The first page is the one at /
     first = st.Page(replenishment.page, title="Replenishment", icon=":material/local_shipping:", default=True)
-    others = [st.Page(demand.page, title="Demand", icon=":material/show_chart:", url_path="demand")]
+    others = [
+        st.Page(demand.page, title="Demand", icon=":material/show_chart:", url_path="demand"),
+        st.Page(models.page, title="Models", icon=":material/leaderboard:", url_path="models"),
+    ]
     navigation = st.navigation([first, *others])
     access.ask_name()
     navigation.run()

@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboards.model_names import NAIVE, label
+
 EXPECTED = "#1f5fbf"
 BAND_WIDE = "rgba(31, 95, 191, 0.14)"
 BAND_NARROW = "rgba(31, 95, 191, 0.26)"
@@ -19,6 +21,8 @@ ATTENTION = "#d9730d"
 GOOD = "#2e8b57"
 PROMOTION = "rgba(240, 180, 41, 0.16)"
 GRID = "rgba(122, 134, 153, 0.18)"
+OTHERS = "#b9c6dc"
+_MANY_WEEKS = 12
 
 
 def fan_chart(
@@ -33,7 +37,7 @@ def fan_chart(
 
     Args:
         history: business_date, sold_units, unconstrained_units, short_count, promoted_count.
-        forecast: target_date, mean_units and quantile columns, empty for sums of series.
+        forecast: target_date, mean_units, quantile columns and model_units; what is empty is not drawn.
         as_of_date: Last day the forecast knew.
         promotions: start_date, end_date of planned promotions.
         overrides: from_date, to_date, mean_units, oldest first.
@@ -41,8 +45,11 @@ def fan_chart(
     figure = go.Figure()
     if bool(forecast["q500"].notna().any()):
         _band(figure, forecast, low="q100", high="q900", name="8 of 10 days", colour=BAND_WIDE)
-        _band(figure, forecast, low="q250", high="q750", name="5 of 10 days", colour=BAND_NARROW)
+        if bool(forecast["q250"].notna().any()):
+            _band(figure, forecast, low="q250", high="q750", name="5 of 10 days", colour=BAND_NARROW)
         _line(figure, forecast["target_date"], forecast["q500"], name="Median", colour=EXPECTED, dash="dot", width=1.5)
+    if bool(forecast["model_units"].notna().any()):
+        _line(figure, forecast["target_date"], forecast["model_units"], name="Own model", colour=GOOD, dash="dash")
     _line(figure, forecast["target_date"], forecast["mean_units"], name="Expected demand", colour=EXPECTED, width=2.5)
     _sales(figure, history)
     if (history["series_count"] == 1).all():
@@ -71,6 +78,101 @@ def accuracy_chart(accuracy: pd.DataFrame) -> go.Figure:
     _line(figure, accuracy["target_date"], accuracy["wape"], name="Our forecast", colour=EXPECTED, width=2.5)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return _styled(figure, y_title="error as a share of demand", height=300)
+
+
+def reasons_chart(steps: pd.DataFrame) -> go.Figure:
+    """From the usual demand a day to the forecast, cause by cause.
+
+    Args:
+        steps: label, units (after the step), change, text and meaning; the first row is usual, the last the forecast.
+    """
+    inner = len(steps) - 2
+    figure = go.Figure(
+        go.Waterfall(
+            x=steps["label"],
+            y=[*steps["change"].iloc[:-1], steps["units"].iloc[-1]],
+            measure=["absolute", *["relative"] * inner, "total"],
+            text=steps["text"],
+            customdata=steps[["meaning", "change"]],
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]:+.3~f} units a day<extra></extra>",
+            textposition="outside",
+            cliponaxis=False,
+            connector={"line": {"color": GRID}},
+            increasing={"marker": {"color": GOOD}},
+            decreasing={"marker": {"color": WANTED}},
+            totals={"marker": {"color": EXPECTED}},
+        )
+    )
+    figure.update_yaxes(range=[0, max(float(steps["units"].max()), 1e-9) * 1.2])
+    return _styled(figure, y_title="units a day", height=330).update_layout(
+        uniformtext={"minsize": 11, "mode": "show"}, hovermode="closest"
+    )
+
+
+def training_chart(versions: pd.DataFrame) -> go.Figure:
+    """What every training scored on its backtest, and whether it was promoted.
+
+    Args:
+        versions: Rows of forecast.model_versions, oldest first.
+    """
+    figure, weeks = go.Figure(), versions["week_start_date"]
+    _line(figure, weeks, versions["naive_scaled_pinball"], name=label(NAIVE), colour=WANTED, dash="dot")
+    before = versions["champion_scaled_pinball"]
+    _line(figure, weeks, before, name="Version in force before", colour=GOOD, dash="dash")
+    _line(figure, weeks, versions["scaled_pinball"], name="Chosen contenders", colour=EXPECTED, width=2.5)
+    is_promoted = versions["promoted_on"].notna()
+    _decided(figure, versions.loc[is_promoted], name="Promoted", marker={"color": EXPECTED, "size": 9})
+    _decided(
+        figure, versions.loc[~is_promoted], name="Not promoted", marker={"color": ATTENTION, "symbol": "x", "size": 10}
+    )
+    if len(versions) <= _MANY_WEEKS:
+        figure.update_xaxes(tickvals=weeks, tickformat="%d %b %Y")
+    figure.update_yaxes(rangemode="tozero", tickformat=".3f")
+    return _styled(figure, y_title="scaled pinball loss", height=300)
+
+
+def contenders_chart(scores: pd.DataFrame) -> go.Figure:
+    """Contenders of one demand class, or of all, the smallest loss on top.
+
+    Args:
+        scores: model_name, scaled_pinball, is_chosen; a row a contender.
+    """
+    ordered = scores.sort_values("scaled_pinball", ascending=False)
+    figure = go.Figure(
+        go.Bar(
+            y=ordered["model_name"].map(label),
+            x=ordered["scaled_pinball"],
+            orientation="h",
+            marker_color=[_bar_colour(*row) for row in ordered[["model_name", "is_chosen"]].itertuples(index=False)],
+            text=[f"{loss:.4f}" for loss in ordered["scaled_pinball"]],
+            textposition="outside",
+            cliponaxis=False,
+            customdata=ordered["model_name"],
+            hovertemplate="%{customdata}: %{x:.4f}<extra></extra>",
+        )
+    )
+    styled = _styled(figure, y_title="", height=70 + 26 * len(ordered)).update_layout(hovermode="closest", bargap=0.25)
+    top = float(ordered["scaled_pinball"].max())
+    return styled.update_xaxes(title="scaled pinball loss, smaller is better", range=[0, top * 1.08]).update_yaxes(
+        showgrid=False, ticksuffix="  "
+    )
+
+
+def _bar_colour(model_name: str, is_chosen: bool) -> str:
+    return EXPECTED if is_chosen else WANTED if model_name == NAIVE else OTHERS
+
+
+def _decided(figure: go.Figure, versions: pd.DataFrame, *, name: str, marker: dict[str, Any]) -> None:
+    if not versions.empty:
+        figure.add_scatter(
+            x=versions["week_start_date"],
+            y=versions["scaled_pinball"],
+            mode="markers",
+            name=name,
+            marker=marker,
+            customdata=versions["reason"],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
 
 
 def quantity_chart(steps: pd.DataFrame) -> go.Figure:

@@ -17,7 +17,16 @@ import pyarrow as pa
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Table
-from retail_assets.tables.forecast import DEMAND_FORECAST, FORECAST_ACCURACY, QUANTILE_LEVELS
+from retail_assets.tables.forecast import (
+    DEMAND_FORECAST,
+    DEMAND_MODEL,
+    FORECAST_ACCURACY,
+    FORECAST_DRIVERS,
+    HIERARCHY_FORECAST,
+    HIERARCHY_QUANTILES,
+    MODEL_VERSIONS,
+    QUANTILE_LEVELS,
+)
 from retail_assets.tables.gold import DEMAND_DAILY, DIM_PRODUCT, DIM_STORE, DIM_SUPPLIER, FACT_INVENTORY
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 from retail_assets.tables.silver import EVERY
@@ -40,15 +49,29 @@ class Scan:
 
 @dataclass(frozen=True)
 class Slice:
-    """Which series; None stands for every store, department or product."""
+    """Which series; None stands for every store, department, product, region or category."""
 
     store_id: str | None = None
     department: str | None = None
     product_id: str | None = None
+    region: str | None = None
+    category: str | None = None
 
     @property
     def is_one_series(self) -> bool:
         return self.store_id is not None and self.product_id is not None
+
+    @property
+    def group(self) -> dict[str, str] | None:
+        """Attributes of the group of forecast.hierarchy_forecast that the slice is; None where it is none.
+
+        A store lies in one region and a department in one category, so the narrower of two says it all.
+        """
+        if self.product_id is not None:
+            return None
+        place = ("store_id", self.store_id) if self.store_id else ("region", self.region)
+        goods = ("department", self.department) if self.department else ("category", self.category)
+        return {name: value for name, value in (place, goods) if value is not None}
 
 
 @dataclass(frozen=True)
@@ -122,56 +145,84 @@ def plan_dates(reader: Reader) -> list[date]:
 
 @reads(DIM_STORE)
 def stores(reader: Reader) -> pd.DataFrame:
-    """store_id, store_name of today's stores."""
-    sql = "SELECT store_id, store_name FROM store WHERE is_current ORDER BY store_name, store_id"
+    """store_id, store_name, region of today's stores."""
+    sql = "SELECT store_id, store_name, region FROM store WHERE is_current ORDER BY store_name, store_id"
     return reader.frame(sql, store=Scan(DIM_STORE))
 
 
 @reads(DIM_PRODUCT)
 def departments(reader: Reader) -> pd.DataFrame:
-    """department of today's products."""
-    return reader.frame(
-        "SELECT DISTINCT department FROM product WHERE is_current ORDER BY 1", product=Scan(DIM_PRODUCT)
-    )
+    """category, department of today's products."""
+    sql = "SELECT DISTINCT category, department FROM product WHERE is_current ORDER BY 2, 1"
+    return reader.frame(sql, product=Scan(DIM_PRODUCT))
 
 
-@reads(DEMAND_FORECAST, DIM_PRODUCT)
-def products(reader: Reader, *, as_of_date: date, store_id: str | None, department: str | None) -> pd.DataFrame:
+_TODAY = """
+    product AS (SELECT * FROM all_products WHERE is_current),
+    store AS (SELECT * FROM all_stores WHERE is_current)
+"""
+"""What `_where` looks departments, categories and regions up in."""
+
+
+@reads(DEMAND_FORECAST, DIM_PRODUCT, DIM_STORE)
+def products(reader: Reader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame:
     """product_id, product_name, department of what was forecast, highest expected sales value first."""
-    where, parameters = _where(Slice(store_id, department), as_of_date=as_of_date)
+    where, parameters = _where(slice_, as_of_date=as_of_date)
     sql = f"""
-        WITH product AS (SELECT * FROM all_products WHERE is_current),
+        WITH {_TODAY},
         expected AS (SELECT product_id, sum(mean_units) AS mean_units FROM forecast WHERE {where} GROUP BY product_id)
         SELECT product_id, coalesce(product_name, product_id) AS product_name, department
         FROM expected LEFT JOIN product USING (product_id)
         ORDER BY mean_units * coalesce(list_price, 1) DESC, product_id
     """
-    return reader.frame(sql, parameters, forecast=_forecasts(as_of_date), all_products=Scan(DIM_PRODUCT))
+    return reader.frame(sql, parameters, forecast=_forecasts(as_of_date), **_dimensions())
 
 
-@reads(DEMAND_FORECAST, DIM_PRODUCT)
+@reads(DEMAND_FORECAST, HIERARCHY_FORECAST, DIM_PRODUCT, DIM_STORE)
 def forecast(reader: Reader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame:
     """Demand expected of a slice on every coming day, as known on as_of_date.
 
-    One series comes with its quantiles. More series come with the sum of their means and empty quantiles:
-    quantiles of single days do not add up.
+    One series comes with its quantiles. A group of forecast.hierarchy_forecast comes with that table's mean, its
+    quantiles and what the group's own model expects. Every other slice is the sum of its means with empty
+    quantiles: those of single series do not add up.
     """
     where, parameters = _where(slice_, as_of_date=as_of_date)
+    group_where, group_parameters = _group_where(slice_)
     quantile = "any_value({0})" if slice_.is_one_series else "NULL::FLOAT"
     quantiles = ", ".join(f"{quantile.format(name)} AS {name}" for name in ("p_zero", *QUANTILE_LEVELS))
+    stored = ("mean_units", *HIERARCHY_QUANTILES)
     sql = f"""
-        WITH product AS (SELECT * FROM all_products WHERE is_current)
-        SELECT target_date, any_value(horizon_days) AS horizon_days, sum(mean_units) AS mean_units, {quantiles},
-            count(*) AS series_count,
-            string_agg(DISTINCT model_name, ', ' ORDER BY model_name) AS model_name,
-            string_agg(DISTINCT model_version, ', ' ORDER BY model_version) AS model_version,
-            string_agg(DISTINCT origin, ', ' ORDER BY origin) AS origin
-        FROM forecast WHERE {where} GROUP BY target_date ORDER BY target_date
+        WITH {_TODAY},
+        summed AS (
+            SELECT target_date, any_value(horizon_days) AS horizon_days, sum(mean_units) AS mean_units, {quantiles},
+                count(*) AS series_count,
+                string_agg(DISTINCT model_name, ', ' ORDER BY model_name) AS model_name,
+                string_agg(DISTINCT model_version, ', ' ORDER BY model_version) AS model_version,
+                string_agg(DISTINCT origin, ', ' ORDER BY origin) AS origin
+            FROM forecast WHERE {where} GROUP BY target_date
+        ),
+        stored AS (SELECT * FROM hierarchy WHERE as_of_date = $as_of_date AND {group_where})
+        SELECT summed.* REPLACE ({", ".join(f"coalesce(stored.{n}, summed.{n}) AS {n}" for n in stored)}),
+            stored.target_date IS NOT NULL AS is_group, stored.model_units,
+            CASE WHEN stored.model_units IS NOT NULL THEN stored.model_name END AS group_model_name
+        FROM summed LEFT JOIN stored USING (target_date) ORDER BY target_date
     """
-    return reader.frame(sql, parameters, forecast=_forecasts(as_of_date), all_products=Scan(DIM_PRODUCT))
+    scans = {"forecast": _forecasts(as_of_date), "hierarchy": Scan(HIERARCHY_FORECAST, f"as_of_date = '{as_of_date}'")}
+    return reader.frame(sql, parameters | group_parameters, **scans, **_dimensions())
 
 
-@reads(DEMAND_DAILY, DIM_PRODUCT)
+@reads(FORECAST_DRIVERS)
+def drivers(reader: Reader, *, as_of_date: date, store_id: str, product_id: str) -> pd.DataFrame:
+    """Rows of forecast.forecast_drivers of one series, a row a week ahead on which its store is open."""
+    sql = """
+        SELECT * FROM driver WHERE as_of_date = $as_of_date AND store_id = $store_id AND product_id = $product_id
+        ORDER BY week_number
+    """
+    parameters = {"as_of_date": as_of_date, "store_id": store_id, "product_id": product_id}
+    return reader.frame(sql, parameters, driver=Scan(FORECAST_DRIVERS, f"as_of_date = '{as_of_date}'"))
+
+
+@reads(DEMAND_DAILY, DIM_PRODUCT, DIM_STORE)
 def history(reader: Reader, *, from_date: date, to_date: date, slice_: Slice) -> pd.DataFrame:
     """What a slice sold and would have sold on each day, with the days that were short of stock or promoted.
 
@@ -179,7 +230,7 @@ def history(reader: Reader, *, from_date: date, to_date: date, slice_: Slice) ->
     """
     where, parameters = _where(slice_)
     sql = f"""
-        WITH product AS (SELECT * FROM all_products WHERE is_current)
+        WITH {_TODAY}
         SELECT business_date, sum(sold_units) AS sold_units, sum(unconstrained_units) AS unconstrained_units,
             sum(net_value)::DOUBLE AS net_value, avg(unit_price) AS unit_price, sum(on_hand_units) AS on_hand_units,
             count(*) AS series_count,
@@ -191,7 +242,7 @@ def history(reader: Reader, *, from_date: date, to_date: date, slice_: Slice) ->
     """
     parameters |= {"from_date": from_date, "to_date": to_date}
     days = f"business_date >= '{from_date}' AND business_date <= '{to_date}'"
-    return reader.frame(sql, parameters, demand=Scan(DEMAND_DAILY, days), all_products=Scan(DIM_PRODUCT))
+    return reader.frame(sql, parameters, demand=Scan(DEMAND_DAILY, days), **_dimensions())
 
 
 @reads(PROMOTIONS)
@@ -259,6 +310,56 @@ def accuracy_total(reader: Reader, *, from_date: date, to_date: date, horizon_bu
     parameters = {"segment": WHOLE_COMPANY, "bucket": horizon_bucket, "from_date": from_date, "to_date": to_date}
     days = f"target_date >= '{from_date}' AND target_date <= '{to_date}'"
     return reader.frame(sql, parameters, accuracy=Scan(FORECAST_ACCURACY, days))
+
+
+@reads(FORECAST_ACCURACY)
+def accuracy_by_origin(reader: Reader, *, day_count: int) -> pd.DataFrame:
+    """Error of live and of backfilled forecasts, all days ahead, on the last scored days; most scored days first.
+
+    Columns: origin, from_date, to_date, scored_days, wape, naive_wape, bias.
+    """
+    sql = """
+        SELECT origin, min(target_date) AS from_date, max(target_date) AS to_date,
+            count(DISTINCT target_date) AS scored_days,
+            sum(absolute_error_units) / nullif(sum(actual_units), 0) AS wape,
+            sum(naive_absolute_error_units) / nullif(sum(actual_units), 0) AS naive_wape,
+            sum(error_units) / nullif(sum(actual_units), 0) AS bias
+        FROM accuracy
+        WHERE segment = $segment AND target_date > (SELECT max(target_date) FROM accuracy) - $day_count::INTEGER
+        GROUP BY origin ORDER BY scored_days DESC, origin DESC
+    """
+    parameters = {"segment": WHOLE_COMPANY, "day_count": day_count}
+    return reader.frame(sql, parameters, accuracy=Scan(FORECAST_ACCURACY))
+
+
+@reads(MODEL_VERSIONS)
+def model_versions(reader: Reader) -> pd.DataFrame:
+    """Rows of forecast.model_versions, oldest training first."""
+    return reader.frame("SELECT * FROM version ORDER BY week_start_date, model_version", version=Scan(MODEL_VERSIONS))
+
+
+@reads(DEMAND_MODEL)
+def training_weeks(reader: Reader) -> list[date]:
+    """Weeks with a training, newest first."""
+    return reader.dates(DEMAND_MODEL)
+
+
+@reads(DEMAND_MODEL)
+def contenders(reader: Reader, *, week_start_date: date) -> pd.DataFrame:
+    """Scores of every contender in every demand class, classes of most demand and lowest losses first.
+
+    Beside the columns of forecast.demand_model: naive_scaled_pinball, of the seasonal naive in the same class.
+    """
+    sql = """
+        WITH week AS (SELECT * FROM model WHERE week_start_date = $week_start_date),
+        naive AS (
+            SELECT segment, scaled_pinball AS naive_scaled_pinball FROM week WHERE model_name = 'seasonal_naive'
+        )
+        SELECT week.*, naive_scaled_pinball FROM week LEFT JOIN naive USING (segment)
+        ORDER BY max(actual_units) OVER (PARTITION BY segment) DESC, segment, scaled_pinball, model_name
+    """
+    week = Scan(DEMAND_MODEL, f"week_start_date = '{week_start_date}'")
+    return reader.frame(sql, {"week_start_date": week_start_date}, model=week)
 
 
 @reads(REPLENISHMENT_PLAN, DIM_STORE, DIM_PRODUCT, DIM_SUPPLIER)
@@ -376,15 +477,31 @@ def _forecasts(as_of_date: date) -> Scan:
     return Scan(DEMAND_FORECAST, f"as_of_date = '{as_of_date}'")
 
 
+def _dimensions() -> dict[str, Scan]:
+    return {"all_products": Scan(DIM_PRODUCT), "all_stores": Scan(DIM_STORE)}
+
+
 def _where(slice_: Slice, **equal: object) -> tuple[str, dict[str, object]]:
-    """Condition and parameters of a slice; the department is looked up in a CTE named product."""
+    """Condition and parameters of a slice; what series do not carry is looked up in the tables of `_TODAY`."""
     parameters = {"store_id": slice_.store_id, "product_id": slice_.product_id, **equal}
     parameters = {name: value for name, value in parameters.items() if value is not None}
     conditions = [f"{name} = ${name}" for name in parameters]
-    if slice_.department is not None:
-        conditions.append("product_id IN (SELECT product_id FROM product WHERE department = $department)")
-        parameters["department"] = slice_.department
+    lookups = {"department": "product", "category": "product", "region": "store"}
+    for name, table in lookups.items():
+        if (value := getattr(slice_, name)) is not None:
+            conditions.append(f"{table}_id IN (SELECT {table}_id FROM {table} WHERE {name} = ${name})")
+            parameters[name] = value
     return " AND ".join(conditions) or "TRUE", parameters
+
+
+def _group_where(slice_: Slice) -> tuple[str, dict[str, object]]:
+    """Condition and parameters of the group of forecast.hierarchy_forecast that a slice is."""
+    group = slice_.group
+    if group is None:
+        return "FALSE", {}
+    level = "_".join(name.removesuffix("_id") for name in group) or "total"
+    conditions = ["level = $level", *(f"{name} = ${name}" for name in group)]
+    return " AND ".join(conditions), {"level": level, **group}
 
 
 def _plan_where(chosen: PlanFilter) -> tuple[str, dict[str, object]]:

@@ -59,6 +59,11 @@ def answer(question: Callable[..., Answer], **filters: Any) -> Answer:
     return _answer(question.__name__, versions, _question=question, **filters)
 
 
+def has(table: Table) -> bool:
+    """Whether a table has been made."""
+    return _version(table.path, _table=table) is not None
+
+
 def need(*tables: Table) -> None:
     """Refuse to go on without these tables.
 
@@ -66,7 +71,7 @@ def need(*tables: Table) -> None:
         NothingThere: naming the first missing one and the asset that fills it.
     """
     for table in tables:
-        if _version(table.path, _table=table) is None:
+        if not has(table):
             raise NothingThere(
                 f"{table.path} has not been made yet: materialise the asset {table.path} in Dagster"
                 " (or run `make run`), then reload this page."

@@ -43,9 +43,10 @@ def main() -> int:
     with browser_page(chromium) as page:
         if addresses.dashboard:
             photograph_page(page, addresses.dashboard, name="replenishment", ready="[data-testid=stDataFrame] canvas")
-            photograph_page(
-                page, f"{addresses.dashboard}/demand", name="demand", ready="[data-testid=stPlotlyChart] svg"
-            )
+            for name in ("demand", "models"):
+                photograph_page(
+                    page, f"{addresses.dashboard}/{name}", name=name, ready="[data-testid=stPlotlyChart] svg"
+                )
         if addresses.dagster:
             photograph_graph(page, addresses.dagster)
     return 0

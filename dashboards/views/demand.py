@@ -1,25 +1,23 @@
-"""Demand: what will be sold, how sure that is, how right it was, and where the planner knows better.
+"""Demand: what will be sold, how sure that is and why, how right it was, and where the planner knows better.
 
 Inputs, then questions to queries.py, then charts of charts.py; decisions go through decisions.py.
 """
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboards import access, charts, decisions, queries, session
+from dashboards import access, charts, decisions, model_names, queries, reasons, session
 from dashboards.decisions import Override
 from dashboards.queries import Slice
+from dashboards.views import demand_inputs
+from dashboards.views.demand_inputs import View
 from retail_assets.failures import RetailError
-from retail_assets.tables.forecast import DEMAND_FORECAST, FORECAST_ACCURACY
+from retail_assets.tables.forecast import DEMAND_FORECAST, FORECAST_ACCURACY, FORECAST_DRIVERS, HIERARCHY_FORECAST
 from retail_assets.tables.gold import DEMAND_DAILY, DIM_PRODUCT, DIM_STORE
 
-LEVELS = ("Product", "Department", "Store", "Company")
-EVERY_STORE = "All stores"
-EVERY_DEPARTMENT = "All departments"
 HISTORY_DAYS = 70
 ACCURACY_DAYS = 28
 RECENT_DAYS = 28
@@ -27,23 +25,10 @@ WEEK_DAYS = 7
 Figure = tuple[str, str, str, str]
 """Label, value, note and explanation of one figure on top of the page."""
 
-Names = dict[str, str]
-"""Identifier to name, in the order to show."""
-
 _ORIGINS = {
     "live": "made live",
     "backfill": "backfilled: made later from data up to that day, corrections included",
 }
-
-
-@dataclass(frozen=True)
-class View:
-    """What the planner looks at."""
-
-    slice_: Slice
-    title: str
-    as_of_date: date
-    is_newest: bool
 
 
 @session.tells_failures
@@ -51,7 +36,7 @@ def page() -> None:
     st.title("Demand")
     session.need(DEMAND_FORECAST, DEMAND_DAILY, DIM_STORE, DIM_PRODUCT)
     session.show_notices()
-    view = _inputs()
+    view = demand_inputs.view()
     forecast = session.answer(queries.forecast, as_of_date=view.as_of_date, slice_=view.slice_)
     if forecast.empty:
         raise session.NothingThere(
@@ -62,84 +47,14 @@ def page() -> None:
     overrides = _overrides(view.slice_)
     _figures(view, history=history, forecast=forecast)
     _chart(view, history=history, forecast=forecast, overrides=overrides)
+    if view.slice_.is_one_series:
+        _why(view, forecast)
     table, form = st.columns([3, 2], gap="large")
     with table:
         _coming_days(view, forecast)
     with form:
         _override(view, forecast=forecast, overrides=overrides)
     _accuracy(view)
-
-
-def _inputs() -> View:
-    level = st.segmented_control("Level", LEVELS, default=LEVELS[0], required=True, key="demand_level")
-    columns = st.columns([2, 2, 3, 2])
-    dates = session.answer(queries.forecast_dates)
-    with columns[3]:
-        as_of_date = st.selectbox(
-            "Forecast made after",
-            dates,
-            format_func=lambda day: f"{day:%d %b %Y}{' · newest' if day == dates[0] else ''}",
-            key="demand_as_of_date",
-            help="The last day the forecast knew. Choose an earlier one to see what was expected then.",
-        )
-    with columns[0]:
-        store_id = _store(str(level))
-    with columns[1]:
-        department = _department(str(level))
-    if level != LEVELS[0]:
-        slice_ = Slice(store_id, department)
-        return View(slice_, _title(slice_, {}), as_of_date, as_of_date == dates[0])
-    filters = {"as_of_date": as_of_date, "store_id": store_id, "department": department}
-    products = _names(session.answer(queries.products, **filters), "product_id", "product_name")
-    with columns[2]:
-        slice_ = Slice(store_id, None, _product(products))
-    return View(slice_, _title(slice_, products), as_of_date, as_of_date == dates[0])
-
-
-def _store(level: str) -> str | None:
-    names = _names(session.answer(queries.stores), "store_id", "store_name")
-    options = list(names) if level == "Store" else [*names, EVERY_STORE]
-    if level == "Company":
-        return None
-    chosen = st.selectbox("Store", options, format_func=lambda key: _named(key, names), key="demand_store")
-    return None if chosen == EVERY_STORE else chosen
-
-
-def _department(level: str) -> str | None:
-    if level not in ("Product", "Department"):
-        return None
-    names = session.answer(queries.departments)["department"].tolist()
-    options = names if level == "Department" else [EVERY_DEPARTMENT, *names]
-    chosen = st.selectbox("Department", options, key=f"demand_department_{level.lower()}")
-    return None if chosen == EVERY_DEPARTMENT else chosen
-
-
-def _product(names: Names) -> str:
-    if not names:
-        raise session.NothingThere("Nothing was forecast here on that day: choose another store, department or day.")
-    return st.selectbox(
-        "Product",
-        list(names),
-        format_func=lambda key: _named(key, names),
-        key="demand_product",
-        help="Highest expected sales value first; type to search.",
-    )
-
-
-def _names(frame: pd.DataFrame, key: str, name: str) -> Names:
-    return dict(zip(frame[key], frame[name], strict=True))
-
-
-def _named(key: str, names: Names) -> str:
-    name = names.get(key, key)
-    return key if name == key else f"{name} · {key}"
-
-
-def _title(slice_: Slice, products: Names) -> str:
-    stores = _names(session.answer(queries.stores), "store_id", "store_name")
-    where = stores.get(slice_.store_id, slice_.store_id) if slice_.store_id else EVERY_STORE.lower()
-    what = products.get(slice_.product_id, slice_.product_id) if slice_.product_id else slice_.department
-    return f"{what} in {where}" if what else where[0].upper() + where[1:]
 
 
 def _overrides(slice_: Slice) -> pd.DataFrame:
@@ -149,7 +64,7 @@ def _overrides(slice_: Slice) -> pd.DataFrame:
 
 
 def _can_override(slice_: Slice) -> bool:
-    return slice_.department is None and slice_ != Slice()
+    return slice_ != Slice() and slice_ == Slice(store_id=slice_.store_id, product_id=slice_.product_id)
 
 
 def _figures(view: View, *, history: pd.DataFrame, forecast: pd.DataFrame) -> None:
@@ -168,7 +83,12 @@ def _figures(view: View, *, history: pd.DataFrame, forecast: pd.DataFrame) -> No
 
 
 def _expected_figure(expected: float, last_week: float) -> Figure:
-    note = f"{expected / last_week - 1:+.0%} on the last 7 days" if last_week else "nothing sold in the last 7 days"
+    # Zero is added so that a change that rounds to nothing has no minus
+    note = (
+        f"{round(expected / last_week - 1, 2) + 0.0:+.0%} on the last 7 days"
+        if last_week
+        else "nothing sold in the last 7 days"
+    )
     return "Expected, next 7 days", f"{expected:,.0f} units", note, "Sum of the mean forecasts, before overrides."
 
 
@@ -220,10 +140,89 @@ def _chart(view: View, *, history: pd.DataFrame, forecast: pd.DataFrame, overrid
     )
     st.plotly_chart(figure, key="demand_fan_chart", config={"displaylogo": False})
     if not view.slice_.is_one_series:
-        st.caption(
-            "The line is the sum of the expected demand of every product in every store chosen. Bands are shown for one"
-            " product in one store only: the quantiles of single series do not add up."
+        st.caption(_whose(view, forecast))
+
+
+def _whose(view: View, forecast: pd.DataFrame) -> str:
+    """Whose forecast of many series is drawn, and where its band comes from or why there is none."""
+    line = "The line is the sum of the expected demand of every product in every store chosen."
+    if view.slice_.group is None:
+        return (
+            f"{line} Bands are shown for one product in one store and for groups of products: the quantiles of single"
+            " series do not add up."
         )
+    if not bool(forecast["is_group"].all()):
+        return f"{line} {_no_band(view.as_of_date)}"
+    return f"{line} The band comes from the errors of such sums in the backtest. {_own_model(forecast)}"
+
+
+def _no_band(as_of_date: date) -> str:
+    path = HIERARCHY_FORECAST.path
+    if session.has(HIERARCHY_FORECAST):
+        return f"There is no band: {path} has no forecast of this group made after {as_of_date:%d %b %Y}."
+    return f"There is no band yet: {path}, which holds it, is made with the next forecast."
+
+
+def _own_model(forecast: pd.DataFrame) -> str:
+    own = forecast.loc[forecast["model_units"].notna()].head(WEEK_DAYS)
+    if own.empty:
+        return "No model of the group's own total was chosen beside the sum."
+    name = str(own["group_model_name"].iloc[0])
+    return (
+        f"The group's own model, {model_names.described(name)}, is drawn beside it: {own['model_units'].sum():,.0f}"
+        f" units in the next {len(own)} days against {own['mean_units'].sum():,.0f}. Orders follow the sum."
+    )
+
+
+def _why(view: View, forecast: pd.DataFrame) -> None:
+    st.subheader("Why this forecast")
+    series = {"store_id": view.slice_.store_id, "product_id": view.slice_.product_id}
+    weeks = session.answer(queries.drivers, as_of_date=view.as_of_date, **series)
+    if weeks.empty:
+        st.caption(_no_reasons(forecast))
+        return
+    week = _week(weeks)
+    st.markdown(f"**{reasons.sentence(week)}**")
+    table, chart = st.columns([2, 3], gap="large")
+    with table:
+        _weeks_table(weeks)
+        st.caption("Means of the days the store is open. Hover over a bar for what it stands for.")
+    with chart:
+        figure = charts.reasons_chart(reasons.steps(week))
+        st.plotly_chart(figure, key="demand_reasons_chart", config={"displaylogo": False})
+
+
+def _no_reasons(forecast: pd.DataFrame) -> str:
+    if model_names.NAIVE in set(forecast["model_version"]):
+        return (
+            "No trained model was promoted when this forecast was made: it repeats the same weekday of last week"
+            " (seasonal naive), so there is no other reason to show."
+        )
+    if not session.has(FORECAST_DRIVERS):
+        return f"No reasons yet: {FORECAST_DRIVERS.path}, which holds them, is made with the next forecast."
+    return f"{FORECAST_DRIVERS.path} holds no reasons for this product in this store on that day."
+
+
+def _week(weeks: pd.DataFrame) -> dict[str, Any]:
+    by_number = {int(week["week_number"]): week for week in weeks.to_dict("records")}
+    chosen = st.segmented_control(
+        "Week ahead",
+        list(by_number),
+        default=next(iter(by_number)),
+        required=True,
+        format_func=lambda number: _days(by_number[number]),
+        key="demand_reasons_week",
+    )
+    return by_number[int(chosen or next(iter(by_number)))]
+
+
+def _days(week: dict[str, Any]) -> str:
+    return f"{week['first_date']:%d %b} – {week['last_date']:%d %b}"
+
+
+def _weeks_table(weeks: pd.DataFrame) -> None:
+    shown = {f"{week['first_date']:%d %b}": reasons.column(week) for week in weeks.to_dict("records")}
+    st.table(pd.DataFrame(shown).rename_axis("Week of"), border="horizontal")
 
 
 def _promotions(view: View, forecast: pd.DataFrame) -> pd.DataFrame:
@@ -239,7 +238,8 @@ def _provenance(forecast: pd.DataFrame) -> str:
     first = forecast.to_dict("records")[0]
     series = f" · {first['series_count']:,} series" if first["series_count"] > 1 else ""
     origin = _ORIGINS.get(first["origin"], first["origin"])
-    return f"Model **{first['model_name']}**, version **{first['model_version']}** · {origin}{series}"
+    made_by = model_names.described(first["model_name"])
+    return f"Model {made_by}, version **{first['model_version']}** · {origin}{series}"
 
 
 def _coming_days(view: View, forecast: pd.DataFrame) -> None:
@@ -248,13 +248,14 @@ def _coming_days(view: View, forecast: pd.DataFrame) -> None:
         "target_date": st.column_config.DateColumn("Day", format="ddd D MMM"),
         "mean_units": st.column_config.NumberColumn("Expected", format="%.1f", help="Mean demand, units."),
     }
-    if view.slice_.is_one_series:
+    if bool(forecast["q500"].notna().any()):
         columns |= {
             "q100": st.column_config.NumberColumn("Quiet day", format="%.0f", help="One day in ten sells less."),
             "q500": st.column_config.NumberColumn("Typical", format="%.0f", help="Half of the days sell less."),
             "q900": st.column_config.NumberColumn("Busy day", format="%.0f", help="One day in ten sells more."),
-            "p_zero": st.column_config.NumberColumn("No sale", format="percent", help="Chance to sell nothing."),
         }
+    if view.slice_.is_one_series:
+        columns["p_zero"] = st.column_config.NumberColumn("No sale", format="percent", help="Chance to sell nothing.")
     st.dataframe(
         forecast,
         column_order=list(columns),

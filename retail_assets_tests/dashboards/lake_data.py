@@ -14,9 +14,10 @@ import pyarrow as pa
 from deltalake import write_deltalake
 from scipy import stats
 
+from retail_assets.demand.promotion import model_versions
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
-from retail_assets.tables.forecast import QUANTILE_LEVELS
+from retail_assets.tables.forecast import HIERARCHY_LEVELS, QUANTILE_LEVELS
 
 AS_OF = date(2026, 3, 1)
 EARLIER_AS_OF = AS_OF - timedelta(days=14)
@@ -24,6 +25,19 @@ HISTORY_DAYS = 84
 HORIZON_DAYS = 28
 PROTECTION_DAYS = 5
 STORES = {"S01": "City Centre", "S02": "Harbour", "S03": "Station"}
+REGIONS = {"S01": "North", "S02": "North", "S03": "South"}
+CATEGORIES = {"Dairy": "Food", "Pantry": "Food", "Drinks": "Drinks"}
+TRAINED = date(2026, 2, 23)
+TRAININGS = {TRAINED - timedelta(days=14): 0.01, TRAINED - timedelta(days=7): 0.2, TRAINED: -0.02}
+"""Week to the bias of what it chose: the second one is not promoted."""
+
+LOSSES = {
+    "smooth": {"lightgbm": 0.040, "theta": 0.042, "lightgbm_pulled": 0.041, "seasonal_naive": 0.080},
+    "lumpy": {"lightgbm": 0.061, "theta": 0.060, "lightgbm_pulled": 0.058, "seasonal_naive": 0.110},
+}
+OWN_MODEL_OF = "Dairy"
+"""The department whose total has a model of its own."""
+
 PRODUCTS = {
     "P01": ("Whole milk 1 l", "Dairy", "SUP1", 1.29, 0.84, 14.0),
     "P02": ("Greek yoghurt 500 g", "Dairy", "SUP1", 2.49, 1.55, 7.0),
@@ -49,12 +63,19 @@ def write_lake(folder: Path) -> dict[str, pd.DataFrame]:
 
 def build_frames() -> dict[str, pd.DataFrame]:
     demand = _demand_daily()
-    forecasts = [_demand_forecast(EARLIER_AS_OF, "backfill"), _demand_forecast(AS_OF, "live")]
+    forecasts = pd.concat(
+        [_demand_forecast(EARLIER_AS_OF, "backfill"), _demand_forecast(AS_OF, "live")], ignore_index=True
+    )
+    trainings = _demand_model()
     return {
         **_dimensions(),
         "gold/demand_daily": demand,
         "gold/fact_inventory": _fact_inventory(demand),
-        "forecast/demand_forecast": pd.concat(forecasts, ignore_index=True),
+        "forecast/demand_forecast": forecasts,
+        "forecast/hierarchy_forecast": _hierarchy_forecast(forecasts),
+        "forecast/forecast_drivers": _forecast_drivers(),
+        "forecast/demand_model": trainings,
+        "forecast/model_versions": model_versions(trainings),
         "forecast/forecast_accuracy": _forecast_accuracy(),
         "inventory/replenishment_plan": _replenishment_plan(),
         "silver/promotions": _promotions(),
@@ -94,12 +115,12 @@ def _money(value: float | None, places: int = 4):
 
 def _dimensions() -> dict[str, pd.DataFrame]:
     store_rows = [
-        {"store_id": s, "store_name": n, "region": "North", "store_format": "city", "opened_date": None}
+        {"store_id": s, "store_name": n, "region": REGIONS[s], "store_format": "city", "opened_date": None}
         | {"closed_date": None, **_validity()}
         for s, n in STORES.items()
     ]
     product_rows = [
-        {"product_id": p, "product_name": name, "department": department, "category": "Food"}
+        {"product_id": p, "product_name": name, "department": department, "category": CATEGORIES[department]}
         | {"list_price": _money(price), "unit_cost": _money(cost), "unit_step": 1.0}
         | {"introduced_date": None, "discontinued_date": None, **_validity()}
         for p, (name, department, _, price, cost, _) in PRODUCTS.items()
@@ -166,6 +187,89 @@ def _demand_forecast(as_of: date, origin: str) -> pd.DataFrame:
             model = "theta" if product in ("P06", "P08") else "lightgbm"
             rows.append(row | {"model_name": model, "model_version": "2026-02-23", "origin": origin})
     return pd.DataFrame(rows)
+
+
+def _hierarchy_forecast(forecasts: pd.DataFrame) -> pd.DataFrame:
+    department = forecasts["product_id"].map({product: values[1] for product, values in PRODUCTS.items()})
+    told = forecasts.assign(
+        region=forecasts["store_id"].map(REGIONS), department=department, category=department.map(CATEGORIES)
+    )
+    return pd.concat([_level(told, level) for level in HIERARCHY_LEVELS], ignore_index=True)
+
+
+def _level(told: pd.DataFrame, level: str) -> pd.DataFrame:
+    """Sums of one level; its band is a fifth of the mean to each side."""
+    attributes = ["region", "store_id", "category", "department"]
+    columns = [name for name in attributes if name.removesuffix("_id") in level.split("_")]
+    keys = ["as_of_date", "target_date", "horizon_days", "model_version", "origin", *columns]
+    rows = told.groupby(keys, as_index=False)["mean_units"].sum().reindex(columns=[*keys, "mean_units", *attributes])
+    rows = rows.loc[:, ~rows.columns.duplicated()].replace({np.nan: None})
+    mean = rows["mean_units"].astype(float)
+    own = (rows["department"] == OWN_MODEL_OF) & (level == "department")
+    return rows.assign(
+        level=level,
+        group_name=rows[columns].agg(" / ".join, axis=1) if columns else "all",
+        model_units=(mean * 1.1).where(own),
+        model_name=np.where(own, "arima", "bottom_up"),
+        mean_units=mean,
+        q100=mean * 0.8,
+        q500=mean,
+        q900=mean * 1.2,
+    )
+
+
+def _forecast_drivers() -> pd.DataFrame:
+    return pd.DataFrame([_reasons(series, week) for series in _series() for week in range(1, 5)])
+
+
+def _reasons(series: tuple[str, str], week: int) -> dict[str, object]:
+    first = AS_OF + timedelta(days=7 * week - 6)
+    mean = float(np.mean([mean_units(*series, first + timedelta(days=day)) for day in range(7)]))
+    is_promoted = series[1] == "P01" and week == 2
+    factors = {"trend_factor": 1.05, "season_factor": 0.93, "promotion_factor": 1.6 if is_promoted else 1.0}
+    others = dict.fromkeys(("price_factor", "holiday_factor", "adjustment_factor"), 1.0)
+    return {
+        "as_of_date": AS_OF,
+        "store_id": series[0],
+        "product_id": series[1],
+        "week_number": week,
+        "first_date": first,
+        "last_date": first + timedelta(days=6),
+        "open_days": 7,
+        "mean_units": mean,
+        "level_units": mean / float(np.prod(list(factors.values()))),
+        **factors,
+        **others,
+        "main_driver": "promotion" if is_promoted else "season",
+        "model_version": f"{TRAINED}",
+        "origin": "live",
+    }
+
+
+def _demand_model() -> pd.DataFrame:
+    rows = [
+        _contender(week, segment, name) for week in TRAININGS for segment, losses in LOSSES.items() for name in losses
+    ]
+    return pd.DataFrame(rows)
+
+
+def _contender(week: date, segment: str, name: str) -> dict[str, object]:
+    chosen = {"smooth": "lightgbm", "lumpy": "lightgbm_pulled"}[segment]
+    loss = LOSSES[segment][name]
+    return {
+        "week_start_date": week,
+        "segment": segment,
+        "model_name": name,
+        "model_version": f"{week}",
+        "trained_through_date": week - timedelta(days=1),
+        "scaled_pinball": loss,
+        "bias": TRAININGS[week],
+        "wape": loss * 10,
+        "rmsse": loss * 15,
+        "series_count": {"smooth": 18.0, "lumpy": 6.0}[segment],
+        "actual_units": {"smooth": 3000.0, "lumpy": 1000.0}[segment],
+        "is_chosen": name == chosen,
+    }
 
 
 def _forecast_accuracy() -> pd.DataFrame:

@@ -110,9 +110,33 @@ def test_a_link_to_demand_draws_the_fan_chart(page: Page, address: str, tmp_path
     names = chart.locator(".legendtext").all_text_contents()
     assert {"8 of 10 days", "5 of 10 days", "Median", "Expected demand", "Sold"} <= set(names)
     expect(page.get_by_text("Was the forecast right?")).to_be_visible()
-    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(2)
+    expect(page.get_by_text("is the main reason")).to_be_visible()
+    expect(page.locator(".waterfalllayer .point").first).to_be_visible()
+    expect(page.get_by_test_id("stPlotlyChart")).to_have_count(3)
     _no_failure(page)
     _picture(page, tmp_path / "demand.png")
+
+
+def test_a_region_is_drawn_with_the_band_of_its_total(page: Page, address: str):
+    page.goto(f"{address}/demand")
+    page.get_by_role("radio", name="Region").click()
+    expect(page.get_by_text("Region North")).to_be_visible()
+    chart = page.get_by_test_id("stPlotlyChart").first
+    expect(chart.locator(".legendtext", has_text="5 of 10 days")).to_have_count(0)
+    expect(chart.locator(".legendtext", has_text="8 of 10 days")).to_be_visible()
+    _no_failure(page)
+
+
+def test_a_link_to_models_answers_before_it_draws(page: Page, address: str, tmp_path: Path):
+    page.goto(f"{address}/models")
+    expect(page.get_by_text("Better than naive: yes.")).to_be_in_viewport()
+    trainings, contenders = (page.get_by_test_id("stPlotlyChart").nth(number) for number in (0, 1))
+    expect(trainings.locator(".legendtext", has_text="Not promoted")).to_be_visible()
+    expect(contenders.locator(".barlayer .point")).to_have_count(4)
+    page.get_by_role("radio", name="Lumpy").click()
+    expect(contenders.get_by_text("0.0580")).to_be_visible()
+    _no_failure(page)
+    _picture(page, tmp_path / "models.png")
 
 
 def test_the_worklist_explains_a_line_and_keeps_its_approval(page: Page, address: str, home: Path, tmp_path: Path):

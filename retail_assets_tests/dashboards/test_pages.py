@@ -3,16 +3,19 @@
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboards import decisions
+from dashboards.queries import Slice
 from dashboards.views import replenishment
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.tables import entities
 from retail_assets.tables.catalog import table_at
-from retail_assets_tests.dashboards.lake_data import AS_OF, EARLIER_AS_OF, build_frames, write_table
+from retail_assets_tests.dashboards.lake_data import AS_OF, EARLIER_AS_OF, build_frames, mean_units, write_table
 
 SECONDS = 60
 
@@ -54,6 +57,10 @@ def _worklist(app: AppTest):
     return app.dataframe[0].value
 
 
+def _captions(app: AppTest, text: str) -> list[str]:
+    return [caption.value for caption in app.caption if text in caption.value]
+
+
 def _by_prefix(widgets, prefix: str):
     return next(widget for widget in widgets if str(widget.key).startswith(prefix))
 
@@ -89,13 +96,138 @@ def test_demand_shows_one_series_with_its_uncertainty_and_origin(planning):
     assert _metrics(app)["Expected sales value"].startswith("GBP ")
 
 
-@pytest.mark.parametrize("level", ["Department", "Store", "Company"])
-def test_demand_of_many_series_has_no_daily_quantiles_and_says_so(planning, level):
+LEVEL_TITLES = {
+    "Department": "Dairy in City Centre",
+    "Category": "Drinks in City Centre",
+    "Store": "City Centre",
+    "Region": "Region North",
+    "Company": "Whole company",
+}
+
+
+@pytest.mark.parametrize("level", LEVEL_TITLES)
+def test_demand_of_a_group_has_the_band_of_its_own_total(planning, level):
     app = _demand()
     app.button_group(key="demand_level").set_value(level)
     _again(app)
+    assert app.subheader[0].value == LEVEL_TITLES[level]
+    table = app.dataframe[0].value
+    assert table["q100"].tolist() == pytest.approx((table["mean_units"] * 0.8).tolist())
+    assert table["q900"].tolist() == pytest.approx((table["mean_units"] * 1.2).tolist())
+    assert any("The band comes from the errors of such sums" in caption.value for caption in app.caption)
+    assert not any(header.value == "Why this forecast" for header in app.subheader)
+
+
+def test_filters_left_at_all_give_the_crossings(planning):
+    app = _demand()
+    app.button_group(key="demand_level").set_value("Region")
+    _again(app)
+    app.selectbox(key="demand_region").set_value(Slice(region="South"))
+    app.selectbox(key="demand_goods_mixed").set_value(Slice(category="Food"))
+    _again(app)
+    assert app.subheader[0].value == "Food in region South"
+    rows = build_frames()["forecast/hierarchy_forecast"].query("group_name == 'South / Food'")
+    expected = rows.loc[rows["as_of_date"] == AS_OF, "q900"].tolist()
+    assert app.dataframe[0].value["q900"].tolist() == pytest.approx(expected)
+
+
+def test_the_store_stays_chosen_from_level_to_level(planning):
+    app = _demand()
+    app.selectbox(key="demand_place").set_value(Slice("S03"))
+    _again(app)
+    app.button_group(key="demand_level").set_value("Store")
+    assert _again(app).subheader[0].value == "Station"
+
+
+def test_a_groups_own_model_is_named_beside_the_sum(planning):
+    app = _demand()
+    app.button_group(key="demand_level").set_value("Department")
+    app.selectbox(key="demand_place").set_value(Slice())
+    _again(app)
+    (told,) = [caption.value for caption in app.caption if "own model" in caption.value]
+    assert "The group's own model, **Regression with ARIMA errors** (`arima`), is drawn beside it" in told
+    means = app.dataframe[0].value["mean_units"].head(7).sum()
+    assert f"{means * 1.1:,.0f} units in the next 7 days against {means:,.0f}" in told
+
+
+def test_a_product_in_many_stores_has_no_band_and_says_why(planning):
+    app = _demand()
+    app.selectbox(key="demand_place").set_value(Slice())
+    _again(app)
     assert app.dataframe[0].value["q100"].count() == 0
     assert any("quantiles of single series do not add up" in caption.value for caption in app.caption)
+
+
+def _old_lake(folder: Path, **changed: pd.DataFrame) -> None:
+    """A lake from before groups and reasons were stored."""
+    frames = build_frames()
+    for path in ("gold/demand_daily", "gold/dim_store", "gold/dim_product", "forecast/demand_forecast"):
+        write_table(folder, table_at(path), changed.get(path.split("/")[1], frames[path]))
+
+
+def test_an_old_lake_says_once_that_bands_and_reasons_are_to_come(application, tmp_path):
+    _old_lake(tmp_path / "empty_lake")
+    app = _demand()
+    assert _captions(
+        app, "No reasons yet: forecast/forecast_drivers, which holds them, is made with the next forecast."
+    )
+    app.button_group(key="demand_level").set_value("Store")
+    _again(app)
+    assert app.dataframe[0].value["q100"].count() == 0
+    note = "There is no band yet: forecast/hierarchy_forecast, which holds it, is made with the next forecast."
+    assert len(_captions(app, note)) == 1
+
+
+def test_without_a_promoted_model_the_reason_is_last_week(application, tmp_path):
+    naive = build_frames()["forecast/demand_forecast"].assign(
+        model_name="seasonal_naive", model_version="seasonal_naive"
+    )
+    _old_lake(tmp_path / "empty_lake", demand_forecast=naive)
+    app = _demand()
+    assert _captions(app, "No trained model was promoted when this forecast was made: it repeats the same weekday")
+
+
+def test_a_day_whose_groups_and_reasons_were_not_kept_says_so(planning):
+    app = _demand()
+    app.selectbox(key="demand_as_of_date").set_value(EARLIER_AS_OF)
+    _again(app)
+    assert _captions(app, "forecast/forecast_drivers holds no reasons for this product in this store on that day.")
+
+
+def test_a_day_without_groups_has_no_band_and_says_so(application, tmp_path):
+    lake, groups = tmp_path / "empty_lake", build_frames()["forecast/hierarchy_forecast"]
+    _old_lake(lake)
+    write_table(lake, table_at("forecast/hierarchy_forecast"), groups[groups["as_of_date"] == EARLIER_AS_OF])
+    app = _demand()
+    app.button_group(key="demand_level").set_value("Company")
+    _again(app)
+    assert _captions(app, "forecast/hierarchy_forecast has no forecast of this group made after 01 Mar 2026")
+
+
+def test_stores_without_a_region_offer_no_region(application, tmp_path):
+    _old_lake(tmp_path / "empty_lake", dim_store=build_frames()["gold/dim_store"].assign(region=None))
+    offered = _demand().button_group(key="demand_level").options
+    assert offered == ["Product", "Department", "Category", "Store", "Company"]
+
+
+def test_the_reason_of_the_chosen_week_is_one_sentence(planning):
+    app = _demand()
+    app.selectbox(key="demand_product").set_value("P01")
+    _again(app)
+    app.button_group(key="demand_reasons_week").set_value(2)
+    _again(app)
+    (told,) = [text.value for text in app.markdown if "Usual" in text.value]
+    mean = np.mean([mean_units("S01", "P01", AS_OF + timedelta(days=day)) for day in range(8, 15)])
+    assert f"× trend 1.05 × season 0.93 × promotion 1.60 = {mean:.1f} a day; promotion is the main reason." in told
+    weeks = app.table[0].value
+    assert weeks.columns.tolist() == ["02 Mar", "09 Mar", "16 Mar", "23 Mar"]
+    assert weeks.loc["Promotion"].tolist() == ["× 1.00", "× 1.60", "× 1.00", "× 1.00"]
+
+
+def test_the_maker_of_a_forecast_is_named_with_its_technical_name(planning):
+    app = _demand()
+    app.selectbox(key="demand_product").set_value("P01")
+    assert _captions(_again(app), "Model **LightGBM** (`lightgbm`), version **2026-02-23**")
 
 
 def test_company_demand_is_the_sum_of_its_series(planning, lake_folder):

@@ -25,7 +25,7 @@ def _history(*, series_count: int = 1) -> pd.DataFrame:
 def _forecast(*, median: float | None) -> pd.DataFrame:
     days = [AS_OF + timedelta(days=ahead) for ahead in range(1, 4)]
     quantiles = {"q100": 1.0, "q250": 2.0, "q500": median, "q750": 6.0, "q900": 8.0}
-    return pd.DataFrame({"target_date": days, "mean_units": 4.0}).assign(**quantiles)
+    return pd.DataFrame({"target_date": days, "mean_units": 4.0, "model_units": None}).assign(**quantiles)
 
 
 def _fan(history: pd.DataFrame, forecast: pd.DataFrame, **more: pd.DataFrame) -> go.Figure:
@@ -60,6 +60,13 @@ def test_a_sum_of_series_has_no_band_no_stock_out_day_and_no_promotion():
     figure = _fan(_history(series_count=3), _forecast(median=None))
     assert _names(figure) == {"Expected demand", "Estimated demand", "Sold"}
     assert not [shape for shape in _layout(figure).shapes if shape.type == "rect"]
+
+
+def test_a_group_has_the_wide_band_alone_and_its_own_model_beside_it():
+    forecast = _forecast(median=4.0).assign(q250=None, q750=None, model_units=4.5)
+    figure = _fan(_history(series_count=3), forecast)
+    assert _names(figure) == {"8 of 10 days", "Median", "Expected demand", "Own model", "Estimated demand", "Sold"}
+    assert list(_trace(figure, "Own model").y) == [4.5] * 3
 
 
 def test_days_that_ran_out_are_marked_at_what_was_sold():
@@ -118,3 +125,37 @@ def test_the_naive_forecast_is_named_in_plain_words():
     figure = charts.accuracy_chart(frame)
     assert list(_trace(figure, "Same day last week").y) == [0.4]
     assert list(_trace(figure, "Our forecast").y) == [0.2]
+
+
+def test_reasons_lead_from_the_usual_level_to_the_forecast():
+    steps = pd.DataFrame({"label": ["usual", "trend", "promotion", "forecast"], "units": [4.0, 5.0, 10.0, 10.0]})
+    steps = steps.assign(change=[4.0, 1.0, 5.0, 0.0], text=["4.0", "× 1.25", "× 2.00", "10.0"], meaning="m")
+    (waterfall,) = _traces(charts.reasons_chart(steps))
+    assert list(waterfall.y) == [4.0, 1.0, 5.0, 10.0]
+    assert sum(waterfall.y[:-1]) == waterfall.y[-1]
+    assert waterfall.measure == ("absolute", "relative", "relative", "total")
+
+
+def _versions(*, is_promoted: list[bool]) -> pd.DataFrame:
+    weeks = [AS_OF + timedelta(weeks=number) for number in range(len(is_promoted))]
+    frame = pd.DataFrame({"week_start_date": weeks, "reason": "because"})
+    frame["promoted_on"] = [week if yes else None for week, yes in zip(weeks, is_promoted, strict=True)]
+    return frame.assign(scaled_pinball=0.04, naive_scaled_pinball=0.08, champion_scaled_pinball=0.041)
+
+
+def test_trainings_show_chosen_naive_and_champion_and_who_was_refused():
+    figure = charts.training_chart(_versions(is_promoted=[True, False, True]))
+    assert list(_trace(figure, "Chosen contenders").y) == [0.04] * 3
+    assert list(_trace(figure, "Seasonal naive").y) == [0.08] * 3
+    assert list(_trace(figure, "Version in force before").y) == [0.041] * 3
+    assert list(_trace(figure, "Not promoted").x) == [AS_OF + timedelta(weeks=1)]
+    assert "Not promoted" not in _names(charts.training_chart(_versions(is_promoted=[True])))
+
+
+def test_contenders_are_ordered_named_and_coloured():
+    names = ["seasonal_naive", "lightgbm_pulled", "theta"]
+    scores = pd.DataFrame({"model_name": names, "scaled_pinball": [0.09, 0.04, 0.05]})
+    (bars,) = _traces(charts.contenders_chart(scores.assign(is_chosen=[False, True, False])))
+    assert list(bars.y) == ["Seasonal naive", "Theta", "LightGBM towards totals"]
+    assert list(bars.customdata) == ["seasonal_naive", "theta", "lightgbm_pulled"]
+    assert list(bars.marker.color) == [charts.WANTED, charts.OTHERS, charts.EXPECTED]

@@ -13,9 +13,19 @@ from dashboards.queries import PlanFilter, Reader, Slice
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.gold import DEMAND_DAILY
-from retail_assets_tests.dashboards.lake_data import AS_OF, EARLIER_AS_OF, write_lake
+from retail_assets_tests.dashboards.lake_data import (
+    AS_OF,
+    EARLIER_AS_OF,
+    LOSSES,
+    TRAINED,
+    TRAININGS,
+    build_frames,
+    write_lake,
+    write_table,
+)
 
 DAIRY = ("P01", "P02", "P03")
+DRINKS = ("P04", "P05")
 ONE_SERIES = Slice("S01", None, "P01")
 FROM = AS_OF - timedelta(days=40)
 
@@ -35,10 +45,15 @@ def _of(frame: pd.DataFrame, slice_: Slice) -> pd.DataFrame:
         keep &= frame["product_id"] == slice_.product_id
     if slice_.department:
         keep &= frame["product_id"].isin(DAIRY)
+    if slice_.category:
+        keep &= ~frame["product_id"].isin(DRINKS)
+    if slice_.region:
+        keep &= frame["store_id"].isin(["S01", "S02"])
     return frame.loc[keep]
 
 
 SLICES = [ONE_SERIES, Slice("S01"), Slice(None, "Dairy"), Slice("S02", "Dairy"), Slice(None, None, "P01"), Slice()]
+SLICES += [Slice(region="North"), Slice(category="Food"), Slice(region="North", product_id="P01")]
 
 
 @pytest.mark.parametrize("slice_", SLICES)
@@ -58,7 +73,63 @@ def test_only_one_series_has_quantiles(frames):
     rows = _of(written["forecast/demand_forecast"].query("as_of_date == @EARLIER_AS_OF"), ONE_SERIES)
     assert answer["q900"].tolist() == rows["q900"].tolist()
     assert answer["origin"].unique().tolist() == ["backfill"]
-    assert queries.forecast(reader, as_of_date=AS_OF, slice_=Slice("S01"))["q900"].count() == 0
+    product_everywhere = queries.forecast(reader, as_of_date=AS_OF, slice_=Slice(product_id="P01"))
+    assert product_everywhere["q900"].count() == 0
+    assert not product_everywhere["is_group"].any()
+
+
+@pytest.mark.parametrize(
+    ("slice_", "level", "group_name"),
+    [
+        (Slice(), "total", "all"),
+        (Slice(region="North"), "region", "North"),
+        (Slice("S03"), "store", "S03"),
+        (Slice(category="Drinks"), "category", "Drinks"),
+        (Slice(department="Pantry"), "department", "Pantry"),
+        (Slice(region="South", category="Food"), "region_category", "South / Food"),
+        (Slice(region="North", department="Dairy"), "region_department", "North / Dairy"),
+        (Slice("S02", category="Food"), "store_category", "S02 / Food"),
+        (Slice("S02", "Dairy"), "store_department", "S02 / Dairy"),
+        (Slice("S02", "Dairy", region="North", category="Food"), "store_department", "S02 / Dairy"),
+    ],
+)
+def test_a_group_comes_with_the_quantiles_of_its_level(frames, slice_, level, group_name):
+    reader, written = frames
+    answer = queries.forecast(reader, as_of_date=EARLIER_AS_OF, slice_=slice_)
+    rows = written["forecast/hierarchy_forecast"].query("level == @level and group_name == @group_name")
+    rows = rows[rows["as_of_date"] == EARLIER_AS_OF].sort_values("target_date")
+    assert len(rows) == 28
+    for name in ("mean_units", "q100", "q500", "q900"):
+        assert answer[name].tolist() == pytest.approx(rows[name].tolist())
+    assert answer["q250"].count() == 0
+    assert answer["is_group"].all()
+
+
+def test_a_groups_own_model_is_named_only_where_there_is_one(frames):
+    reader, _ = frames
+    own = queries.forecast(reader, as_of_date=AS_OF, slice_=Slice(department="Dairy"))
+    assert own["model_units"].tolist() == pytest.approx((own["mean_units"] * 1.1).tolist())
+    assert set(own["group_model_name"]) == {"arima"}
+    assert queries.forecast(reader, as_of_date=AS_OF, slice_=Slice(department="Drinks"))["model_units"].count() == 0
+
+
+def test_a_lake_without_groups_still_sums_its_series(tmp_path):
+    frames = build_frames()
+    for path in ("forecast/demand_forecast", "gold/dim_store", "gold/dim_product"):
+        write_table(tmp_path, table_at(path), frames[path])
+    answer = queries.forecast(Reader(Lake(str(tmp_path))), as_of_date=AS_OF, slice_=Slice(region="North"))
+    assert set(answer["series_count"]) == {16}
+    assert answer["q500"].count() == 0
+    assert not answer["is_group"].any()
+
+
+def test_drivers_are_the_weeks_of_one_series(frames):
+    reader, written = frames
+    answer = queries.drivers(reader, as_of_date=AS_OF, store_id="S02", product_id="P01")
+    rows = written["forecast/forecast_drivers"].query("store_id == 'S02' and product_id == 'P01'")
+    assert answer["week_number"].tolist() == [1, 2, 3, 4]
+    assert answer["mean_units"].tolist() == pytest.approx(rows["mean_units"].tolist())
+    assert queries.drivers(reader, as_of_date=EARLIER_AS_OF, store_id="S02", product_id="P01").empty
 
 
 @pytest.mark.parametrize("slice_", SLICES)
@@ -83,7 +154,7 @@ def test_history_sums_sales_demand_and_short_days(frames, slice_):
 
 def test_products_come_dearest_expectation_first_with_todays_name(frames):
     reader, written = frames
-    answer = queries.products(reader, as_of_date=AS_OF, store_id="S01", department="Dairy")
+    answer = queries.products(reader, as_of_date=AS_OF, slice_=Slice("S01", "Dairy"))
     rows = written["forecast/demand_forecast"].query("as_of_date == @AS_OF and store_id == 'S01'")
     price = written["gold/dim_product"].query("is_current").set_index("product_id")["list_price"].astype(float)
     value = rows.groupby("product_id")["mean_units"].sum() * price
@@ -113,6 +184,37 @@ def test_accuracy_total_is_the_ratio_of_the_sums(frames):
     errors, naive = rows["absolute_error_units"].sum(), rows["naive_absolute_error_units"].sum()
     assert total["wape"] == pytest.approx(errors / rows["actual_units"].sum())
     assert total["forecast_value_added"] == pytest.approx(1 - errors / naive)
+
+
+def test_accuracy_by_origin_covers_the_last_scored_days_of_every_horizon(frames):
+    reader, written = frames
+    answer = queries.accuracy_by_origin(reader, day_count=28).set_index("origin")
+    rows = written["forecast/forecast_accuracy"]
+    rows = rows[rows["target_date"] > AS_OF - timedelta(days=28)]
+    assert answer.index.tolist() == ["backfill", "live"]
+    assert answer["scored_days"].tolist() == [18, 10]
+    for origin, part in rows.groupby("origin"):
+        expected = part["naive_absolute_error_units"].sum() / part["actual_units"].sum()
+        assert answer.loc[str(origin), "naive_wape"] == pytest.approx(expected)
+        assert answer.loc[str(origin), "to_date"] == part["target_date"].max()
+
+
+def test_contenders_stand_beside_the_naive_of_their_class(frames):
+    reader, _ = frames
+    answer = queries.contenders(reader, week_start_date=TRAINED)
+    assert answer["segment"].unique().tolist() == ["smooth", "lumpy"]
+    for segment, losses in LOSSES.items():
+        part = answer[answer["segment"] == segment]
+        assert part["scaled_pinball"].tolist() == sorted(losses.values())
+        assert set(part["naive_scaled_pinball"]) == {losses["seasonal_naive"]}
+
+
+def test_trainings_come_with_their_decisions(frames):
+    reader, _ = frames
+    assert queries.training_weeks(reader) == sorted(TRAININGS, reverse=True)
+    versions = queries.model_versions(reader)
+    assert versions["week_start_date"].tolist() == sorted(TRAININGS)
+    assert versions["promoted_on"].notna().tolist() == [True, False, True]
 
 
 def test_nothing_scored_gives_empty_figures(frames):
@@ -147,6 +249,7 @@ def test_a_missing_table_has_no_version_and_no_rows(tmp_path: Path):
 
 def test_every_question_of_the_lake_names_the_tables_it_reads():
     asked = [queries.forecast, queries.history, queries.products, queries.accuracy, queries.plan, queries.stores]
+    asked += [queries.drivers, queries.contenders, queries.model_versions, queries.training_weeks]
     assert all(question.__dict__["tables"] for question in asked)
 
 
