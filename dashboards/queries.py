@@ -25,6 +25,7 @@ from retail_assets.tables.forecast import (
     HIERARCHY_FORECAST,
     HIERARCHY_QUANTILES,
     MODEL_VERSIONS,
+    PROMOTION_UPLIFT,
     QUANTILE_LEVELS,
 )
 from retail_assets.tables.gold import DEMAND_DAILY, DIM_PRODUCT, DIM_STORE, DIM_SUPPLIER, FACT_INVENTORY
@@ -360,6 +361,24 @@ def contenders(reader: Reader, *, week_start_date: date) -> pd.DataFrame:
     """
     week = Scan(DEMAND_MODEL, f"week_start_date = '{week_start_date}'")
     return reader.frame(sql, {"week_start_date": week_start_date}, model=week)
+
+
+@reads(PROMOTION_UPLIFT, DIM_PRODUCT)
+def promotion_uplift(reader: Reader, *, by_product: bool) -> pd.DataFrame:
+    """What promotions brought as of the newest training, by department or by product, most units first."""
+    name = "coalesce(product_name, product_id)" if by_product else "uplift.department"
+    sql = f"""
+        WITH product AS (SELECT product_id, product_name FROM all_products WHERE is_current),
+        newest AS (SELECT * FROM uplift WHERE week_start_date = (SELECT max(week_start_date) FROM uplift))
+        SELECT {name} AS name, any_value(uplift.department) AS department, sum(promoted_days) AS promoted_days,
+            sum(mean_discount_rate * promoted_days) / sum(promoted_days) AS mean_discount_rate,
+            sum(usual_units) AS usual_units, sum(uplift_units) AS uplift_units,
+            sum(demand_units) / sum(usual_units) AS lift,
+            sum(expected_lift * usual_units) / sum(usual_units) AS expected_lift
+        FROM newest AS uplift LEFT JOIN product USING (product_id)
+        GROUP BY 1 ORDER BY uplift_units DESC, name
+    """
+    return reader.frame(sql, uplift=Scan(PROMOTION_UPLIFT), all_products=Scan(DIM_PRODUCT))
 
 
 @reads(REPLENISHMENT_PLAN, DIM_STORE, DIM_PRODUCT, DIM_SUPPLIER)

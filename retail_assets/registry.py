@@ -21,7 +21,7 @@ ASSETS = [
     gold.dim_date,
     *gold.dimensions(),
     gold.product_segments,
-    forecast.demand_model,
+    forecast.training,
     forecast.model_versions,
     forecast.forecasts,
     forecast.forecast_accuracy,

@@ -56,6 +56,7 @@ def page() -> None:
     _in_force(versions)
     _history(versions)
     _contenders(versions)
+    _uplift()
 
 
 def _in_force(versions: pd.DataFrame) -> None:
@@ -311,6 +312,42 @@ def _contenders_table(scores: pd.DataFrame) -> None:
         hide_index=True,
         height=430,
         key="models_contenders_table",
+    )
+
+
+def _uplift() -> None:
+    st.subheader("What promotions brought")
+    by_product = st.segmented_control("By", ("Department", "Product"), default="Department", required=True) == "Product"
+    found = session.answer(queries.promotion_uplift, by_product=by_product)
+    if found.empty:
+        st.caption("No training has measured a promotion yet.")
+        return
+    st.markdown(uplift_sentence(found))
+    number = st.column_config.NumberColumn
+    columns = {
+        "name": st.column_config.TextColumn("Product" if by_product else "Department"),
+        "promoted_days": number("Promoted days", format="localized", help="Days of a product in a store."),
+        "discount_pct": number("Mean discount", format="%.0f%%"),
+        "usual_units": number("Usual units", format="%.0f", help="What these days would have sold without a discount."),
+        "uplift_units": number("Units gained", format="%+.0f", help="Demand beyond the usual."),
+        "lift": number("Lift", format="× %.2f", help="Demand over usual demand."),
+        "expected_lift": number("Expected", format="× %.2f", help="What the forecast expected before the week."),
+    }
+    frame = found.assign(discount_pct=found["mean_discount_rate"] * 100)
+    st.dataframe(frame, column_order=list(columns), column_config=columns, hide_index=True, key="models_uplift")
+    st.caption(
+        "Promotions of the year before the newest training, demand not limited by stock. What was bought ahead or"
+        " taken from other products is not subtracted."
+    )
+
+
+def uplift_sentence(found: pd.DataFrame) -> str:
+    """All promotions in one sentence, and whether the forecast had expected it."""
+    usual, gained = float(found["usual_units"].sum()), float(found["uplift_units"].sum())
+    expected = float((found["expected_lift"] * found["usual_units"]).sum()) / usual
+    return (
+        f"Promoted days sold **{1 + gained / usual:.1f} times** their usual demand, {gained:+,.0f} units; the forecast"
+        f" had expected {expected:.1f} times."
     )
 
 

@@ -17,6 +17,7 @@ from retail_assets.demand.accuracy import HISTORY_DAYS, score_forecasts
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.promotion import model_versions as versions_of
 from retail_assets.demand.promotion import version_in_force
+from retail_assets.demand.promotion_uplift import promotion_uplift
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.demand.training import TrainedModel, load_model, train
 from retail_assets.engines.protocol import Engine, SetAside
@@ -33,6 +34,7 @@ from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
 from retail_assets.windows import ONE_DAY, Window
 
 _HORIZON_DAYS = 28
+_TRAINED = (tables.DEMAND_MODEL, tables.PROMOTION_UPLIFT)
 _SCORED_BY = (
     "business_date",
     "store_id",
@@ -46,8 +48,9 @@ _SCORED_BY = (
 """What `score_forecasts` reads of the demand: exact money takes longer to convert than all of the rest."""
 
 
-@dg.asset(
-    key=tables.DEMAND_MODEL.asset_key,
+@dg.multi_asset(
+    name="training",
+    outs=outputs(*_TRAINED),
     deps=[
         dg.AssetDep(
             gold.DEMAND_DAILY.asset_key,
@@ -60,34 +63,35 @@ _SCORED_BY = (
     ],
     hooks={fail_training_run},
 )
-def demand_model(
+def training(
     context: dg.AssetExecutionContext,
     engine: dg.ResourceParam[Engine],
     calendar: dg.ResourceParam[Calendar],
     plan_settings: dg.ResourceParam[PlanSettings],
     mlflow: dg.ResourceParam[ModelRegistry],
-) -> Chunks:
-    def week(window: Window) -> pd.DataFrame:
-        trained = _trained(window.first, engine, calendar=calendar, plan_settings=plan_settings)
+):
+    def week(window: Window) -> dict[str, SetAside]:
+        panel = training_panel(
+            engine,
+            window.first - ONE_DAY,
+            calendar=calendar,
+            horizon_days=plan_settings.horizon_days,
+            history_days=plan_settings.train_days,
+        )
+        trained = train(panel, TrainingConfig(horizon=plan_settings.horizon_days))
         scores = trained.scores.assign(week_start_date=window.first, model_version=trained.version)
         promoted = bool(versions_of(scores)["promoted_on"].notna().any())
         with mlflow.training_run(context, name=f"train {window.first}"):
             _register(mlflow, trained, promoted=promoted)
-        return scores.loc[:, tables.DEMAND_MODEL.column_names]
+        frames = (scores, promotion_uplift(panel).assign(week_start_date=window.first))
+        return {
+            table.name: engine.set_aside(frame.loc[:, table.column_names])
+            for table, frame in zip(_TRAINED, frames, strict=True)
+        }
 
     mondays = [date.fromisoformat(key) for key in context.partition_keys]
-    return Chunks([Window(monday, monday) for monday in mondays], week)
-
-
-def _trained(monday: date, engine: Engine, *, calendar: Calendar, plan_settings: PlanSettings) -> TrainedModel:
-    panel = training_panel(
-        engine,
-        monday - ONE_DAY,
-        calendar=calendar,
-        horizon_days=plan_settings.horizon_days,
-        history_days=plan_settings.train_days,
-    )
-    return train(panel, TrainingConfig(horizon=plan_settings.horizon_days))
+    windows, siblings = [Window(monday, monday) for monday in mondays], Siblings(week)
+    return tuple(siblings.chunks(windows, table.name) for table in _TRAINED)
 
 
 def _register(mlflow: ModelRegistry, trained: TrainedModel, *, promoted: bool) -> None:

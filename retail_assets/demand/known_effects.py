@@ -12,7 +12,7 @@ from retail_assets.demand.baselines import WEEK, group_codes
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.promotion_response import Response, response
 
-_MEMORY_DAYS = 364
+PROMOTION_MEMORY_DAYS = 364
 _LEVEL_SMOOTHING = 0.03
 _LAUNCH_WEEKS = 8
 _SETTLED_DAYS = 28
@@ -67,24 +67,37 @@ def _promotion_factors(panel: Panel, demand: np.ndarray) -> np.ndarray:
         days = slice(week, week + WEEK if week < panel.day_count else None)
         asked = discount[:, days]
         if (asked > 0).any():
-            past = slice(max(week - _MEMORY_DAYS, 0), week)
+            past = slice(max(week - PROMOTION_MEMORY_DAYS, 0), week)
             found = _response(panel, demand[:, past], level[:, past], discount=discount[:, past], product=product)
             factors[:, days] = np.exp(found.log_lift(asked))
     return factors
 
 
+def usual_demand(panel: Panel) -> np.ndarray:
+    """Demand without a discount, (n, T): the level before the day times the weekday pattern of all series.
+
+    NaN before the first day without a discount.
+    """
+    discount = panel.discount_rate[:, : panel.day_count]
+    level = _levels(panel.demand, discount)
+    return _usual(panel.demand, level, discount=discount)
+
+
 def _response(
     panel: Panel, demand: np.ndarray, level: np.ndarray, *, discount: np.ndarray, product: np.ndarray
 ) -> Response:
-    """Usual demand is the level before the day times the weekday pattern of all series."""
+    usual = np.nan_to_num(_usual(demand, level, discount=discount))
+    exposure = np.isfinite(level).astype(float)
+    return response(demand, usual, discount_rate=discount, exposure=exposure, product=product)
+
+
+def _usual(demand: np.ndarray, level: np.ndarray, *, discount: np.ndarray) -> np.ndarray:
     plain = np.isfinite(demand) & (discount <= 0) & np.isfinite(level)
     slot = np.arange(demand.shape[1]) % WEEK
     sold = np.bincount(slot, np.where(plain, demand, 0.0).sum(axis=0), minlength=WEEK)
     expected = np.bincount(slot, np.where(plain, level, 0.0).sum(axis=0), minlength=WEEK)
     profile = (sold + _HALF) / (expected + _HALF)
-    exposure = np.isfinite(level).astype(float)
-    usual = np.nan_to_num(level) * profile[slot]
-    return response(demand, usual, discount_rate=discount, exposure=exposure, product=product)
+    return level * profile[slot]
 
 
 def _levels(demand: np.ndarray, discount: np.ndarray) -> np.ndarray:

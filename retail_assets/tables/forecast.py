@@ -184,6 +184,29 @@ DEMAND_MODEL = Table(
     layout=Layout.DAY,
     sort_by=("segment", "model_name"),
 )
+PROMOTION_UPLIFT = Table(
+    layer="forecast",
+    name="promotion_uplift",
+    meaning="What the promotions of the year before a training brought, by product.",
+    grain="week and product",
+    key=("week_start_date", "product_id"),
+    columns=described(
+        ("week_start_date", DATE, "Monday of the training; promotions before it count."),
+        ("product_id", TEXT, "Product."),
+        ("department", TEXT, "Its department."),
+        ("promoted_days", UNITS, "Days of its series with a discount and with usual demand to compare.", "days"),
+        ("mean_discount_rate", RATE, "Mean discount of these days.", "0–1"),
+        ("demand_units", UNITS, "Demand on these days, unconstrained by stock.", "units"),
+        ("usual_units", UNITS, "What they would have brought by the days without a discount before them.", "units"),
+        ("uplift_units", UNITS, "Demand beyond the usual; below 0 where a discount brought less.", "units"),
+        ("lift", RATE, "Demand over usual demand."),
+        ("expected_lift", RATE, "What the forecast's promotion model expected of these days before their week."),
+    ),
+    partition_column="week_start_date",
+    partitioning=Partitioning.WEEKLY,
+    layout=Layout.DAY,
+    sort_by=("product_id",),
+)
 MODEL_VERSIONS = Table(
     layer="forecast",
     name="model_versions",
@@ -254,5 +277,6 @@ TABLES = (
     *DAILY_FORECASTS,
     FORECAST_ACCURACY,
     DEMAND_MODEL,
+    PROMOTION_UPLIFT,
     MODEL_VERSIONS,
 )

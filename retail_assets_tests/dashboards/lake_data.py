@@ -76,6 +76,7 @@ def build_frames() -> dict[str, pd.DataFrame]:
         "forecast/forecast_drivers": _forecast_drivers(),
         "forecast/demand_model": trainings,
         "forecast/model_versions": model_versions(trainings),
+        "forecast/promotion_uplift": _promotion_uplift(),
         "forecast/forecast_accuracy": _forecast_accuracy(),
         "inventory/replenishment_plan": _replenishment_plan(),
         "silver/promotions": _promotions(),
@@ -251,6 +252,20 @@ def _demand_model() -> pd.DataFrame:
         _contender(week, segment, name) for week in TRAININGS for segment, losses in LOSSES.items() for name in losses
     ]
     return pd.DataFrame(rows)
+
+
+def _promotion_uplift() -> pd.DataFrame:
+    """P01 gained 200 units on 100 usual ones in the newest week, P02 lost 10 on 50; an earlier week tells less."""
+    newest, earlier = max(TRAININGS), min(TRAININGS)
+    rows = [
+        (newest, "P01", "Grocery", 20.0, 0.25, 300.0, 100.0, 2.8),
+        (newest, "P02", "Frozen", 10.0, 0.1, 40.0, 50.0, 1.1),
+        (earlier, "P01", "Grocery", 5.0, 0.25, 60.0, 20.0, 2.0),
+    ]
+    names = ["week_start_date", "product_id", "department", "promoted_days", "mean_discount_rate"]
+    frame = pd.DataFrame(rows, columns=[*names, "demand_units", "usual_units", "expected_lift"])
+    uplift = frame["demand_units"] - frame["usual_units"]
+    return frame.assign(uplift_units=uplift, lift=frame["demand_units"] / frame["usual_units"])
 
 
 def _contender(week: date, segment: str, name: str) -> dict[str, object]:

@@ -155,3 +155,14 @@ def test_a_simple_method_that_would_have_been_better_is_admitted():
     assert "smaller** than that of the chosen" in nearest_simple(better)
     alone = scores[scores["model_name"] != "theta"]
     assert nearest_simple(alone) == "No simple method competed beside the seasonal naive."
+
+
+def test_promotions_are_summed_by_department_or_product_of_the_newest_training(planning):
+    app = _models()
+    assert "Promoted days sold **2.3 times** their usual demand, +190 units; the forecast had expected 2.2 times." in (
+        _told(app)
+    )
+    shown = app.dataframe[-1].value
+    assert shown["name"].tolist() == ["Grocery", "Frozen"]
+    assert shown["uplift_units"].tolist() == [200.0, -10.0]
+    assert shown["lift"].tolist() == [3.0, 0.8]

@@ -10,7 +10,7 @@ import pytest
 from retail_assets.tables import catalog
 from retail_assets.tables.catalog import BY_PATH, LAKE_TABLES, TABLES, table_at
 from retail_assets.tables.contract import MONTH_COLUMN, Column, Layout, Partitioning, Table, described
-from retail_assets.tables.forecast import DEMAND_FORECAST, DEMAND_MODEL, QUANTILE_LEVELS
+from retail_assets.tables.forecast import DEMAND_FORECAST, DEMAND_MODEL, PROMOTION_UPLIFT, QUANTILE_LEVELS
 from retail_assets.tables.warehouse import PUBLISHED
 from retail_assets_tests.unit.lake_frames import MONTHLY
 
@@ -112,8 +112,11 @@ def test_the_fixed_columns_of_the_forecast_are_there() -> None:
     assert [round(level * 1000) for level in QUANTILE_LEVELS.values()] == [int(name[1:]) for name in QUANTILE_LEVELS]
 
 
-def test_only_the_model_is_weekly() -> None:
-    assert [table for table in LAKE_TABLES if table.partitioning is Partitioning.WEEKLY] == [DEMAND_MODEL]
+def test_only_what_a_training_makes_is_weekly() -> None:
+    assert [table for table in LAKE_TABLES if table.partitioning is Partitioning.WEEKLY] == [
+        DEMAND_MODEL,
+        PROMOTION_UPLIFT,
+    ]
 
 
 def test_every_layer_is_in_the_catalogue() -> None:
