@@ -17,11 +17,12 @@ from bench.m5_panel import m5_panel
 from retail_assets.demand import metrics
 from retail_assets.demand.aggregate import fit_pull
 from retail_assets.demand.baselines import seasonal_naive
-from retail_assets.demand.contenders import BLENDS, FAMILIES, SINGLE, contender_means, fit_family
+from retail_assets.demand.competition_scores import competition_scores
+from retail_assets.demand.contenders import BLENDS, FAMILIES, NAIVE, SINGLE, contender_means, fit_family
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import abc_class
-from retail_assets.demand.tournament import TrainingConfig
+from retail_assets.demand.tournament import CHOSEN, TrainingConfig, play
 from retail_assets.demand.training import TrainedModel, train
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
@@ -44,7 +45,7 @@ def figures(folder: Path) -> list[Figure]:
     return [
         *_validation(past, model, actual=actual, history=history),
         *_contenders(past, actual, scale=metrics.rmsse_scale(history)),
-        *_backtest(model),
+        *_backtest(past),
         *_sums(past, model, actual=actual, history=history),
         *_coverage(whole),
     ]
@@ -87,9 +88,13 @@ def _contenders(past: Panel, actual: np.ndarray, *, scale: np.ndarray) -> Iterat
         yield Figure(f"{label}: bias", round(metrics.bias(actual, means[name]), 4), "")
 
 
-def _backtest(model: TrainedModel) -> Iterator[Figure]:
-    """The table of all contenders' scores as the training keeps it, by segment."""
-    for row in model.scores.to_dict(orient="records"):
+def _backtest(past: Panel) -> Iterator[Figure]:
+    """The table of all contenders' scores by segment, as a training keeps it; and the competition's own scores."""
+    found = play(past, TrainingConfig(horizon=HORIZON), every_family=True)
+    for name in (CHOSEN, NAIVE):
+        for metric, value in competition_scores(found.sample, found.folds, name).items():
+            yield Figure(f"backtest, {name}: {metric.upper()}", round(value, 4), "")
+    for row in found.scores.to_dict(orient="records"):
         label = f"backtest {row['segment']}, {row['model_name']}" + (", chosen" if row["is_chosen"] else "")
         yield Figure(f"{label}: scaled pinball", round(row["scaled_pinball"], 4), "")
         yield Figure(f"{label}: bias", round(row["bias"], 4), "")

@@ -25,7 +25,7 @@ from retail_assets.settings import Settings
 
 PRODUCTS, HORIZON = 3049, 28
 TRAIN_LIMIT, SCORE_LIMIT, PEAK_LIMIT_GIB, RATIO = 900, 60, 8.0, 1000
-LOOPED_SERIES = 4
+LOOPED_SERIES = 8
 
 
 def figures(folder: Path) -> list[Figure]:
@@ -33,14 +33,18 @@ def figures(folder: Path) -> list[Figure]:
     run = measure([sys.executable, "-m", "bench.forecast_scale", str(folder)], dict(os.environ))
     found = json.loads(run.output.strip().splitlines()[-1])
     series = found["series"]
-    ratio = found["loop_seconds_per_series"] / (found["train_seconds"] + found["score_seconds"]) * series
+    ours = (found["train_seconds"] + found["score_seconds"]) / series
+    label = "seasonal pmdarima loop / ours, training and forecast, per series"
     return [
         Figure("chain: series", series, ""),
+        Figure("chain: days", found["days"], ""),
         at_most("chain: training", found["train_seconds"], "s", TRAIN_LIMIT),
         at_most("chain: a night's forecast", found["score_seconds"], "s", SCORE_LIMIT),
         at_most("chain: peak memory", run.peak_gib, "GiB", PEAK_LIMIT_GIB),
-        Figure("seasonal pmdarima, one series", round(found["loop_seconds_per_series"], 1), "s"),
-        at_least("seasonal pmdarima loop / ours, per series, training and forecast", ratio, "ratio", RATIO),
+        Figure("seasonal pmdarima, one series, all days", round(found["loop_seconds"], 2), "s"),
+        Figure(f"seasonal pmdarima, one series, {found['kept_days']} days", round(found["short_loop_seconds"], 2), "s"),
+        at_least(f"{label}, both given all days", found["loop_seconds"] / ours, "ratio", RATIO),
+        Figure(f"{label}, both on {found['kept_days']} days", round(found["short_loop_seconds"] / ours, 1), "ratio"),
     ]
 
 
@@ -59,9 +63,12 @@ def main() -> None:
         json.dumps(
             {
                 "series": panel.series_count,
+                "days": panel.day_count,
+                "kept_days": kept.day_count,
                 "train_seconds": trained - started,
                 "score_seconds": scored - trained,
-                "loop_seconds_per_series": _loop(kept),
+                "loop_seconds": _loop(panel),
+                "short_loop_seconds": _loop(kept),
             }
         )
     )

@@ -19,6 +19,7 @@ from retail_assets.demand.features import FeatureSource
 from retail_assets.demand.global_model import Boosting, GlobalModel, fit_global, load_global, shards
 from retail_assets.demand.known_effects import NO_EFFECTS, KnownEffects, known_effects
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.phase_out import most_expected
 from retail_assets.demand.pooled_regression import (
     fit_pooled_histogram,
     fit_pooled_linear,
@@ -80,7 +81,8 @@ BLENDS: dict[str, tuple[str, ...]] = {"lightgbm_mean": (GLOBAL, RECURSIVE)}
 PULLED: dict[str, str] = {"lightgbm_pulled": GLOBAL, "lightgbm_mean_pulled": "lightgbm_mean"}
 """Another contender, moved towards the forecast totals of departments."""
 YARDSTICKS = (NAIVE, UNSCORED)
-"""They forecast demand as it was, the others plain demand times what promotions and launches are known to do."""
+"""They forecast demand as it was, the others plain demand times what promotions and launches are known to do, and
+hardly anything where a product is on its way out."""
 SINGLE = (*BASELINES, *FAMILIES, *BLENDS, *PULLED)
 
 
@@ -122,15 +124,16 @@ def contender_means(
     wanted, means = tuple(dict.fromkeys(names)), Means()
     naive = seasonal_naive(panel)
     effects = means.effects = _effects(panel, means)
-    plain = effects.without(panel)
+    plain, ceiling = effects.without(panel), most_expected(panel)[:, None]
     for name in wanted:
         if name in YARDSTICKS:
             _add(means, name, _guarded(means, name, lambda name=name: BASELINES[name](panel), naive), naive=naive)
         elif name in BASELINES:
             mean = _guarded(means, name, lambda name=name: BASELINES[name](plain), naive)
-            _add(means, name, effects.applied(mean), naive=naive)
+            _add(means, name, np.minimum(effects.applied(mean), ceiling), naive=naive)
     for name in families_of(wanted):
-        _add(means, name, effects.applied(_family_mean(plain, name, fitted, means, in_parts=in_parts)), naive=naive)
+        mean = _family_mean(plain, name, fitted, means, in_parts=in_parts)
+        _add(means, name, np.minimum(effects.applied(mean), ceiling), naive=naive)
     for name in _blends_of(wanted):
         _add_blend(means, name)
     for name in wanted:

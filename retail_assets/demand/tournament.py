@@ -289,14 +289,15 @@ def _losses(folds: Sequence[Fold], name: str, config: TrainingConfig) -> _Losses
 
 
 def _choice(scores: pd.DataFrame) -> dict[str, str]:
-    """The least scaled pinball of each segment.
+    """The least scaled pinball of each segment among those with a bias of at most 5 %.
 
-    Every point of bias beyond 5 % costs a per cent of it, and whoever would replace the global model must win by
+    Where all are more biased, every point beyond costs a per cent. Whoever would replace the global model must win by
     3 %: smaller leads do not last into the next month. Segments without demand to score keep the moving mean.
     """
     excess = (scores["bias"].abs() - _BIAS_LIMIT).clip(lower=0.0)
     handicap = np.where(scores["model_name"].isin(_GLOBAL_ONES), 0.0, _MARGIN)
-    ranked = scores.assign(cost=scores["scaled_pinball"] * (1 + excess + handicap)).sort_values("cost", kind="stable")
+    ranked = scores.assign(is_biased=excess > 0, cost=scores["scaled_pinball"] * (1 + excess + handicap))
+    ranked = ranked.sort_values(["is_biased", "cost"], kind="stable")
     chosen = ranked.drop_duplicates("segment").set_index("segment")["model_name"].to_dict()
     return {segment: chosen.get(segment, UNSCORED) for segment in DEMAND_CLASSES}
 

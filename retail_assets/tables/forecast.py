@@ -221,7 +221,7 @@ MODEL_VERSIONS = Table(
         ("scaled_pinball", RATE, "Score of the chosen contenders on the backtest."),
         ("bias", RATE, "Their bias."),
         ("naive_scaled_pinball", RATE, "Score of the seasonal naive on the same backtest."),
-        ("champion_scaled_pinball", RATE, "Score of the version in force on the same backtest.", "", NULLABLE),
+        ("champion_scaled_pinball", RATE, "Score of the version in force before, on its own backtest.", "", NULLABLE),
         ("reason", TEXT, "Why it was promoted or not."),
     ),
     sort_by=("week_start_date",),

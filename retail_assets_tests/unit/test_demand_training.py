@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retail_assets.demand import contenders, forecasting, metrics
+from retail_assets.demand import contenders, forecasting, metrics, tournament
 from retail_assets.demand.backtest import fold_origins, rolling_origin
 from retail_assets.demand.baselines import moving_mean, seasonal_naive
 from retail_assets.demand.forecasting import forecast
@@ -222,6 +222,39 @@ def test_closed_days_expect_nothing_and_add_nothing_to_totals(panel, model):
         assert (third[["mean_units", *QUANTILE_LEVELS]] == 0).all(axis=None) and (third["p_zero"] == 1).all()
         two, three = (found.cumulative[found.cumulative["horizon_days"] == days]["mean_units"] for days in (2, 3))
         np.testing.assert_allclose(two, three)
+
+
+def test_a_product_on_its_way_out_fades_and_one_that_ends_stops(panel, model):
+    units = panel.units.copy()
+    units[-1, -42:] = 0.0  # the fastest one has stood unsold for six weeks
+    is_open = panel.is_open.copy()
+    is_open[-2, panel.day_count + 5 :] = False  # the next one leaves the range after five days
+    for each in (model, None):
+        found = forecast(replace(panel, units=units, is_open=is_open), each, horizons=[5, 14])
+        mean = found.daily["mean_units"].to_numpy().reshape(40, 14)
+        assert mean[-1].mean() < 0.1 * panel.units[-1].mean()
+        assert (mean[-2, :5] > 0).all() and (mean[-2, 5:] == 0).all()
+        five, fortnight = (found.cumulative.query(f"horizon_days == {days}")["mean_units"].iloc[-2] for days in (5, 14))
+        assert five == fortnight
+
+
+def test_a_bias_beyond_five_per_cent_is_chosen_only_where_all_have_more():
+    row = {"segment": "smooth", "scaled_pinball": 0.1}
+    rows = [
+        row | {"model_name": "lightgbm", "bias": -0.06},
+        row | {"model_name": "tsb", "bias": 0.04, "scaled_pinball": 0.2},
+        row | {"segment": "lumpy", "model_name": "lightgbm", "bias": -0.4},
+        row | {"segment": "lumpy", "model_name": "tsb", "bias": 0.06, "scaled_pinball": 0.11},
+        row | {"segment": "erratic", "model_name": "lightgbm", "bias": 0.01},
+        row | {"segment": "erratic", "model_name": "tsb", "bias": 0.0, "scaled_pinball": 0.098},
+    ]
+    chosen = tournament._choice(pd.DataFrame(rows))
+    assert {name: chosen[name] for name in ("smooth", "lumpy", "erratic", "intermittent")} == {
+        "smooth": "tsb",
+        "lumpy": "tsb",
+        "erratic": "lightgbm",
+        "intermittent": "moving_mean",
+    }
 
 
 def _oddities(days: int) -> np.ndarray:
