@@ -12,6 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from retail_assets.settings import let_idle_threads_sleep
+
+let_idle_threads_sleep()
 RESULTS = Path(__file__).parent / "results"
 
 

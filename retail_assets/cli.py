@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.settings import Settings, load_settings
+from retail_assets.settings import Settings, let_idle_threads_sleep, load_settings
 
 EXIT_MEND, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 2, 75, 130
 _INTERRUPTED = "Interrupted; what was finished is kept, the same command carries on."
@@ -48,6 +48,7 @@ def entry_point() -> None:
 
 def main() -> None:
     """Parse, run, and turn failures into a sentence and an exit code."""
+    let_idle_threads_sleep()
     warnings.filterwarnings("ignore", message=".*backfill_policy.*|.*is currently in (beta|preview).*")
     try:
         app()

@@ -8,8 +8,9 @@ import pytest
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.spark import SparkSessions
-from retail_assets.settings import prepare_for_spark
+from retail_assets.settings import let_idle_threads_sleep, prepare_for_spark
 
+let_idle_threads_sleep()
 ON_CI = os.environ.get("CI", "").lower() == "true"
 
 
