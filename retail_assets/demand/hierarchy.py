@@ -109,26 +109,3 @@ def pulled(bottom: np.ndarray, targets: Sequence[Target], *, strength: float, li
         ratio = np.divide(target.totals, own, out=np.ones_like(own), where=(own > 0) & np.isfinite(target.totals))
         moved *= (np.clip(ratio, 1 / limit, limit) ** strength)[target.groups.code]
     return moved
-
-
-def least_squares(bottom: np.ndarray, targets: Sequence[Target], *, weight: np.ndarray | None = None) -> np.ndarray:
-    """MinT with structural weights: the coherent forecast nearest to all levels' forecasts, bottom included.
-
-    Solves b + W S'(V + S W S')⁻¹(a − S b), the form of Wickramasuriya, Athanasopoulos & Hyndman (2019) that needs
-    only as many equations as there are groups; a group's variance V is the sum of its series' W = diag(`weight`),
-    ones by default. Negative results become 0 and the rest is scaled back to the total of all.
-    """
-    summing = sparse.vstack([target.groups.members for target in targets]).tocsr()
-    wanted = np.concatenate([target.totals for target in targets])
-    weight = np.ones(len(bottom)) if weight is None else weight
-    variance = np.maximum(summing @ weight, np.finfo(float).tiny)
-    weighted = summing @ sparse.diags(weight)
-    gap = np.nan_to_num(wanted - summing @ bottom)
-    solved = np.linalg.solve(np.diag(variance) + (weighted @ summing.T).toarray(), gap)
-    return _not_negative(bottom + weighted.T @ solved)
-
-
-def _not_negative(bottom: np.ndarray) -> np.ndarray:
-    clipped = np.maximum(bottom, 0.0)
-    total, kept = np.maximum(bottom.sum(axis=0), 0.0), clipped.sum(axis=0)
-    return clipped * np.divide(total, kept, out=np.zeros_like(kept), where=kept > 0)

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.demand.hierarchy import BY_NAME, LEVELS, Groups, Level, Target, coherent, groups_of, least_squares
+from retail_assets.demand.hierarchy import BY_NAME, LEVELS, Level, Target, coherent, groups_of
 from retail_assets.demand.hierarchy import pulled as pulled_towards
 from retail_assets.tables.forecast import HIERARCHY_LEVELS
 from retail_assets_tests.unit.demand_frames import series_frame
@@ -37,12 +36,12 @@ def test_the_contract_knows_the_levels():
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 40), strength=st.floats(0, 1))
 def test_after_any_reconciliation_every_level_is_the_sum_of_its_series(seed, count, strength):
     series, bottom, targets = _chosen(seed, count)
-    for moved in (pulled_towards(bottom, targets, strength=strength), least_squares(bottom, targets)):
-        assert np.isfinite(moved).all() and (moved >= 0).all()
-        sums = coherent(moved, series)
-        for level in LEVELS:
-            np.testing.assert_allclose(sums[level.name], _total(series, moved, level), atol=1e-9)
-            np.testing.assert_allclose(sums[level.name].sum(axis=0), sums["total"][0], atol=1e-9)
+    moved = pulled_towards(bottom, targets, strength=strength)
+    assert np.isfinite(moved).all() and (moved >= 0).all()
+    sums = coherent(moved, series)
+    for level in LEVELS:
+        np.testing.assert_allclose(sums[level.name], _total(series, moved, level), atol=1e-9)
+        np.testing.assert_allclose(sums[level.name].sum(axis=0), sums["total"][0], atol=1e-9)
 
 
 def test_groups_carry_names_and_sizes():
@@ -77,43 +76,3 @@ def test_a_group_without_a_target_or_a_forecast_stays():
     wanted = np.array([[np.nan, 9.0], [3.0, np.nan]])
     moved = pulled_towards(bottom, [Target(groups, wanted)], strength=1.0)
     np.testing.assert_allclose(moved, [[1.0, 0.0], [1.0, 2.0], [3.0, 0.0], [2.0, 4.0]])
-
-
-def test_least_squares_of_three_nodes_by_hand():
-    """A = 3, B = 5, their sum said to be 10: of the gap 2 each takes 1/(2 + 1 + 1), the total's weight being 2."""
-    groups = groups_of(series_frame(2), BY_NAME["total"])
-    moved = least_squares(np.array([[3.0], [5.0]]), [Target(groups, np.array([[10.0]]))])
-    np.testing.assert_allclose(moved, [[3.5], [5.5]])
-
-
-def _projection(base: np.ndarray, summing: np.ndarray) -> np.ndarray:
-    """S (S' W⁻¹ S)⁻¹ S' W⁻¹ ŷ with W = diag(S 1): the published formula of structural scaling, bottom rows last."""
-    inverse = np.diag(1 / summing.sum(axis=1))
-    reconciled = np.linalg.solve(summing.T @ inverse @ summing, summing.T @ inverse @ base)
-    return reconciled
-
-
-def test_least_squares_is_the_published_projection():
-    rng = np.random.default_rng(8)
-    series, bottom = series_frame(18), rng.uniform(20, 30, (18, 6))
-    groups: list[Groups] = [groups_of(series, level) for level in LEVELS]
-    totals = [each.summed(bottom) + rng.normal(0, 2, (len(each), 6)) for each in groups]
-    summing = np.vstack([*(each.members.toarray() for each in groups), np.eye(18)])
-    expected = _projection(np.vstack([*totals, bottom]), summing)
-    found = least_squares(bottom, [Target(each, total) for each, total in zip(groups, totals, strict=True)])
-    assert (expected > 0).all()
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
-
-
-def test_negative_results_become_zero_and_the_total_stays():
-    groups = groups_of(series_frame(2), BY_NAME["total"])
-    moved = least_squares(np.array([[1.0], [9.0]]), [Target(groups, np.array([[0.0]]))])
-    assert moved[0, 0] == 0.0
-    assert moved.sum() == pytest.approx(10 - 2 * 10 / 4)
-
-
-def test_a_series_expected_to_sell_nothing_moves_little_where_weights_say_so():
-    groups = groups_of(series_frame(2), BY_NAME["total"])
-    bottom = np.array([[0.0], [8.0]])
-    moved = least_squares(bottom, [Target(groups, np.array([[12.0]]))], weight=np.array([1e-9, 8.0]))
-    np.testing.assert_allclose(moved, [[0.0], [10.0]], atol=1e-6)
