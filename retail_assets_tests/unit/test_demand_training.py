@@ -224,6 +224,17 @@ def test_closed_days_expect_nothing_and_add_nothing_to_totals(panel, model):
         np.testing.assert_allclose(two, three)
 
 
+@pytest.mark.parametrize("name", ["price", "discount_rate"])
+def test_a_plan_that_lacks_a_day_gives_a_forecast_and_never_a_gap(panel, model, name):
+    told = getattr(panel, name).copy()
+    told[::2, panel.day_count + 3] = np.nan
+    told[1, panel.day_count :] = np.nan
+    for each in (model, None):
+        found = forecast(replace(panel, **{name: told}), each, horizons=[7, 14])
+        _is_sound(found, panel, [7, 14])
+        assert found.fallback_count == 0
+
+
 def test_a_product_on_its_way_out_fades_and_one_that_ends_stops(panel, model):
     units = panel.units.copy()
     units[-1, -42:] = 0.0  # the fastest one has stood unsold for six weeks
