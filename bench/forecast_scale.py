@@ -25,7 +25,7 @@ from retail_assets.settings import Settings
 
 PRODUCTS, HORIZON = 3049, 28
 TRAIN_LIMIT, SCORE_LIMIT, PEAK_LIMIT_GIB, RATIO = 900, 60, 8.0, 1000
-LOOPED_SERIES = 8
+LOOPED_SERIES = 4
 
 
 def figures(folder: Path) -> list[Figure]:
