@@ -27,6 +27,7 @@ _STEPS = (
     ("Whole packs", "qty_after_pack_units"),
     ("Shelf limit", "qty_after_cap_units"),
     ("Supplier minimum", "qty_after_supplier_minimum_units"),
+    ("Budget", "qty_after_budget_units"),
     ("Order", "order_units"),
 )
 Line = dict[str, Any]
@@ -268,6 +269,7 @@ def _position(line: Line) -> pd.DataFrame:
         ("Order at or below", f"{line['reorder_point_units']:,.0f}"),
         ("Service with this order", f"{line['predicted_service_rate']:.1%}"),
         ("Service wanted", f"{line['target_service_rate']:.1%}"),
+        ("Likely to spoil", f"{line['expected_waste_units']:,.1f}"),
     )
     return pd.DataFrame([{"fact": fact, "value": value} for fact, value in rows])
 

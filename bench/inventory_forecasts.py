@@ -1,0 +1,50 @@
+"""Forecasts as of many past days for the replay benches: a model knows only days before those it forecasts.
+
+Each model serves until the next training; nothing is promoted or rejected here, the newest one is used.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+
+import pandas as pd
+
+from retail_assets.demand.forecasting import forecast
+from retail_assets.demand.panel import Panel
+from retail_assets.demand.training import TrainingConfig, train
+
+Panels = Callable[[date], Panel]
+
+
+def as_of_forecasts(
+    panel_of: Panels,
+    *,
+    first: date,
+    last: date,
+    every_days: int,
+    trained_every_days: int,
+    horizons: tuple[int, ...],
+    horizon_days: int = 28,
+) -> pd.DataFrame:
+    """Cumulative forecasts of every `every_days`-th day from `first` to `last`.
+
+    Args:
+        panel_of: what was known when a day had closed.
+        first, last: as-of days; the first model is trained through the eve of `first`.
+        every_days, trained_every_days: days between as-of days and between trainings.
+        horizons: days of the totals.
+        horizon_days: days forecast ahead.
+    """
+    made = []
+    for start in _days(first, last, trained_every_days):
+        model = train(panel_of(start - timedelta(days=1)), TrainingConfig(horizon=horizon_days))
+        end = min(start + timedelta(days=trained_every_days - 1), last)
+        wanted = [day for day in _days(first, last, every_days) if start <= day <= end]
+        made += [forecast(panel_of(day), model, horizons=horizons).cumulative for day in wanted]
+    return pd.concat(made, ignore_index=True)
+
+
+def _days(first: date, last: date, step: int) -> Iterator[date]:
+    day = first
+    while day <= last:
+        yield day
+        day += timedelta(days=step)
