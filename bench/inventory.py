@@ -1,6 +1,6 @@
 """Orders: textbook values, achieved against predicted service, stock against simpler rules, and speed.
 
-Usage: python -m bench.inventory [--m5 FOLDER] [--home HOME]
+Usage: python -m bench.inventory [--m5 FOLDER] [--home HOME] [--keep FOLDER]
 
 HOME is the RETAIL_HOME of a finished `make run` of the demo retailer; without one the demo is run first.
 """
@@ -23,16 +23,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--m5", type=Path, default=FOLDER)
     parser.add_argument("--home", type=Path)
+    parser.add_argument("--keep", type=Path, help="folder that keeps the forecasts for another run")
     options = parser.parse_args()
     if not options.m5.exists():
         raise SystemExit(f"There is no folder {options.m5}; name the M5 folder with --m5.")
     figures = [*inventory_values.figures(), *inventory_scale.figures()]
     keep("inventory", figures)
+    demo, m5 = (options.keep and options.keep / f"{name}.parquet" for name in ("demo", "m5"))
     with finished_demo(options.home) as home:
-        frames = inventory_demo.replay_frames(home)
+        frames = inventory_demo.replay_frames(home, kept=demo)
     figures += demo_figures(frames)
     keep("inventory", figures)
-    figures += m5_figures(inventory_m5.replay_frames(options.m5))
+    figures += m5_figures(inventory_m5.replay_frames(options.m5, kept=m5))
     publish("inventory", figures)
 
 

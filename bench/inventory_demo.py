@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.inventory_forecasts import as_of_forecasts
+from bench.inventory_forecasts import as_of_forecasts, kept_or_made
 from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Engine
 from retail_assets.forecasting import History, Snapshots
@@ -31,8 +31,13 @@ TRAINED_EVERY_DAYS, TRAIN_DAYS, HORIZON = 28, 730, 28
 _SERIES = ["store_id", "product_id"]
 
 
-def replay_frames(home: Path) -> dict[str, Any]:
-    """Arguments of the replay; demand is what customers wanted, which only the simulator knows."""
+def replay_frames(home: Path, *, kept: Path | None = None) -> dict[str, Any]:
+    """Arguments of the replay; demand is what customers wanted, which only the simulator knows.
+
+    Args:
+        home: RETAIL_HOME of a finished run.
+        kept: file that keeps the forecasts for another run.
+    """
     settings, mapping = load_settings(home=home), load_mapping("demo")
     engine, calendar = engine_of(settings, open_lake(settings)), calendar_of(settings, mapping)
     span = _span(engine)
@@ -41,9 +46,13 @@ def replay_frames(home: Path) -> dict[str, Any]:
     knowledge = snapshots.on(first)
     supply = SupplyKnowledge.of(knowledge)
     opening = within(engine.scan(gold.FACT_INVENTORY), Window(first, first))
+
+    def made() -> pd.DataFrame:
+        return _forecasts(engine, calendar, snapshots, span=Window(first, span.last), supply=supply)
+
     return {
         "demand": _true_demand(home),
-        "cumulative": _forecasts(engine, calendar, snapshots, span=Window(first, span.last), supply=supply),
+        "cumulative": kept_or_made(kept, made),
         "opening": opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
         "purchase_orders": snapshots.on(span.last).purchase_orders(),
         "terms": supply.terms.merge(knowledge.prices(), on=_SERIES),

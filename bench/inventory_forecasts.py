@@ -5,6 +5,7 @@ Each model serves until the next training; nothing is promoted or rejected here,
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from pathlib import Path
 
 import pandas as pd
 
@@ -41,6 +42,17 @@ def as_of_forecasts(
         wanted = [day for day in _days(first, last, every_days) if start <= day <= end]
         made += [forecast(panel_of(day), model, horizons=horizons).cumulative for day in wanted]
     return pd.concat(made, ignore_index=True)
+
+
+def kept_or_made(file: Path | None, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """Forecasts of an earlier run where a file keeps them; else made, and kept if a file is named."""
+    if file is not None and file.exists():
+        return pd.read_parquet(file)
+    made = make()
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        made.to_parquet(file, index=False)
+    return made
 
 
 def _days(first: date, last: date, step: int) -> Iterator[date]:

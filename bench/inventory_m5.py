@@ -3,19 +3,19 @@
 The replay's own assumption serves: seven days, orders on Mondays, three weeks of stock to begin with.
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.inventory_forecasts import as_of_forecasts
+from bench.inventory_forecasts import as_of_forecasts, kept_or_made
 from bench.m5_panel import m5_panel
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import abc_class
 
-REPLAY_DAYS, TRAINED_EVERY_DAYS, TRAIN_DAYS = 784, 56, 730
+REPLAY_DAYS, TRAINED_EVERY_DAYS, TRAIN_DAYS = 560, 56, 730
 HORIZONS = (7, 14)
 _EMPTY = {
     "opening": ["store_id", "product_id", "on_hand_units"],
@@ -28,7 +28,7 @@ _EMPTY = {
 }
 
 
-def replay_frames(folder: Path) -> dict[str, Any]:
+def replay_frames(folder: Path, *, kept: Path | None = None) -> dict[str, Any]:
     """Arguments of the replay over the last `REPLAY_DAYS` days, orders on the day after each Sunday."""
     sales = pd.read_parquet(folder / "sales.parquet", columns=["date"])
     end = pd.to_datetime(sales["date"]).max().date()
@@ -36,21 +36,23 @@ def replay_frames(folder: Path) -> dict[str, Any]:
     first = end - timedelta(days=REPLAY_DAYS)
     first -= timedelta(days=(first.weekday() + 1) % 7)
 
-    def known(day):
+    def known(day: date) -> Panel:
         return whole.through(day).last_days(TRAIN_DAYS)
 
-    cumulative = as_of_forecasts(
-        known,
-        first=first,
-        last=end - timedelta(days=1),
-        every_days=7,
-        trained_every_days=TRAINED_EVERY_DAYS,
-        horizons=HORIZONS,
-    )
+    def made() -> pd.DataFrame:
+        return as_of_forecasts(
+            known,
+            first=first,
+            last=end - timedelta(days=1),
+            every_days=7,
+            trained_every_days=TRAINED_EVERY_DAYS,
+            horizons=HORIZONS,
+        )
+
     series = whole.series.loc[:, ["store_id", "product_id"]].reset_index(drop=True)
     return {
         "demand": _demand(whole),
-        "cumulative": cumulative,
+        "cumulative": kept_or_made(kept, made),
         "segments": series.assign(abc_class=abc_class(known(first))),
         "terms": _prices(whole, first.toordinal() - end.toordinal()),
         **{name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in _EMPTY.items()},

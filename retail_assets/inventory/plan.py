@@ -45,8 +45,8 @@ Flags = NDArray[np.bool_]
 
 _PROPOSALS = uuid.uuid5(uuid.NAMESPACE_URL, "retail-assets:replenishment-proposal")
 _CENTS = Decimal("0.0001")
-_PATHS = 200
-"""Sampled paths of demand of each line: they only say what lost sales and waste change."""
+_PATHS, _SPOILING_PATHS = 48, 192
+"""Sampled paths of demand of a line: they only say what lost sales change, and waste where a product spoils."""
 
 
 @dataclass(frozen=True)
@@ -364,29 +364,26 @@ def _outlook(
     batches: Array,
 ) -> Outlook:
     """What lost sales and waste do until the next delivery; nothing for lines without a window."""
-    rows = np.flatnonzero(_can_order(lines, position, level))
     change = Outlook(*(np.zeros(len(lines.series)) for _ in range(3)))
-    if not len(rows):
-        return change
-    found = outlook(
-        Prospect(
-            on_hand=position.usable_on_hand[rows],
-            batches=batches[rows],
-            coming=position.coming[rows],
-            promised=position.promised[rows],
-            order_units=order.units[rows],
-            arrival=chance.before_delivery_days[rows],
-            next_arrival=chance.protection_days[rows],
-            delay_chances=level.delay_chances[rows],
-            shelf_life_days=lines.shelf_life_days[rows],
-            daily_mean=level.daily_mean[rows],
-        ),
-        [demand.take(rows) for demand in level.by_delay],
-        paths=_PATHS,
-        rng=np.random.default_rng(as_of.toordinal()),
+    spoils, rng = np.isfinite(lines.shelf_life_days), np.random.default_rng(as_of.toordinal())
+    prospect = Prospect(
+        on_hand=position.usable_on_hand,
+        batches=batches,
+        coming=position.coming,
+        promised=position.promised,
+        order_units=order.units,
+        arrival=chance.before_delivery_days,
+        next_arrival=chance.protection_days,
+        delay_chances=level.delay_chances,
+        shelf_life_days=lines.shelf_life_days,
+        daily_mean=level.daily_mean,
     )
-    for name in ("service_change", "wasted_units", "lost_units"):
-        getattr(change, name)[rows] = getattr(found, name)
+    for kind, paths in ((~spoils, _PATHS), (spoils, _SPOILING_PATHS)):
+        rows = np.flatnonzero(kind & _can_order(lines, position, level))
+        demands = [demand.take(rows) for demand in level.by_delay]
+        found = outlook(prospect.take(rows), demands, paths=paths, rng=rng)
+        for name in ("service_change", "wasted_units", "lost_units"):
+            getattr(change, name)[rows] = getattr(found, name)
     return change
 
 

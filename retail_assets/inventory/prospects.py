@@ -73,9 +73,10 @@ def outlook(
 ) -> Outlook:
     """Means over `paths` paths of each order.
 
-    The total until the next arrival is drawn from its distribution, one path from each of `paths` equal slices, and
-    split over the days by their expected shares: exact for Poisson demand with an unknown level, too even where
-    days scatter more. `demands[d]` is the demand up to the next arrival when that comes d days late.
+    The total until the next arrival is drawn from its distribution: half of the paths from equal slices of what the
+    position covers and half from those of what it does not, each with its weight, because that is where service is
+    lost. It is split over the days by their expected shares: exact for Poisson demand with an unknown level, too even
+    where days scatter more. `demands[d]` is the demand up to the next arrival when that comes d days late.
     """
     sums = np.zeros((4, len(prospect.on_hand)))
     for days in np.unique(prospect.next_arrival):
@@ -88,13 +89,12 @@ def outlook(
             found = _simulated_paths(
                 prospect.take(repeated),
                 [demand.take(repeated) for demand in demands],
-                np.clip(level, 1e-9, 1 - 1e-9),
+                level,
                 rng=rng,
                 unmet_demand=unmet_demand,
             )
             sums[:, rows] += found.reshape(4, len(slices), len(rows)).sum(axis=1)
-    counted = np.maximum(sums[0], 1.0)
-    return Outlook(sums[1] / counted, sums[2] / paths, sums[3] / paths)
+    return Outlook(sums[1] / np.maximum(sums[0], 1e-9), sums[2] / paths, sums[3] / paths)
 
 
 def _simulated_paths(
@@ -105,15 +105,17 @@ def _simulated_paths(
     rng: np.random.Generator,
     unmet_demand: UnmetDemand,
 ) -> Array:
-    """Whether the cycle has days, what simulation adds to the formula's success, wasted and lost units; (4, n)."""
+    """Weight of the cycle, what simulation adds to the formula's success, wasted and lost units; (4, n)."""
     count = len(level)
     late = _delays(prospect.delay_chances, rng.random(count))
     start = prospect.arrival + _delays(prospect.delay_chances, rng.random(count))
     end = prospect.next_arrival + late
-    total = np.zeros(count)
+    total, weight = np.zeros(count), np.zeros(count)
     for delay in np.unique(late):
         rows = np.flatnonzero(late == delay)
-        total[rows] = demands[delay].take(rows).quantile(level[rows])
+        demand, position = demands[delay].take(rows), prospect.position[rows]
+        drawn, weight[rows] = _levels(level[rows], demand.cdf(position))
+        total[rows] = demand.quantile(drawn)
     day = np.arange(int(end.max()))
     daily = _split(total, prospect, day < end[:, None], demands[0].unit_step, rng=rng)
     trace = _simulated(prospect, daily, start=start, rng=rng, unmet_demand=unmet_demand)
@@ -124,7 +126,14 @@ def _simulated_paths(
     before_end = day < end[:, None]
     wasted, lost = ((units * before_end).sum(axis=1) for units in (trace.wasted, trace.unmet))
     change = has_days * (is_served.astype(np.float64) - is_expected)
-    return np.stack([has_days.astype(np.float64), change, wasted, lost])
+    return weight * np.stack([has_days.astype(np.float64), change, wasted, lost])
+
+
+def _levels(even: Array, covered: Array) -> tuple[Array, Array]:
+    """Probability levels and weights: the lower half of `even` (0 … 1) within what is covered, the upper beyond it."""
+    is_covered = even < 0.5
+    level = np.where(is_covered, 2 * even * covered, covered + (2 * even - 1) * (1 - covered))
+    return np.clip(level, 1e-9, 1 - 1e-9), 2 * np.where(is_covered, covered, 1 - covered)
 
 
 def _simulated(
