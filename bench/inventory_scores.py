@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from bench.figures import Figure, at_least, within
 from retail_assets.inventory.replay import ALL, Replay
 from retail_assets.inventory.replay_run import PolicyName, Run
+from retail_assets.inventory.simulator import Trace
 
 Array = NDArray[np.float64]
 
 TARGETS = (0.90, 0.95, 0.98)
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
+LEVELS = (0.3, 0.5, 0.65, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 PLANNED_LEVEL = 0.95
 GRIDS: dict[PolicyName, tuple[float, ...]] = {
     "days_of_cover": (-2, -1, 0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 21),
@@ -69,8 +70,19 @@ class Scored:
 
     def frames(self, policy: PolicyName, parameter: Array | float) -> pd.DataFrame:
         """Sums by group and week, the first and the last week left out: they lack days."""
+        return self._whole_weeks([self.replay.weeks(run, self._trace(run, policy, parameter)) for run in self.runs])
+
+    def predicted_frames(self, target: float) -> pd.DataFrame:
+        """The same of the forecast policy, with what its orders promised."""
+        traces = [self._trace(run, "forecast", target) for run in self.runs]
+        pairs = zip(self.runs, traces, strict=True)
+        return self._whole_weeks([self.replay.weeks(run, trace, run.predicted(trace)) for run, trace in pairs])
+
+    def _trace(self, run: Run, policy: PolicyName, parameter: Array | float) -> Trace:
         values = np.broadcast_to(np.asarray(parameter, dtype=float), (len(self.replay.world),))
-        parts = [self.replay.weeks(run, policy, values[run.rows]) for run in self.runs]
+        return run.trace(policy, values[run.rows])
+
+    def _whole_weeks(self, parts: list[pd.DataFrame]) -> pd.DataFrame:
         sums = pd.concat(parts).groupby(["abc_class", "week"], as_index=False).sum()
         return sums.loc[(sums["week"] > sums["week"].min()) & (sums["week"] < sums["week"].max())]
 
@@ -78,7 +90,7 @@ class Scored:
 def calibration(scored: Scored, *, name: str) -> Iterator[Figure]:
     """Achieved against predicted cycle service by class, with intervals, and against nominal beside it."""
     for target in TARGETS:
-        frame = scored.frames("forecast", target)
+        frame = scored.predicted_frames(target)
         whole = frame.groupby("week", as_index=False)[_SUMS].sum().assign(abc_class=ALL)
         both = pd.concat([frame, whole])
         weeks, groups = pd.Index(sorted(set(both["week"]))), sorted(both["abc_class"].unique())
@@ -100,6 +112,9 @@ def calibration(scored: Scored, *, name: str) -> Iterator[Figure]:
 
 def against_rules(scored: Scored, *, name: str, by_value: bool) -> Iterator[Figure]:
     """Stock of the policy and of each rule at the fill rate the rule achieves, group by group.
+
+    A group whose rule achieves more than our curve reaches at any level is not compared; how much of the demand is
+    compared is said.
 
     On the weeks before the scored ones each rule gets, in each group, the parameter with which it reached the fill
     rate of our policy there. On the scored weeks our stock is read from our curve at the fill rate the rule achieved.
@@ -162,25 +177,21 @@ def _compared(
 ) -> Iterator[Figure]:
     yield from _point(tuned, counts, days, name=name)
     fill, ours = tuned.fill(counts), np.stack([weeks.fill(counts) for weeks in curve])
-    reach = (fill[0] >= ours[:, 0].min(axis=0)) & (fill[0] <= ours[:, 0].max(axis=0))
+    is_reached = fill[0] <= ours[:, 0].max(axis=0)
     share = tuned.total("demand", counts[:1])[0]
-    yield Figure(f"{name}: demand at fill rates on our curve", round(100 * (share * reach).sum() / share.sum(), 1), "%")
-    measures = {"stock": "stock at equal fill rate", "value": "stock at cost at equal fill rate"}
-    measures |= {"wasted": "waste at equal fill rate"}
+    label = f"{name}: demand of groups whose fill rate our curve reaches"
+    yield Figure(label, round(100 * float((share * is_reached).sum() / share.sum()), 1), "%")
+    measures = {"stock": "stock", "wasted": "waste", **({"value": "stock at cost"} if by_value else {})}
     for measure, label in measures.items():
-        theirs = tuned.total(measure, counts)
-        if not theirs.any() or (measure == "value" and not by_value):
+        theirs = tuned.total(measure, counts)[:, is_reached]
+        if not theirs.any():
             continue
         held = np.stack([weeks.total(measure, counts) for weeks in curve])
-        matched = _at_fill(ours, held, fill)
+        matched = _at_fill(ours, held, fill)[:, is_reached]
         saved = 100 * (1 - matched.sum(axis=1) / theirs.sum(axis=1))
-        text = f"{name}: less {label}"
-        is_judged = measure == "stock"
-        yield (
-            at_least(text, float(saved[0]), "%", SAVING_LIMIT)
-            if is_judged
-            else Figure(text, round(float(saved[0]), 2), "%")
-        )
+        text = f"{name}: less {label} at equal fill rate"
+        found = round(float(saved[0]), 2)
+        yield at_least(text, found, "%", SAVING_LIMIT) if measure == "stock" else Figure(text, found, "%")
         yield from _interval(text, saved, "%")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from retail_assets.inventory.money import money
 from retail_assets.inventory.replay_forecasts import Forecasts
@@ -92,15 +92,19 @@ class Replay:
             rows = np.arange(start, min(start + _CHUNK_SERIES, len(self.world)))
             yield Run.of(self.world.take(rows), self.book, rows=rows, unmet_demand=self.unmet_demand, seed=self.seed)
 
-    def weeks(self, run: Run, policy: PolicyName, parameter: ArrayLike = np.nan) -> pd.DataFrame:
-        """Sums by class and week of a policy on one chunk; `parameter` (n,) or one, as in `Run.trace`.
+    def weeks(self, run: Run, trace: Trace, predicted: Array | None = None) -> pd.DataFrame:
+        """Sums by class and week of what a policy did to one chunk.
+
+        Args:
+            run: the chunk.
+            trace: what happened.
+            predicted: what each scored cycle promised, as `run.predicted` says it.
 
         Returns:
             abc_class, week (Monday), cycles, failures, predicted, demand, unmet, stock, value, wasted; stock and value
             are summed over series and days, predicted over cycles.
         """
-        trace = run.trace(policy, parameter)
-        cycles, scored = run.cycles(policy, trace), run.scored_days()
+        cycles, scored = run.cycles(trace), run.scored_days()
         week_of = (run.world.first_day + np.arange(run.world.days) + 3) // 7
         weeks, code = np.unique(week_of, return_inverse=True)
         names, group = np.unique(self.classes[run.rows].astype(str), return_inverse=True)
@@ -124,7 +128,7 @@ class Replay:
                 "week": np.tile((weeks * 7 - 3).astype("datetime64[D]"), shape[0]),
                 "cycles": by_cycle(np.ones(len(place))),
                 "failures": by_cycle(cycles.has_failed.astype(float)),
-                "predicted": by_cycle(cycles.predicted),
+                "predicted": by_cycle(np.zeros(len(place)) if predicted is None else np.nan_to_num(predicted)),
                 "demand": by_day(run.world.demand),
                 "unmet": by_day(trace.unmet),
                 "stock": by_day(trace.closing),
@@ -230,7 +234,8 @@ def _scores(run: Run, targets: Sequence[float], holding_rate: float) -> list[pd.
 
 
 def _sums(run: Run, policy: PolicyName, target: float, *, trace: Trace, holding_rate: float) -> pd.DataFrame:
-    world, cycles, scored = run.world, run.cycles(policy, trace), run.scored_days()
+    world, cycles, scored = run.world, run.cycles(trace), run.scored_days()
+    predicted = run.predicted(trace) if policy == "forecast" else np.full(len(cycles.row), np.nan)
     count = len(world)
     cost, margin = np.nan_to_num(world.unit_cost), np.nan_to_num(world.unit_price - world.unit_cost)
     stock, unmet, wasted = ((units * scored).sum(axis=1) for units in (trace.closing, trace.unmet, trace.wasted))
@@ -244,8 +249,8 @@ def _sums(run: Run, policy: PolicyName, target: float, *, trace: Trace, holding_
             "last": scored.argmax(axis=1) + length,
             "cycles": np.bincount(cycles.row, minlength=count),
             "failures": np.bincount(cycles.row, cycles.has_failed, minlength=count),
-            "predicted": np.bincount(cycles.row, np.nan_to_num(cycles.predicted), minlength=count),
-            "predicted_cycles": np.bincount(cycles.row, ~np.isnan(cycles.predicted), minlength=count),
+            "predicted": np.bincount(cycles.row, np.nan_to_num(predicted), minlength=count),
+            "predicted_cycles": np.bincount(cycles.row, ~np.isnan(predicted), minlength=count),
             "demand": (world.demand * scored).sum(axis=1),
             "unmet": unmet,
             "stock": stock / length,

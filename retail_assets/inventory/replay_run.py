@@ -92,15 +92,11 @@ class Chances:
 
 @dataclass(frozen=True)
 class Cycles:
-    """Scored cycles, one after another: series, first day, whether a customer went or waited without goods.
-
-    `predicted` is NaN where the policy predicts nothing.
-    """
+    """Scored cycles, one after another: series, first day, whether a customer went or waited without goods."""
 
     row: Days
     start: Days
     has_failed: Flags
-    predicted: Array
 
 
 @dataclass(frozen=True)
@@ -156,13 +152,12 @@ class Run:
         levels = {"forecast": self._forecast, "days_of_cover": self._cover, "min_max": self._min_max}[policy]
         return self._simulated(levels(values))
 
-    def cycles(self, policy: PolicyName, trace: Trace) -> Cycles:
-        """The scored cycles; only the forecast policy predicts."""
+    def cycles(self, trace: Trace) -> Cycles:
+        """The scored cycles."""
         kept = np.flatnonzero(self.chances.is_scored)
         row, start, end = self.chances.row[kept], self.chances.start[kept], self.chances.end[kept]
         failures = np.pad(np.cumsum(trace.has_failed, axis=1), ((0, 0), (1, 0)))
-        predicted = self._predicted(kept, trace) if policy == "forecast" else np.full(len(kept), np.nan)
-        return Cycles(row, start, failures[row, end] > failures[row, start], predicted)
+        return Cycles(row, start, failures[row, end] > failures[row, start])
 
     def scored_days(self) -> Flags:
         """(n, days) from the first day of a series' first scored cycle to the last of its last."""
@@ -238,8 +233,12 @@ class Run:
         step = np.where(self._step > 0, self._step, 1e-6)
         return np.ceil(units / step - 1e-9) * step
 
-    def _predicted(self, kept: Days, trace: Trace) -> Array:
-        """P(D <= position) right after each order, changed by what lost sales and waste do on sampled paths."""
+    def predicted(self, trace: Trace) -> Array:
+        """What the order of each scored cycle promised, NaN without a forecast.
+
+        P(D <= position) right after ordering, changed by what lost sales and waste do on sampled paths.
+        """
+        kept = np.flatnonzero(self.chances.is_scored)
         rate, known = np.full(len(kept), np.nan), np.flatnonzero(self.need[kept] >= 0)
         if self.needs is None or not len(known):
             return rate

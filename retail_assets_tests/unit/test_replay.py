@@ -102,16 +102,19 @@ def test_weeks_add_up_to_the_table():
     frames = poisson_retailer(60, 70, mean=2.0, horizons=[9], order_weekdays=[2])
     past = Replay.of(**frames)
     (run,) = past.runs()
-    weeks = past.weeks(run, "forecast", 0.95)
+    trace = run.trace("forecast", 0.95)
+    weeks = past.weeks(run, trace, run.predicted(trace))
     row = row_of(policy_replay(**frames), "forecast")
     assert weeks["cycles"].sum() == row["cycle_count"] and weeks["unmet"].sum() == row["lost_units"]
     assert 1 - weeks["failures"].sum() / weeks["cycles"].sum() == pytest.approx(row["achieved_cycle_rate"])
     days = (row["to_date"] - row["from_date"]).days + 1
     assert weeks["stock"].sum() / days == pytest.approx(row["mean_stock_units"])
+    assert weeks["predicted"].sum() / weeks["cycles"].sum() == pytest.approx(row["predicted_service_rate"])
     assert set(weeks["week"].dt.dayofweek) == {0}
     own = np.where(past.classes == "A", 0.99, 0.6)
-    high, low = (past.weeks(run, "forecast", level).groupby("abc_class")["stock"].sum() for level in (0.99, 0.6))
-    mixed = past.weeks(run, "forecast", own).groupby("abc_class")["stock"].sum()
+    high, low, mixed = (
+        past.weeks(run, run.trace("forecast", level)).groupby("abc_class")["stock"].sum() for level in (0.99, 0.6, own)
+    )
     assert mixed["A"] == high["A"] and mixed["B"] == low["B"]
 
 
