@@ -45,7 +45,7 @@ Flags = NDArray[np.bool_]
 
 _PROPOSALS = uuid.uuid5(uuid.NAMESPACE_URL, "retail-assets:replenishment-proposal")
 _CENTS = Decimal("0.0001")
-_PATHS, _SPOILING_PATHS = 48, 192
+_PATHS, _SPOILING_PATHS = 32, 128
 """Sampled paths of demand of a line: they only say what lost sales change, and waste where a product spoils."""
 
 

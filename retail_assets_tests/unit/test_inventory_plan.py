@@ -555,3 +555,11 @@ def test_the_numbers_of_every_reason_add_up(stock, order):
     assert need == level + 1 - position
     packs, size, total = (float(n) for n in re.search(r"(\d+) packs? of (\d+) = (\d+)", text).groups())
     assert packs * size == total == row["qty_after_pack_units"] >= need
+
+
+@given(st.integers(0, 40), st.floats(0.5, 0.99), st.fixed_dictionaries(ORDERS))
+@settings(max_examples=30, deadline=None)
+def test_without_demand_nothing_is_ordered(stock, level, order):
+    case = retailer(stock={"P": float(stock)}, means={"P": 0.0}, **order)
+    plan = replenishment_plan(**case, policies=Policies(PlanPolicy(service_level=level)))
+    assert (plan["order_units"] == 0).all()
