@@ -20,42 +20,48 @@ from retail_assets.ordering import SupplyKnowledge
 from retail_assets.resources.lake import open_lake
 from retail_assets.settings import load_settings
 from retail_assets.sources.mapping import load_mapping
-from retail_assets.tables import gold
+from retail_assets.tables import forecast, gold
 from retail_assets.transforms.days import within
 from retail_assets.windows import Window
 from retail_assets.wiring import calendar_of, engine_of
 
 FIRST_TRAINING_DAYS = 126
 """Days the first model learns from; what remains of 400 days is replayed."""
-TRAINED_EVERY_DAYS, TRAIN_DAYS, HORIZON = 28, 730, 28
+TRAINED_EVERY_DAYS, TRAIN_DAYS, HORIZON = 56, 730, 28
 _SERIES = ["store_id", "product_id"]
 
 
-def replay_frames(home: Path, *, kept: Path | None = None) -> dict[str, Any]:
+def replay_frames(home: Path, *, kept: Path | None = None, is_stored: bool = False) -> dict[str, Any]:
     """Arguments of the replay; demand is what customers wanted, which only the simulator knows.
 
     Args:
         home: RETAIL_HOME of a finished run.
         kept: file that keeps the forecasts for another run.
+        is_stored: the forecasts the run stored, of fewer days.
     """
     settings, mapping = load_settings(home=home), load_mapping("demo")
     engine, calendar = engine_of(settings, open_lake(settings)), calendar_of(settings, mapping)
     span = _span(engine)
-    first = span.first + timedelta(days=FIRST_TRAINING_DAYS)
+    stored = engine.scan(forecast.CUMULATIVE_FORECAST)
+    began = stored.as_of_date.min().to_pyarrow().as_py()
+    first = began if is_stored else span.first + timedelta(days=FIRST_TRAINING_DAYS)
     snapshots = Snapshots(engine, calendar.zone)
-    knowledge = snapshots.on(first)
+    orders = snapshots.on(span.last).purchase_orders()
+    knowledge = snapshots.on(first)  # valid until another day is asked for
     supply = SupplyKnowledge.of(knowledge)
+    terms = supply.terms.merge(knowledge.prices(), on=_SERIES)
     opening = within(engine.scan(gold.FACT_INVENTORY), Window(first, first))
+    stock = opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas()
 
     def made() -> pd.DataFrame:
         return _forecasts(engine, calendar, snapshots, span=Window(first, span.last), supply=supply)
 
     return {
         "demand": _true_demand(home),
-        "cumulative": kept_or_made(kept, made),
-        "opening": opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
-        "purchase_orders": snapshots.on(span.last).purchase_orders(),
-        "terms": supply.terms.merge(knowledge.prices(), on=_SERIES),
+        "cumulative": stored.to_pandas() if is_stored else kept_or_made(kept, made),
+        "opening": stock,
+        "purchase_orders": orders,
+        "terms": terms,
         "order_days": supply.order_days,
         "delays": supply.delays,
         "segments": _known_segments(engine, first),

@@ -25,6 +25,8 @@ GRIDS: dict[PolicyName, tuple[float, ...]] = {
     "min_max": (0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0),
 }
 GAP_LIMIT, SAVING_LIMIT = 1.5, 15.0
+TUNED_SHARE = 0.25
+"""Of the weeks, the first that the rules are tuned on."""
 RESAMPLES, CONFIDENCE = 1000, 0.95
 _SUMS = ["cycles", "failures", "predicted", "demand", "unmet", "stock", "value", "wasted"]
 
@@ -54,15 +56,14 @@ class Weeks:
 
 @dataclass(frozen=True)
 class Scored:
-    """A replay with its chunks, the weeks the rules are tuned on and the weeks that are scored."""
+    """A replay with its chunks."""
 
     replay: Replay
     runs: list[Run]
-    tuned_weeks: int
 
     @classmethod
-    def of(cls, replay: Replay, *, tuned_weeks: int) -> "Scored":
-        return cls(replay, list(replay.runs()), tuned_weeks)
+    def of(cls, replay: Replay) -> "Scored":
+        return cls(replay, list(replay.runs()))
 
     def grouped(self, names: NDArray[np.object_]) -> "Scored":
         """The same with other groups of series."""
@@ -122,7 +123,8 @@ def against_rules(scored: Scored, *, name: str, by_value: bool) -> Iterator[Figu
     ours = {level: scored.frames("forecast", level) for level in LEVELS}
     weeks = pd.Index(sorted(set(ours[PLANNED_LEVEL]["week"])))
     groups = sorted(ours[PLANNED_LEVEL]["abc_class"].unique())
-    past, later = weeks[: scored.tuned_weeks], weeks[scored.tuned_weeks :]
+    tuned_weeks = max(int(len(weeks) * TUNED_SHARE), 2)
+    past, later = weeks[:tuned_weeks], weeks[tuned_weeks:]
     counts = _resampled(len(later))
     curve = [Weeks.of(frame, later, groups) for frame in ours.values()]
     wanted = Weeks.of(ours[PLANNED_LEVEL], past, groups).fill(np.ones((1, len(past))))[0]
