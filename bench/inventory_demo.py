@@ -13,6 +13,7 @@ import pandas as pd
 
 from bench.inventory_forecasts import as_of_forecasts, kept_or_made
 from retail_assets.calendar import Calendar
+from retail_assets.demand.training import TrainingConfig
 from retail_assets.engines.protocol import Engine
 from retail_assets.forecasting import History, Snapshots
 from retail_assets.inventory.calendar import horizons_in_use
@@ -105,4 +106,5 @@ def _forecasts(
         every_days=1,
         trained_every_days=TRAINED_EVERY_DAYS,
         horizons=tuple(horizons),
+        config=TrainingConfig(horizon=HORIZON),
     )

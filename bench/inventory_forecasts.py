@@ -24,7 +24,7 @@ def as_of_forecasts(
     every_days: int,
     trained_every_days: int,
     horizons: tuple[int, ...],
-    horizon_days: int = 28,
+    config: TrainingConfig,
 ) -> pd.DataFrame:
     """Cumulative forecasts of every `every_days`-th day from `first` to `last`.
 
@@ -33,11 +33,11 @@ def as_of_forecasts(
         first, last: as-of days; the first model is trained through the eve of `first`.
         every_days, trained_every_days: days between as-of days and between trainings.
         horizons: days of the totals.
-        horizon_days: days forecast ahead.
+        config: of the trainings.
     """
     made = []
     for start in _days(first, last, trained_every_days):
-        model = train(panel_of(start - timedelta(days=1)), TrainingConfig(horizon=horizon_days))
+        model = train(panel_of(start - timedelta(days=1)), config)
         end = min(start + timedelta(days=trained_every_days - 1), last)
         wanted = [day for day in _days(first, last, every_days) if start <= day <= end]
         made += [forecast(panel_of(day), model, horizons=horizons).cumulative for day in wanted]

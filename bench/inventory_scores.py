@@ -5,6 +5,7 @@ Intervals are those of a bootstrap that draws whole weeks, so that what happens 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -13,17 +14,19 @@ from numpy.typing import NDArray
 from bench.figures import Figure, at_least, within
 from retail_assets.inventory.replay import ALL, Replay
 from retail_assets.inventory.replay_run import PolicyName, Run
-from retail_assets.inventory.simulator import Trace
 
 Array = NDArray[np.float64]
+Pair = tuple[float, float]
 
 TARGETS = (0.90, 0.95, 0.98)
 LEVELS = (0.3, 0.5, 0.65, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 PLANNED_LEVEL = 0.95
 GRIDS: dict[PolicyName, tuple[float, ...]] = {
     "days_of_cover": (-2, -1, 0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 21),
-    "min_max": (0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0),
+    "min_max": (0.3, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0),
 }
+LOT_DAYS: dict[PolicyName, tuple[float, ...]] = {"days_of_cover": (0.0,), "min_max": (1.0, 3.0, 7.0)}
+"""Both parameters of min/max are tuned: where to order, and how many days' demand at least."""
 GAP_LIMIT, SAVING_LIMIT = 1.5, 15.0
 TUNED_SHARE = 0.25
 """Of the weeks, the first that the rules are tuned on."""
@@ -69,19 +72,17 @@ class Scored:
         """The same with other groups of series."""
         return replace(self, replay=replace(self.replay, classes=names))
 
-    def frames(self, policy: PolicyName, parameter: Array | float) -> pd.DataFrame:
+    def frames(self, policy: PolicyName, parameter: float, *, lot_days: float = 0.0) -> pd.DataFrame:
         """Sums by group and week, the first and the last week left out: they lack days."""
-        return self._whole_weeks([self.replay.weeks(run, self._trace(run, policy, parameter)) for run in self.runs])
+        return self._whole_weeks(
+            [self.replay.weeks(run, run.trace(policy, parameter, lot_days=lot_days)) for run in self.runs]
+        )
 
     def predicted_frames(self, target: float) -> pd.DataFrame:
         """The same of the forecast policy, with what its orders promised."""
-        traces = [self._trace(run, "forecast", target) for run in self.runs]
+        traces = [run.trace("forecast", target) for run in self.runs]
         pairs = zip(self.runs, traces, strict=True)
         return self._whole_weeks([self.replay.weeks(run, trace, run.predicted(trace)) for run, trace in pairs])
-
-    def _trace(self, run: Run, policy: PolicyName, parameter: Array | float) -> Trace:
-        values = np.broadcast_to(np.asarray(parameter, dtype=float), (len(self.replay.world),))
-        return run.trace(policy, values[run.rows])
 
     def _whole_weeks(self, parts: list[pd.DataFrame]) -> pd.DataFrame:
         sums = pd.concat(parts).groupby(["abc_class", "week"], as_index=False).sum()
@@ -133,7 +134,8 @@ def against_rules(scored: Scored, *, name: str, by_value: bool) -> Iterator[Figu
     yield Figure(f"{name}: weeks compared", len(later), "weeks")
     yield from _curve(curve, counts, days, name=name)
     for rule, grid in GRIDS.items():
-        tried = {value: scored.frames(rule, value) for value in grid}
+        pairs = list(product(grid, LOT_DAYS[rule]))
+        tried = {pair: scored.frames(rule, pair[0], lot_days=pair[1]) for pair in pairs}
         chosen = _tuned({value: Weeks.of(frame, past, groups) for value, frame in tried.items()}, wanted)
         parts = [frame.loc[frame["abc_class"].isin(_named(groups, chosen, value))] for value, frame in tried.items()]
         tuned = Weeks.of(pd.concat(parts), later, groups)
@@ -143,11 +145,11 @@ def against_rules(scored: Scored, *, name: str, by_value: bool) -> Iterator[Figu
         yield from _point(real, counts, days, name=f"{name}, history")
 
 
-def _named(groups: Sequence[str], chosen: Array, value: float) -> list[str]:
+def _named(groups: Sequence[str], chosen: list[Pair], value: Pair) -> list[str]:
     return [group for group, own in zip(groups, chosen, strict=True) if own == value]
 
 
-def _tuned(tried: dict[float, Weeks], wanted: Array) -> Array:
+def _tuned(tried: dict[Pair, Weeks], wanted: Array) -> list[Pair]:
     """Of each group the parameter with the least stock that reaches the fill rate, else the highest fill rate."""
     ones = np.ones((1, len(next(iter(tried.values())).sums["demand"])))
     fill = np.stack([weeks.fill(ones)[0] for weeks in tried.values()])
@@ -155,7 +157,8 @@ def _tuned(tried: dict[float, Weeks], wanted: Array) -> Array:
     is_enough = fill >= wanted - 1e-12
     least = np.where(is_enough, stock, np.inf).argmin(axis=0)
     best = np.where(is_enough.any(axis=0), least, fill.argmax(axis=0))
-    return np.array(list(tried))[best]
+    pairs = list(tried)
+    return [pairs[number] for number in best]
 
 
 def _curve(curve: list[Weeks], counts: Array, days: int, *, name: str) -> Iterator[Figure]:

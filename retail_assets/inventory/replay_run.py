@@ -25,6 +25,7 @@ Days = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 PolicyName = Literal["forecast", "days_of_cover", "min_max", "history"]
 
+MIN_MAX_LOT_DAYS = 7.0
 _STALE_DAYS = 7
 _PATHS_LEAST, _PATHS_MOST, _PATH_DAYS = 4, 32, 2_000_000
 """Paths of each order: as many as fit into these series-days, within limits; only their mean is asked for."""
@@ -138,19 +139,21 @@ class Run:
         said = tuple(text for applies, text in notes if applies)
         return cls(world, chances, rows, unmet_demand, needs, need, chances.row[first], shelf_limit, said, seed)
 
-    def trace(self, policy: PolicyName, parameter: ArrayLike) -> Trace:
+    def trace(self, policy: PolicyName, parameter: ArrayLike, *, lot_days: float = MIN_MAX_LOT_DAYS) -> Trace:
         """What happens under a policy.
 
         Args:
             policy: `forecast` with the target service as parameter, `days_of_cover` with days beyond the
                 protection, `min_max` with the multiple of mean demand over the protection to order at, or `history`.
             parameter: (n,) or one.
+            lot_days: `min_max` orders at least these days of mean demand, or a review's.
         """
         if policy == "history":
             return self._history()
         values = np.broadcast_to(np.asarray(parameter, dtype=np.float64), (len(self.world),))
-        levels = {"forecast": self._forecast, "days_of_cover": self._cover, "min_max": self._min_max}[policy]
-        return self._simulated(levels(values))
+        if policy == "min_max":
+            return self._simulated(self._min_max(values, lot_days))
+        return self._simulated(self._forecast(values) if policy == "forecast" else self._cover(values))
 
     def cycles(self, trace: Trace) -> Cycles:
         """The scored cycles."""
@@ -216,10 +219,10 @@ class Run:
         up_to = self._rounded(self._mean_daily * days)
         return self._levels(up_to - self._step, up_to)
 
-    def _min_max(self, factor: Array) -> Levels:
+    def _min_max(self, factor: Array, lot_days: float) -> Levels:
         lowest = self._rounded(self._mean_daily * self.chances.protection * factor[self.chances.row])
-        review = self.chances.review
-        return self._levels(lowest, lowest + self._rounded(self._mean_daily * np.maximum(review, 7)) + self._step)
+        lot = self._rounded(self._mean_daily * np.maximum(self.chances.review, lot_days))
+        return self._levels(lowest, lowest + lot + self._step)
 
     @property
     def _step(self) -> Array:
