@@ -32,7 +32,8 @@ def main() -> None:
     for rule, label in _RULES.items():
         if f"demo, {rule}: fill rate" in values:
             axes.plot(*_point(values, f"demo, {rule}"), marker=_MARKS[rule], linestyle="", markersize=9, label=label)
-    axes.set(xlabel="share of demand served", ylabel="average stock at cost", title="Demo retailer, weeks replayed")
+    title = f"Demo retailer, {values['demo: weeks compared']:g} weeks"
+    axes.set(xlabel="share of demand served", ylabel="average stock at cost", title=title)
     axes.grid(alpha=0.3)
     axes.legend()
     plt.tight_layout()
