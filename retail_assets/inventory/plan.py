@@ -130,18 +130,15 @@ def replenishment_plan(
         cumulative: store_id, product_id, horizon_days, mean_units, p_zero, q025 … q995.
         on_hand: store_id, product_id, on_hand_units.
         open_orders: store_id, product_id, supplier_id, ordered_date, promised_date, open_units.
-        decisions: approved proposals without a purchase order yet: proposal_id, store_id, product_id, order_units,
-            expected_delivery_date.
+        decisions: approved, without a purchase order yet: store_id, product_id, order_units, expected_delivery_date.
         terms: a row for each series that can be ordered: store_id, product_id, supplier_id, pack_units,
             moq_units, shelf_max_units, unit_cost, shelf_life_days, lead_time_days, min_order_value; optionally
             presentation_min_units.
         order_days: supplier_id, location_id, order_weekday.
         delays: supplier_id, delay_days, probability.
         prices: store_id, product_id, unit_price, unit_step.
-        receipts: store_id, product_id, received_date, received_units, from which the age of the stock follows;
-            without them it counts as fresh.
-        segments: store_id, product_id, abc_class, for parameters by class.
-        policies: targets and costs.
+        receipts: store_id, product_id, received_date, received_units: the age of the stock; without them it is fresh.
+        segments: store_id, product_id, abc_class; policies: targets and costs.
 
     Raises:
         PermanentFailure: the forecast lacks a horizon that a supplier's protection and delay need.
@@ -152,12 +149,7 @@ def replenishment_plan(
     lines = _terms(terms, prices)
     given = policies or Policies()
     rules = given.of_lines(lines.series, supplier_ids=lines.supplier_ids, classes=_classes(segments, lines.series))
-    chance = order_opportunities(
-        as_of,
-        order_weekdays(order_days, lines.supplier_ids, lines.series.get_level_values(0)),
-        lead_time_days=np.nan_to_num(lines.lead_time_days).astype(np.int64),
-        receipt_delay_days=given.plan.receipt_delay_days,
-    )
+    chance = _chance(as_of, lines, order_days, given.plan)
     position = stock_position(
         lines.series,
         as_of,
@@ -171,12 +163,35 @@ def replenishment_plan(
     )
     windows = _windows(cumulative, lines)
     level = _level(lines, chance, position, windows=windows, delays=delays, rules=rules)
-    order = _order(lines, position, level, chance=chance, plan=given.plan)
+    return _decided(
+        as_of, lines, chance, position=position, level=level, receipts=receipts, plan=given.plan, is_fill=rules.is_fill
+    )
+
+
+def _chance(as_of: date, lines: _Terms, order_days: pd.DataFrame, plan: PlanPolicy) -> Opportunities:
+    return order_opportunities(
+        as_of,
+        order_weekdays(order_days, lines.supplier_ids, lines.series.get_level_values(0)),
+        lead_time_days=np.nan_to_num(lines.lead_time_days).astype(np.int64),
+        receipt_delay_days=plan.receipt_delay_days,
+    )
+
+
+def _decided(
+    as_of: date,
+    lines: _Terms,
+    chance: Opportunities,
+    *,
+    position: Position,
+    level: _Level,
+    receipts: pd.DataFrame | None,
+    plan: PlanPolicy,
+    is_fill: Flags,
+) -> pd.DataFrame:
+    order = _order(lines, position, level, chance=chance, plan=plan)
     batches = _batches(as_of, lines, position, receipts)
     future = _outlook(as_of, lines, chance, position=position, level=level, order=order, batches=batches)
-    return _table(
-        as_of, lines, chance, position=position, level=level, order=order, future=future, is_fill=rules.is_fill
-    )
+    return _table(as_of, lines, chance, position=position, level=level, order=order, future=future, is_fill=is_fill)
 
 
 def proposal_id(store_id: str, product_id: str, supplier_id: str, order_date: date) -> str:

@@ -196,6 +196,10 @@ def policy_replay(
         seed=seed,
         unmet_demand=unmet_demand,
     )
+    return _rows(replay, targets, holding_rate=holding_rate, order_line_value=order_line_value)
+
+
+def _rows(replay: Replay, targets: Sequence[float], *, holding_rate: float, order_line_value: float) -> pd.DataFrame:
     scores: list[pd.DataFrame] = []
     notes: set[str] = set()
     for run in replay.runs():
@@ -203,12 +207,11 @@ def policy_replay(
         notes |= set(run.notes)
     if not scores:
         return _empty()
-    assumptions = "; ".join([*replay.world.assumptions, *sorted(notes)])
     return _summary(
         pd.concat(scores),
         replay.classes,
         first_day=replay.world.first_day,
-        assumptions=assumptions,
+        assumptions="; ".join([*replay.world.assumptions, *sorted(notes)]),
         order_line_value=order_line_value,
     )
 

@@ -139,16 +139,17 @@ def test_predicted_service_is_the_formula_where_nothing_is_lost_before_the_deliv
 
 
 def test_waste_is_expected_and_lowers_the_service():
-    """Four units received a week ago with eight days of life: what is not sold tomorrow spoils."""
+    """Twelve units received a week ago with eight days of life: what is not sold tomorrow spoils."""
     receipts = pd.DataFrame(
-        {"store_id": "S", "product_id": "P", "received_date": [AS_OF - 6 * DAY], "received_units": [4.0]}
+        {"store_id": "S", "product_id": "P", "received_date": [AS_OF - 6 * DAY], "received_units": [12.0]}
     )
-    case = retailer(stock={"P": 4.0}, shelf_life_days=8)
+    case = retailer(stock={"P": 12.0}, shelf_life_days=8)
+    case["order_days"] = pd.DataFrame({"supplier_id": "V1", "location_id": "*", "order_weekday": [1]})
     fresh, old = (only_row(replenishment_plan(**case, receipts=some)) for some in (None, receipts))
-    spoiled = stats.poisson.pmf(np.arange(4), 1.4) @ (4 - np.arange(4))
-    assert fresh["expected_waste_units"] == 0
+    spoiled = stats.poisson.pmf(np.arange(12), 1.4) @ (12 - np.arange(12))
     assert old["expected_waste_units"] == pytest.approx(spoiled, abs=0.1)
-    assert old["predicted_service_rate"] < fresh["predicted_service_rate"] - 0.005
+    assert fresh["expected_waste_units"] < 3
+    assert old["predicted_service_rate"] < fresh["predicted_service_rate"] - 0.03
     assert "likely to spoil before the next delivery" in old["reason"]
 
 
