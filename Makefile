@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test ui dashboard bench bench-forecast check format docs lock clean
+.PHONY: help run test ui dashboard bench bench-forecast bench-inventory check format docs lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -38,6 +38,9 @@ bench: $(STAMP) ## Benchmarks; tables on the terminal, figures in bench/results
 
 bench-forecast: $(STAMP) ## Accuracy, coverage and cost of the forecasts, with every contender's row
 	@$(BIN)/python -m bench.forecast
+
+bench-inventory: $(STAMP) ## Service achieved against predicted, stock against simpler rules, textbook values, speed
+	@$(BIN)/python -m bench.inventory
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .

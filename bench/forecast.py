@@ -30,13 +30,14 @@ def main() -> None:
     keep("forecast", figures)
     figures += forecast_m5.figures(options.m5)
     keep("forecast", figures)
-    with _demo(options.home) as home:
+    with finished_demo(options.home) as home:
         figures += forecast_demo.figures(home)
     publish("forecast", figures)
 
 
 @contextmanager
-def _demo(home: Path | None) -> Iterator[Path]:
+def finished_demo(home: Path | None) -> Iterator[Path]:
+    """The given home, or that of a demo run from nothing, taken away afterwards."""
     if home is not None:
         yield home
         return

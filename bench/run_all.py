@@ -22,8 +22,9 @@ def main() -> None:
     jobs = [["demo.py"], ["source.py"], ["lake.py", "--m5", str(options.m5)]]
     if options.m5.exists():
         jobs += [["m5.py", str(options.m5)], ["forecast.py", "--m5", str(options.m5)]]
+        jobs.append(["inventory.py", "--m5", str(options.m5)])
     else:
-        print(f"No M5 folder at {options.m5}: m5.py and forecast.py are left out; name one with --m5.")
+        print(f"No M5 folder at {options.m5}: m5.py, forecast.py and inventory.py are left out; name one with --m5.")
     if options.fresh.exists():
         jobs.append(["censoring.py", str(options.fresh)])
     else:

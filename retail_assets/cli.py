@@ -156,6 +156,35 @@ def show(
     show_table(load_settings(), table, as_of=as_of, version=version, limit=limit, to=to, console=console)
 
 
+@app.command("what-if")
+def what_if(
+    policies: Annotated[
+        Path | None, typer.Option("--policies", metavar="FILE", help="Parameters to try; see docs/inventory.md.")
+    ] = None,
+    service_level: Annotated[float | None, typer.Option("--service-level", help="Service level to try.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="YYYY-MM-DD", help="Day to plan; the newest by default.")
+    ] = None,
+) -> None:
+    """Plan a day with other parameters and print the totals beside those of today's parameters."""
+    from retail_assets.policy_file import policies_of, tried
+    from retail_assets.terminal import print_what_if
+    from retail_assets.what_if import compare  # loads Ibis
+
+    settings = load_settings()
+    if policies is None and service_level is None:
+        raise PermanentFailure("what-if needs parameters to try: give --service-level or --policies FILE.")
+    print_what_if(
+        compare(
+            *_lake_and_calendar(settings),
+            before=policies_of(settings.policies, service_level=settings.service_level),
+            after=tried(settings, file=policies, service_level=service_level),
+            as_of=_day("--as-of", as_of),
+        ),
+        console=console,
+    )
+
+
 @app.command()
 def backtest(
     through: Annotated[
@@ -198,6 +227,15 @@ def _fill_demo(settings: Settings) -> None:
     """The demo retailer lives to yesterday whenever its own embedded database is the source."""
     if settings.source_mapping == "demo" and settings.source_url is None:
         _write_demo(settings, _closed_day(settings))
+
+
+def _lake_and_calendar(settings: Settings):
+    """The engine on the lake, and the calendar of the mapping."""
+    from retail_assets.resources.lake import open_lake
+    from retail_assets.sources.mapping import load_mapping
+    from retail_assets.wiring import calendar_of, engine_of
+
+    return engine_of(settings, open_lake(settings)), calendar_of(settings, load_mapping(settings.source_mapping))
 
 
 def _closed_day(settings: Settings) -> date:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from retail_assets.inventory.plan import PlanPolicy
+from retail_assets.inventory.parameters import Policies
 
 
 @dataclass(frozen=True)
@@ -11,4 +11,4 @@ class PlanSettings:
 
     horizon_days: int
     train_days: int
-    policy: PlanPolicy
+    policies: Policies

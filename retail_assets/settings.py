@@ -36,6 +36,7 @@ _EXAMPLES = {
     "RETAIL_TIMEZONE": "Europe/London",
     "RETAIL_MEMORY_LIMIT": "2GB",
     "RETAIL_SERVICE_LEVEL": "0.95",
+    "RETAIL_POLICIES": "policies.yaml",
     "RETAIL_KEY_VAULT_URL": "https://my-vault.vault.azure.net",
     "RETAIL_ALERT_WEBHOOK_URL": "https://example.webhook.office.com/…",
 }
@@ -87,6 +88,9 @@ class Settings(BaseSettings):
         default="2GB", pattern=r"^\d+(\.\d+)?\s*(MB|GB)$", description="Memory of DuckDB or a local Spark."
     )
     service_level: float = Field(default=0.95, gt=0.5, lt=1, description="Default cycle service level.")
+    policies: Path | None = Field(
+        default=None, description="YAML file of order parameters by class, supplier, store and product."
+    )
     alert_webhook_url: SecretStr | None = Field(default=None, description="Teams or Slack webhook for alerts.")
 
     @field_validator("lake_uri")

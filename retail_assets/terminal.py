@@ -16,6 +16,7 @@ from retail_assets.report import Report
 from retail_assets.settings import Settings
 from retail_assets.sources.proposal import Proposal
 from retail_assets.sources.source_check import EntityCheck
+from retail_assets.what_if import Comparison
 
 
 class WriteProgress(logging.Handler):
@@ -55,6 +56,40 @@ def print_report(found: Report, settings: Settings, *, console: Console) -> None
     console.print(
         "Next: make ui (Dagster: runs, tables, checks), make dashboard (the planners' pages).", soft_wrap=True
     )
+
+
+def print_what_if(found: Comparison, *, console: Console) -> None:
+    """Totals by supplier, now and with the parameters tried."""
+    grid = Grid(
+        "supplier",
+        "",
+        "lines",
+        "units",
+        "order value",
+        "saves",
+        "waste",
+        "service",
+        title=f"Plan as of {found.as_of}: as set, and as tried",
+        title_justify="left",
+    )
+    for row in found.totals.to_dict("records"):
+        for name, kind in (("as set", "before"), ("as tried", "after")):
+            grid.add_row(escape(str(row["supplier_id"])) if kind == "before" else "", name, *_what_if_cells(row, kind))
+    console.print(grid)
+    console.print(f"{found.changed_lines} lines change. Nothing was stored.")
+
+
+def _what_if_cells(row: dict[Any, Any], kind: str) -> list[str]:
+    if pd.isna(row[f"lines_{kind}"]):
+        return ["0"]
+    return [
+        f"{row[f'lines_{kind}']:,.0f}",
+        f"{row[f'order_units_{kind}']:,.0f}",
+        f"{row[f'order_value_{kind}']:,.2f}",
+        f"{row[f'lost_margin_avoided_value_{kind}']:,.2f}",
+        f"{row[f'expected_waste_units_{kind}']:,.1f}",
+        f"{row[f'predicted_service_rate_{kind}']:.3f}",
+    ]
 
 
 def print_checks(checks: Sequence[EntityCheck], *, console: Console) -> bool:

@@ -11,10 +11,10 @@ from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.engines.maintenance import Retention
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
-from retail_assets.inventory.plan import PlanPolicy
 from retail_assets.io_managers.delta import DeltaTableIOManager
 from retail_assets.market import Market
 from retail_assets.plan_settings import PlanSettings
+from retail_assets.policy_file import policies_of
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.resources.lake import Lake, open_lake
 from retail_assets.resources.mlflow import ModelRegistry
@@ -42,7 +42,7 @@ def resources_of(settings: Settings, mapping: Mapping) -> dict[str, Any]:
         "plan_settings": PlanSettings(
             horizon_days=settings.horizon_days,
             train_days=settings.train_days,
-            policy=PlanPolicy(service_level=settings.service_level),
+            policies=policies_of(settings.policies, service_level=settings.service_level),
         ),
         "mlflow": ModelRegistry(settings.mlflow_secret, settings.folder / "models"),
         "notifier": Notifier(settings.alert_webhook_secret),

@@ -27,6 +27,7 @@ _STEPS = (
     ("Whole packs", "qty_after_pack_units"),
     ("Shelf limit", "qty_after_cap_units"),
     ("Supplier minimum", "qty_after_supplier_minimum_units"),
+    ("Budget", "qty_after_budget_units"),
     ("Order", "order_units"),
 )
 Line = dict[str, Any]
@@ -268,8 +269,15 @@ def _position(line: Line) -> pd.DataFrame:
         ("Order at or below", f"{line['reorder_point_units']:,.0f}"),
         ("Service with this order", f"{line['predicted_service_rate']:.1%}"),
         ("Service wanted", f"{line['target_service_rate']:.1%}"),
+        *_waste(line),
     )
     return pd.DataFrame([{"fact": fact, "value": value} for fact, value in rows])
+
+
+def _waste(line: Line) -> list[tuple[str, str]]:
+    """Plans made before waste was expected have none to show."""
+    units = line["expected_waste_units"]
+    return [] if pd.isna(units) else [("Likely to spoil", f"{units:,.1f}")]
 
 
 def _steps(line: Line) -> None:
@@ -284,7 +292,8 @@ def _steps(line: Line) -> None:
 
 def step_frame(line: Line) -> pd.DataFrame:
     """label, units after the step and change of every step from the need to the order; changes add up exactly."""
-    frame = pd.DataFrame([{"label": label, "units": float(line[column])} for label, column in _STEPS])
+    known = [(label, line[column]) for label, column in _STEPS if pd.notna(line[column])]
+    frame = pd.DataFrame([{"label": label, "units": float(units)} for label, units in known])
     return frame.assign(change=frame["units"].diff().fillna(frame["units"]))
 
 

@@ -1,7 +1,5 @@
 """Inventory assets: what to order and why, the state of the stock, transfers, and the replay."""
 
-from dataclasses import dataclass
-
 import dagster as dg
 import ibis
 import pandas as pd
@@ -11,24 +9,20 @@ from retail_assets.assets.restating import refuse_restating
 from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.forecasting import Snapshots
-from retail_assets.inventory.calendar import next_delivery_days
-from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.health import inventory_health
 from retail_assets.inventory.plan import replenishment_plan
 from retail_assets.inventory.replay import policy_replay as replay
 from retail_assets.inventory.transfers import transfer_proposals
 from retail_assets.io_managers.chunks import Siblings, asked_windows
+from retail_assets.ordering import LAST_SALE_DAYS, DayState, SupplyKnowledge
 from retail_assets.plan_settings import PlanSettings
 from retail_assets.tables import forecast, gold
 from retail_assets.tables import inventory as tables
 from retail_assets.transforms.days import within
-from retail_assets.transforms.planning import SNAPSHOTS, Knowledge, open_orders
+from retail_assets.transforms.planning import SNAPSHOTS
 from retail_assets.windows import Window
 
-_DECISION_COLUMNS = ["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date"]
 _SERIES = ["store_id", "product_id"]
-_LAST_SALE_DAYS = 365
-_WEEK = 7
 _DAYS_BEFORE_REPLAY = 28
 _TABLES = (tables.REPLENISHMENT_PLAN, tables.INVENTORY_HEALTH, tables.TRANSFER_PROPOSALS)
 
@@ -39,7 +33,8 @@ _TABLES = (tables.REPLENISHMENT_PLAN, tables.INVENTORY_HEALTH, tables.TRANSFER_P
     ins=reads(
         cumulative=forecast.CUMULATIVE_FORECAST,
         stock=gold.FACT_INVENTORY,
-        demand_rows=Days(gold.DEMAND_DAILY, before=_LAST_SALE_DAYS),
+        demand_rows=Days(gold.DEMAND_DAILY, before=LAST_SALE_DAYS),
+        segments=gold.PRODUCT_SEGMENTS,
     ),
     deps=follows(*SNAPSHOTS.values()),
 )
@@ -51,6 +46,7 @@ def decisions(
     cumulative: ibis.Table,
     stock: ibis.Table,
     demand_rows: ibis.Table,
+    segments: ibis.Table,
 ):
     windows = [part for window in asked_windows(context) for part in window.by_day()]
     refuse_restating(
@@ -63,29 +59,12 @@ def decisions(
     snapshots = Snapshots(engine, calendar.zone)
 
     def day(window: Window) -> dict[str, SetAside]:
-        knowledge = snapshots.on(window.first)
-        supply = _Supply.known(knowledge)
-        state = _state(within(cumulative, window, "as_of_date"), within(stock, window), supply)
-        sold = within(demand_rows, window.extended(days_before=_LAST_SALE_DAYS))
-        products = _products(knowledge, supply, sold)
-        plan = replenishment_plan(
-            as_of=window.first,
-            **state,
-            decisions=knowledge.decisions().loc[:, _DECISION_COLUMNS],
-            terms=supply.terms,
-            order_days=supply.order_days,
-            delays=supply.delays,
-            prices=products.loc[:, [*_SERIES, "unit_price", "unit_step"]],
-            policy=plan_settings.policy,
+        state = DayState.of(
+            snapshots.on(window.first), cumulative=cumulative, stock=stock, demand_rows=demand_rows, segments=segments
         )
-        health = inventory_health(window.first, **state, products=products)
-        moves = transfer_proposals(
-            window.first,
-            on_hand=state["on_hand"],
-            open_orders=state["open_orders"],
-            cumulative=state["cumulative"],
-            products=products,
-        )
+        plan = replenishment_plan(**state.plan, policies=plan_settings.policies)
+        health = inventory_health(window.first, **state.stock)
+        moves = transfer_proposals(window.first, **state.stock)
         aside = map(engine.set_aside, (plan, health, moves))
         return dict(zip((table.name for table in _TABLES), aside, strict=True))
 
@@ -117,7 +96,7 @@ def policy_replay(
     snapshots = Snapshots(engine, calendar.zone)
     later_orders = snapshots.on(last).purchase_orders()
     knowledge = snapshots.on(first)
-    supply = _Supply.known(knowledge)
+    supply = SupplyKnowledge.of(knowledge)
     opening = within(stock, Window(first, first))
     seen = within(demand_rows, Window(first, last).extended(days_before=_DAYS_BEFORE_REPLAY))
     return replay(
@@ -130,42 +109,3 @@ def policy_replay(
         delays=supply.delays,
         segments=segments.filter(segments.valid_from <= first).to_pandas(),
     )
-
-
-@dataclass(frozen=True)
-class _Supply:
-    """How goods come, as known on a day."""
-
-    terms: pd.DataFrame
-    order_days: pd.DataFrame
-    delays: pd.DataFrame
-    open_orders: pd.DataFrame
-
-    @classmethod
-    def known(cls, knowledge: Knowledge) -> "_Supply":
-        orders, terms = knowledge.purchase_orders(), knowledge.supply_terms()
-        delays = delivery_delays(orders, knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
-        return cls(terms, knowledge.order_days(), delays, open_orders(orders))
-
-
-def _state(cumulative: ibis.Table, stock: ibis.Table, supply: _Supply) -> dict[str, pd.DataFrame]:
-    """Forecast, stock and open orders, by the argument names of the inventory functions."""
-    on_hand = stock.select(*_SERIES, on_hand_units=stock.on_hand_units.cast("float64"))
-    return {
-        "cumulative": cumulative.to_pandas(),
-        "on_hand": on_hand.to_pandas(),
-        "open_orders": supply.open_orders,
-    }
-
-
-def _products(knowledge: Knowledge, supply: _Supply, sold: ibis.Table) -> pd.DataFrame:
-    """Price, cost, step, last sale and next delivery of every series carried; a week where no supplier is known."""
-    sale_days = sold.filter(ibis._.sold_units > 0)
-    last_sale = sale_days.group_by(*_SERIES).aggregate(last_sale_date=sale_days.business_date.max())
-    arrival = supply.terms[[*_SERIES, "unit_cost"]].assign(
-        next_delivery_days=next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)
-    )
-    rows = (
-        knowledge.prices().merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
-    )
-    return rows.fillna({"next_delivery_days": _WEEK})

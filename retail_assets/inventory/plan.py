@@ -5,10 +5,10 @@ Order policies, positions and sentences have their own modules; this one puts th
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,20 +16,25 @@ from numpy.typing import NDArray
 
 from retail_assets.inventory.calendar import Opportunities, order_opportunities, order_weekdays
 from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.parameters import LineParameters, PlanPolicy, Policies
 from retail_assets.inventory.policies import (
     CRITICAL_RATIO_LIMITS,
     critical_ratio,
     fill_rate,
     reorder_point_fill,
     reorder_point_with_packs,
+    shelf_life_limit,
 )
 from retail_assets.inventory.position import Position, stock_position
+from retail_assets.inventory.prospects import Outlook, Prospect, outlook, stock_batches
 from retail_assets.inventory.quantity import (
     OrderLines,
     Quantities,
+    below_minimum,
     filled_to_supplier_minimum,
     lost_margin_avoided,
     ordered_quantities,
+    within_budget,
 )
 from retail_assets.inventory.reasons import reason
 from retail_assets.inventory.windows import Windows, delay_chances, series_index
@@ -40,26 +45,8 @@ Flags = NDArray[np.bool_]
 
 _PROPOSALS = uuid.uuid5(uuid.NAMESPACE_URL, "retail-assets:replenishment-proposal")
 _CENTS = Decimal("0.0001")
-
-
-@dataclass(frozen=True)
-class PlanPolicy:
-    """How the plan decides.
-
-    Without a `service_level` the target is the critical ratio of each line, clamped to 0.80 … 0.99.
-    `expedite_probability`: chance to run out before an order could arrive from which a person is called.
-    `receipt_delay_days`: 0 when goods arrive before opening, 1 when they arrive after trading.
-    """
-
-    service_level: float | None = 0.95
-    service_measure: Literal["cycle", "fill"] = "cycle"
-    overdue_days_max: int = 14
-    holding_rate: float = 0.25
-    goodwill_value: float = 0.0
-    salvage_rate: float = 0.0
-    min_remaining_days: int = 0
-    expedite_probability: float = 0.5
-    receipt_delay_days: int = 0
+_PATHS, _SPOILING_PATHS = 32, 128
+"""Sampled paths of demand of a line: they only say what lost sales change, and waste where a product spoils."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +64,7 @@ class _Terms:
     unit_step: Array
     shelf_life_days: Array
     min_order_value: Array
+    presentation_min_units: Array
 
     @property
     def unit_margin(self) -> Array:
@@ -94,9 +82,12 @@ class _Terms:
 
 @dataclass(frozen=True)
 class _Level:
-    """Demand up to the next delivery and the level that covers it."""
+    """Demand up to the next delivery, also for each delay of it, and the level that covers it."""
 
     demand: Demand
+    by_delay: list[Demand]
+    delay_chances: Array
+    daily_mean: Array
     before_delivery: Demand
     shelf: Array
     nominal: Array
@@ -110,6 +101,7 @@ class _Level:
 class _Order:
     quantities: Quantities
     room: Array
+    after_supplier_minimum: Array
     units: Array
     is_below_supplier_minimum: Flags
 
@@ -125,7 +117,9 @@ def replenishment_plan(
     order_days: pd.DataFrame,
     delays: pd.DataFrame,
     prices: pd.DataFrame,
-    policy: PlanPolicy | None = None,
+    receipts: pd.DataFrame | None = None,
+    segments: pd.DataFrame | None = None,
+    policies: Policies | None = None,
 ) -> pd.DataFrame:
     """What to order on the next chance, why, and what needs a person; columns of REPLENISHMENT_PLAN.
 
@@ -136,29 +130,26 @@ def replenishment_plan(
         cumulative: store_id, product_id, horizon_days, mean_units, p_zero, q025 … q995.
         on_hand: store_id, product_id, on_hand_units.
         open_orders: store_id, product_id, supplier_id, ordered_date, promised_date, open_units.
-        decisions: approved proposals without a purchase order yet: proposal_id, store_id, product_id, order_units,
-            expected_delivery_date.
+        decisions: approved, without a purchase order yet: store_id, product_id, order_units, expected_delivery_date.
         terms: a row for each series that can be ordered: store_id, product_id, supplier_id, pack_units,
-            moq_units, shelf_max_units, unit_cost, shelf_life_days, lead_time_days, min_order_value.
+            moq_units, shelf_max_units, unit_cost, shelf_life_days, lead_time_days, min_order_value; optionally
+            presentation_min_units.
         order_days: supplier_id, location_id, order_weekday.
         delays: supplier_id, delay_days, probability.
         prices: store_id, product_id, unit_price, unit_step.
-        policy: targets and costs.
+        receipts: store_id, product_id, received_date, received_units: the age of the stock; without them it is fresh.
+        segments: store_id, product_id, abc_class; policies: targets and costs.
 
     Raises:
         PermanentFailure: the forecast lacks a horizon that a supplier's protection and delay need.
         ValueError: a series has more than one row of terms.
     """
-    rules = policy or PlanPolicy()
     if on_hand.empty or terms.empty:
         return pd.DataFrame(columns=pd.Index(REPLENISHMENT_PLAN.column_names))
     lines = _terms(terms, prices)
-    chance = order_opportunities(
-        as_of,
-        order_weekdays(order_days, lines.supplier_ids, lines.series.get_level_values(0)),
-        lead_time_days=np.nan_to_num(lines.lead_time_days).astype(np.int64),
-        receipt_delay_days=rules.receipt_delay_days,
-    )
+    given = policies or Policies()
+    rules = given.of_lines(lines.series, supplier_ids=lines.supplier_ids, classes=_classes(segments, lines.series))
+    chance = _chance(as_of, lines, order_days, given.plan)
     position = stock_position(
         lines.series,
         as_of,
@@ -168,12 +159,39 @@ def replenishment_plan(
         delays=delays,
         expected_delivery=chance.expected_delivery_date,
         next_delivery=chance.next_delivery_date,
-        overdue_days_max=rules.overdue_days_max,
+        overdue_days_max=given.plan.overdue_days_max,
     )
     windows = _windows(cumulative, lines)
     level = _level(lines, chance, position, windows=windows, delays=delays, rules=rules)
-    order = _order(lines, position, level)
-    return _table(as_of, lines, chance, position=position, level=level, order=order, rules=rules)
+    return _decided(
+        as_of, lines, chance, position=position, level=level, receipts=receipts, plan=given.plan, is_fill=rules.is_fill
+    )
+
+
+def _chance(as_of: date, lines: _Terms, order_days: pd.DataFrame, plan: PlanPolicy) -> Opportunities:
+    return order_opportunities(
+        as_of,
+        order_weekdays(order_days, lines.supplier_ids, lines.series.get_level_values(0)),
+        lead_time_days=np.nan_to_num(lines.lead_time_days).astype(np.int64),
+        receipt_delay_days=plan.receipt_delay_days,
+    )
+
+
+def _decided(
+    as_of: date,
+    lines: _Terms,
+    chance: Opportunities,
+    *,
+    position: Position,
+    level: _Level,
+    receipts: pd.DataFrame | None,
+    plan: PlanPolicy,
+    is_fill: Flags,
+) -> pd.DataFrame:
+    order = _order(lines, position, level, chance=chance, plan=plan)
+    batches = _batches(as_of, lines, position, receipts)
+    future = _outlook(as_of, lines, chance, position=position, level=level, order=order, batches=batches)
+    return _table(as_of, lines, chance, position=position, level=level, order=order, future=future, is_fill=is_fill)
 
 
 def proposal_id(store_id: str, product_id: str, supplier_id: str, order_date: date) -> str:
@@ -204,7 +222,20 @@ def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
         unit_step=np.where(np.isnan(unit_step), 1.0, unit_step),
         shelf_life_days=_numbers(terms["shelf_life_days"]),
         min_order_value=np.nan_to_num(_numbers(terms["min_order_value"])),
+        presentation_min_units=np.nan_to_num(
+            _numbers(terms.get("presentation_min_units", terms["moq_units"] * np.nan))
+        ),
     )
+
+
+def _classes(segments: pd.DataFrame | None, series: pd.MultiIndex) -> NDArray[np.object_]:
+    """ABC class of each line, empty where unknown."""
+    classes = np.full(len(series), "", dtype=object)
+    if segments is None or segments.empty:
+        return classes
+    row = series_index(segments).get_indexer(series)
+    classes[row >= 0] = segments["abc_class"].to_numpy(dtype=object)[row[row >= 0]]
+    return classes
 
 
 def _windows(cumulative: pd.DataFrame, lines: _Terms) -> Windows:
@@ -222,59 +253,72 @@ def _level(
     *,
     windows: Windows,
     delays: pd.DataFrame,
-    rules: PlanPolicy,
+    rules: LineParameters,
 ) -> _Level:
     chances = delay_chances(delays, lines.supplier_ids)
-    demand = windows.delayed(chance.protection_days, chances)
+    by_delay = windows.by_delay(chance.protection_days, chances)
+    demand = by_delay[0] if len(by_delay) == 1 else Demand.mix(chances, by_delay)
     before = windows.nearest(chance.before_delivery_days)
     nominal = _nominal_service(lines, chance, rules)
-    target = np.clip(nominal, *CRITICAL_RATIO_LIMITS) if rules.service_level is None else nominal
-    if rules.service_measure == "fill":
-        before_mixed = windows.delayed(chance.before_delivery_days, chances)
-        point = reorder_point_fill(demand, before_mixed, pack_units=lines.safe_pack, target=target)
-    else:
-        before_mixed = before
-        point = reorder_point_with_packs(demand, lines.safe_pack, target=target)
+    target = np.where(np.isnan(rules.service_level), np.clip(nominal, *CRITICAL_RATIO_LIMITS), nominal)
+    late = [windows.nearest(chance.before_delivery_days + delay) for delay in range(chances.shape[1])]
+    before_mixed = late[0] if len(late) == 1 else Demand.mix(chances, late)
+    point = reorder_point_with_packs(demand, lines.safe_pack, target=target)
+    rows = np.flatnonzero(rules.is_fill)
+    if len(rows):
+        point[rows] = reorder_point_fill(
+            demand.take(rows), before_mixed.take(rows), pack_units=lines.safe_pack[rows], target=target[rows]
+        )
+    point = np.maximum(
+        point, np.where(lines.presentation_min_units > 0, lines.presentation_min_units - lines.unit_step, point)
+    )
     early = before.cdf(position.usable_on_hand + position.before_delivery)
     return _Level(
         demand=demand,
+        by_delay=by_delay,
+        delay_chances=chances,
+        daily_mean=windows.daily_mean(int(chance.protection_days.max()) + chances.shape[1] - 1),
         before_delivery=before_mixed,
         shelf=_shelf_limit(lines, chance, windows=windows, target=target, rules=rules),
         nominal=nominal,
         target=target,
-        reorder_point=np.round(point, 6),
+        reorder_point=np.round(point, 6).astype(np.float64),
         is_known=windows.is_known,
         empties_early=windows.is_known & position.has_stock & (1 - early > rules.expedite_probability),
     )
 
 
-def _nominal_service(lines: _Terms, chance: Opportunities, rules: PlanPolicy) -> Array:
+def _nominal_service(lines: _Terms, chance: Opportunities, rules: LineParameters) -> Array:
     """The set level, or the critical ratio; a line without cost or price takes the upper limit of the ratio."""
-    if rules.service_level is not None:
-        return np.full(len(lines.series), rules.service_level)
     is_perishable = lines.shelf_life_days <= chance.protection_days
     held = lines.unit_cost * rules.holding_rate * chance.review_period_days / 365
     overage = np.where(is_perishable, lines.unit_cost * (1 - rules.salvage_rate), held)
     ratio = critical_ratio(lines.unit_margin, overage, goodwill=rules.goodwill_value)
-    return np.where(np.isnan(ratio), CRITICAL_RATIO_LIMITS[1], ratio)
+    ratio = np.where(np.isnan(ratio), CRITICAL_RATIO_LIMITS[1], ratio)
+    return np.where(np.isnan(rules.service_level), ratio, rules.service_level)
 
 
-def _shelf_limit(lines: _Terms, chance: Opportunities, *, windows: Windows, target: Array, rules: PlanPolicy) -> Array:
-    """Position that sells before the order expires, at the critical ratio of a unit wasted; infinite without a life."""
+def _shelf_limit(
+    lines: _Terms, chance: Opportunities, *, windows: Windows, target: Array, rules: LineParameters
+) -> Array:
+    """Position whose last pack still pays before it expires; infinite without a life."""
     limit = np.full(len(lines.series), np.inf)
     rows = np.flatnonzero(lines.shelf_life_days > 0)
     if not len(rows):
         return limit
-    days = chance.before_delivery_days[rows] + lines.shelf_life_days[rows].astype(np.int64) - rules.min_remaining_days
-    ratio = critical_ratio(
-        lines.unit_margin[rows], lines.unit_cost[rows] * (1 - rules.salvage_rate), goodwill=rules.goodwill_value
+    life = lines.shelf_life_days[rows].astype(np.int64) - rules.min_remaining_days[rows]
+    wasted = lines.unit_cost[rows] * (1 - rules.salvage_rate[rows])
+    ratio = critical_ratio(lines.unit_margin[rows], wasted, goodwill=rules.goodwill_value[rows])
+    limit[rows] = shelf_life_limit(
+        windows.take(rows).nearest(np.maximum(chance.before_delivery_days[rows] + life, 0)),
+        lines.safe_pack[rows],
+        line_minimum_units=lines.line_minimum_units[rows],
+        ratio=np.where(np.isnan(ratio), target[rows], ratio),
     )
-    ratio = np.where(np.isnan(ratio), target[rows], np.clip(ratio, *CRITICAL_RATIO_LIMITS))
-    limit[rows] = windows.take(rows).nearest(np.maximum(days, 0)).quantile(ratio)
     return limit
 
 
-def _order(lines: _Terms, position: Position, level: _Level) -> _Order:
+def _order(lines: _Terms, position: Position, level: _Level, *, chance: Opportunities, plan: PlanPolicy) -> _Order:
     stock = position.inventory_position
     can_order = _can_order(lines, position, level)
     maximum = np.fmin(np.where(np.isnan(lines.shelf_max_units), np.inf, lines.shelf_max_units), level.shelf)
@@ -288,21 +332,74 @@ def _order(lines: _Terms, position: Position, level: _Level) -> _Order:
         room_units=room,
     )
     stores = pd.factorize(pd.MultiIndex.from_arrays([lines.series.get_level_values(0), lines.supplier_ids]))[0]
-    units, is_below = filled_to_supplier_minimum(
-        OrderLines(
-            group=stores.astype(np.int64),
-            demand=level.demand,
-            position=stock,
-            pack_units=lines.safe_pack,
-            line_minimum_units=lines.line_minimum_units,
-            room_units=room,
-            unit_cost=lines.unit_cost,
-            unit_margin=lines.unit_margin,
-        ),
-        quantities.after_cap,
-        minimum_value=_group_greatest(lines.min_order_value, stores),
+    offered = OrderLines(
+        group=stores.astype(np.int64),
+        demand=level.demand,
+        position=stock,
+        pack_units=lines.safe_pack,
+        line_minimum_units=lines.line_minimum_units,
+        room_units=room,
+        unit_cost=lines.unit_cost,
+        unit_margin=lines.unit_margin,
     )
-    return _Order(quantities, room, units, is_below)
+    least = _group_greatest(lines.min_order_value, stores)
+    filled, is_below = filled_to_supplier_minimum(offered, quantities.after_cap, minimum_value=least)
+    units = filled
+    if plan.budget_value is not None:
+        days = np.unique(chance.order_date, return_inverse=True)[1]
+        units = within_budget(replace(offered, group=days), filled, budget_value=plan.budget_value)
+        is_below = below_minimum(offered.group, units * np.nan_to_num(lines.unit_cost), least) & (units > 0)
+    return _Order(quantities, room, filled, units, is_below)
+
+
+def _batches(as_of: date, lines: _Terms, position: Position, receipts: pd.DataFrame | None) -> Array:
+    """Stock by the days it can still be sold; that of products that keep does not matter."""
+    life = lines.shelf_life_days
+    back = int(np.nanmax(life, initial=1)) if np.isfinite(life).any() else 1
+    received = np.zeros((len(life), back))
+    if receipts is None or receipts.empty:
+        received[:, -1] = position.usable_on_hand
+        return stock_batches(position.usable_on_hand, received, life)
+    row = lines.series.get_indexer(series_index(receipts))
+    days = pd.to_datetime(receipts["received_date"]).to_numpy().astype("datetime64[D]")
+    age = (np.datetime64(as_of, "D") - days).astype(np.int64)
+    inside = (row >= 0) & (age >= 0) & (age < back - 1)
+    np.add.at(received, (row[inside], back - 2 - age[inside]), _numbers(receipts["received_units"])[inside])
+    return stock_batches(position.usable_on_hand, received, life)
+
+
+def _outlook(
+    as_of: date,
+    lines: _Terms,
+    chance: Opportunities,
+    *,
+    position: Position,
+    level: _Level,
+    order: _Order,
+    batches: Array,
+) -> Outlook:
+    """What lost sales and waste do until the next delivery; nothing for lines without a window."""
+    change = Outlook(*(np.zeros(len(lines.series)) for _ in range(3)))
+    spoils, rng = np.isfinite(lines.shelf_life_days), np.random.default_rng(as_of.toordinal())
+    prospect = Prospect(
+        on_hand=position.usable_on_hand,
+        batches=batches,
+        coming=position.coming,
+        promised=position.promised,
+        order_units=order.units,
+        arrival=chance.before_delivery_days,
+        next_arrival=chance.protection_days,
+        delay_chances=level.delay_chances,
+        shelf_life_days=lines.shelf_life_days,
+        daily_mean=level.daily_mean,
+    )
+    for kind, paths in ((~spoils, _PATHS), (spoils, _SPOILING_PATHS)):
+        rows = np.flatnonzero(kind & _can_order(lines, position, level))
+        demands = [demand.take(rows) for demand in level.by_delay]
+        found = outlook(prospect.take(rows), demands, paths=paths, rng=rng)
+        for name in ("service_change", "wasted_units", "lost_units"):
+            getattr(change, name)[rows] = getattr(found, name)
+    return change
 
 
 def _can_order(lines: _Terms, position: Position, level: _Level) -> Flags:
@@ -329,7 +426,8 @@ def _table(
     position: Position,
     level: _Level,
     order: _Order,
-    rules: PlanPolicy,
+    future: Outlook,
+    is_fill: Flags,
 ) -> pd.DataFrame:
     """Rows that order or need a person, ordered by the margin they save."""
     blocked = _joined(_blocking(lines, position, level))
@@ -341,7 +439,7 @@ def _table(
             "product_id": lines.series.get_level_values(1),
             "supplier_id": lines.supplier_ids,
             **_calendar_columns(lines, chance),
-            **_service_columns(position, level, order=order, rules=rules),
+            **_service_columns(position, level, order=order, future=future, is_fill=is_fill),
             **_position_columns(position),
             **_quantity_columns(lines, position, level=level, order=order),
             "blocked": blocked,
@@ -363,17 +461,18 @@ def _calendar_columns(lines: _Terms, chance: Opportunities) -> dict[str, Any]:
     }
 
 
-def _service_columns(position: Position, level: _Level, *, order: _Order, rules: PlanPolicy) -> dict[str, Any]:
+def _service_columns(
+    position: Position, level: _Level, *, order: _Order, future: Outlook, is_fill: Flags
+) -> dict[str, Any]:
     after = position.inventory_position + order.units
-    if rules.service_measure == "fill":
-        predicted = fill_rate(level.demand, level.before_delivery, position=after)
-    else:
-        predicted = level.demand.cdf(after)
+    cycle = level.demand.cdf(after) + future.service_change
+    predicted = np.where(is_fill, fill_rate(level.demand, level.before_delivery, position=after), cycle)
     return {
-        "service_measure": rules.service_measure,
+        "service_measure": np.where(is_fill, "fill", "cycle"),
         "service_level": level.nominal,
         "target_service_rate": level.target,
         "predicted_service_rate": np.where(level.is_known, np.clip(predicted, 0.0, 1.0), 0.0),
+        "expected_waste_units": future.wasted_units,
     }
 
 
@@ -401,7 +500,8 @@ def _quantity_columns(lines: _Terms, position: Position, *, level: _Level, order
         "qty_after_minimum_units": steps.after_minimum,
         "qty_after_pack_units": steps.after_pack,
         "qty_after_cap_units": steps.after_cap,
-        "qty_after_supplier_minimum_units": order.units,
+        "qty_after_supplier_minimum_units": order.after_supplier_minimum,
+        "qty_after_budget_units": order.units,
         "order_units": order.units,
         "unit_cost": lines.unit_cost,
         "expected_shortage_units": level.demand.expected_shortage(stock),
@@ -433,6 +533,7 @@ def _attention(lines: _Terms, position: Position, *, level: _Level, order: _Orde
         "approved order not in the purchase orders": position.has_unmatched,
         "maximum leaves no room for the order": (steps.after_pack > 0) & ~is_ordered,
         "supplier minimum not reached": order.is_below_supplier_minimum,
+        "cut by the budget": order.units < order.after_supplier_minimum,
         "missing cost": is_ordered & np.isnan(lines.unit_cost),
         "missing price": is_ordered & np.isnan(lines.unit_price),
     }

@@ -227,9 +227,9 @@ def r_Q_poisson(
     return ReorderQuantity(int(positions[cheapest[:count]].min()) - 1, count, float(average[count - 1]))
 
 
-def critical_ratio(margin: ArrayLike, overage: ArrayLike, *, goodwill: float = 0.0) -> Array:
+def critical_ratio(margin: ArrayLike, overage: ArrayLike, *, goodwill: ArrayLike = 0.0) -> Array:
     """Cu / (Cu + Co) before clamping, Cu = margin + goodwill; NaN where a cost is unknown, 0 without any margin."""
-    under = np.maximum(np.asarray(margin, dtype=np.float64) + goodwill, 0.0)
+    under = np.maximum(np.asarray(margin, dtype=np.float64) + np.asarray(goodwill, dtype=np.float64), 0.0)
     total = under + np.asarray(overage, dtype=np.float64)
     return np.where(total > 0, under / np.where(total > 0, total, 1.0), np.where(np.isnan(total), np.nan, 0.0))
 
@@ -291,6 +291,33 @@ def mean_cycle_service(demand: Demand, pack_units: ArrayLike, *, reorder_point: 
     low = np.asarray(reorder_point, dtype=np.float64) + demand.unit_step
     pack = _whole_pack(demand, pack_units)
     return 1 - (demand.expected_shortage(low) - demand.expected_shortage(low + pack)) / pack
+
+
+def shelf_life_limit(
+    demand: Demand, pack_units: ArrayLike, *, line_minimum_units: ArrayLike, ratio: ArrayLike
+) -> Array:
+    """Highest position after ordering that still makes sense before the order expires.
+
+    Single units: the newsvendor quantile of the critical ratio, clamped as targets are (S&S chapter 4). Rounding that
+    down to packs would never order a product whose pack exceeds it, although most of the pack may sell. The j-th unit
+    of a position sells in time with probability 1 - F(j - 1), so a pack on top of position P pays for itself while
+    (1/Q) Σ_{j=0..Q-1} F(P + j) < Cu / (Cu + Co), not clamped; up to there packs are allowed too.
+
+    >>> pmf = stats.poisson.pmf(np.arange(60), 4)
+    >>> demand = Demand.from_pmf(pmf / pmf.sum())
+    >>> [float(shelf_life_limit(demand, pack, line_minimum_units=0, ratio=0.6)[0]) for pack in (1, 6, 12)]
+    [6.0, 7.0, 11.0]
+
+    Args:
+        demand: demand over the days until the order expires.
+        pack_units: (n,) or one, > 0.
+        line_minimum_units: (n,) or one, least order; packs come at least in this number.
+        ratio: (n,) or one critical ratio of a unit wasted.
+    """
+    pack, own = _rows(pack_units, demand), _rows(ratio, demand)
+    least = np.ceil(np.maximum(_rows(line_minimum_units, demand) / pack, 1.0) - 1e-9) * pack
+    paying = reorder_point_with_packs(demand, least, target=np.clip(own, 1e-6, CRITICAL_RATIO_LIMITS[1])) + least
+    return np.maximum(demand.quantile(np.clip(own, *CRITICAL_RATIO_LIMITS)), paying)
 
 
 def reorder_point_fill(demand: Demand, before_delivery: Demand, *, pack_units: ArrayLike, target: ArrayLike) -> Array:

@@ -17,6 +17,7 @@ from retail_assets.inventory.windows import delay_chances, series_index
 Array = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
 Flags = NDArray[np.bool_]
+Days = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Position:
     """Stock and orders of n series, in units.
 
     on order = counted + beyond + stopped; late is the part of it that is overdue; `before_delivery` arrives before
-    the order decided now.
+    the order decided now. `coming` (n, j) are the lines of which any is counted or beyond, promised for day
+    `promised` (n, j) after the first day to come, below 0 when overdue.
     """
 
     on_hand: Array
@@ -36,6 +38,8 @@ class Position:
     stopped: Array
     before_delivery: Array
     has_unmatched: Flags
+    coming: Array
+    promised: Days
 
     @property
     def usable_on_hand(self) -> Array:
@@ -88,7 +92,19 @@ def stock_position(
         stopped=total(is_stopped),
         before_delivery=total(~is_stopped & (arrives < expected_delivery[row])),
         has_unmatched=total(incoming["is_unmatched"].to_numpy(dtype=bool)) > 0,
+        **_coming(incoming.loc[~is_stopped], row[~is_stopped], as_of, count=len(series)),
     )
+
+
+def _coming(lines: pd.DataFrame, row: NDArray[np.intp], as_of: date, *, count: int) -> dict[str, Any]:
+    """The lines of each series side by side."""
+    place = pd.Series(row).groupby(row).cumcount().to_numpy()
+    shape = (count, int(place.max(initial=-1)) + 1)
+    coming, promised = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+    coming[row, place] = lines["units"].to_numpy(dtype=np.float64)
+    first = np.datetime64(as_of, "D") + 1
+    promised[row, place] = (_dates(lines["promised"]) - first).astype(np.int64)
+    return {"coming": coming, "promised": promised}
 
 
 def _stock(series: pd.MultiIndex, on_hand: pd.DataFrame) -> tuple[Array, Flags]:
@@ -114,6 +130,7 @@ def _expected_lines(
             "product_id": open_orders["product_id"].to_numpy(),
             "units": open_orders["open_units"].to_numpy(dtype=np.float64),
             "arrives": arrives.astype("datetime64[s]"),
+            "promised": promised.astype("datetime64[s]"),
             "is_late": is_late,
             "is_stopped": overdue > overdue_days_max,
             "is_unmatched": False,
@@ -129,6 +146,7 @@ def _approved_lines(decisions: pd.DataFrame, as_of: date) -> pd.DataFrame:
             "product_id": decisions["product_id"].to_numpy(),
             "units": decisions["order_units"].to_numpy(dtype=np.float64),
             "arrives": arrives.astype("datetime64[s]"),
+            "promised": arrives.astype("datetime64[s]"),
             "is_late": False,
             "is_stopped": False,
             "is_unmatched": arrives <= np.datetime64(as_of, "D"),

@@ -91,15 +91,63 @@ def filled_to_supplier_minimum(
         (n,) units ordered, and (n,) True for lines of an order that stays below its minimum.
     """
     order, cost = order_units.copy(), np.nan_to_num(lines.unit_cost)
-    is_short = _below_minimum(lines.group, order * cost, minimum_value)
+    is_short = below_minimum(lines.group, order * cost, minimum_value)
     rows = np.flatnonzero(is_short)
     rows = rows[np.argsort(lines.group[rows], kind="stable")]
     if len(rows):
         order[rows] = _add_packs(lines.take(rows), order[rows], minimum_value=minimum_value[rows])
-    return order, _below_minimum(lines.group, order * cost, minimum_value) & (order > 0)
+    return order, below_minimum(lines.group, order * cost, minimum_value) & (order > 0)
 
 
-def _below_minimum(group: NDArray[np.int64], value: Array, minimum_value: Array) -> NDArray[np.bool_]:
+def within_budget(lines: OrderLines, order_units: Array, *, budget_value: float) -> Array:
+    """Units that the budget of each group pays for: the packs that save most margin for their money come first.
+
+    Every further pack of a line saves less than the one before, so the order of value over money never leaves a gap
+    in a line; a first order below the line minimum is not made. Lines without a cost are kept: they cannot be weighed.
+
+    Args:
+        lines: the ordered lines; `group` numbers the orders that share a budget.
+        order_units: (n,) units wanted.
+        budget_value: what each group may cost.
+    """
+    cost = np.nan_to_num(lines.unit_cost)
+    spent = np.bincount(lines.group, order_units * cost)[lines.group]
+    rows = np.flatnonzero((spent > budget_value + _SLACK) & (order_units > 0) & (cost > 0))
+    kept = order_units.copy()
+    if len(rows):
+        kept[rows] = _best_packs(lines.take(rows), order_units[rows], budget_value=budget_value)
+    return kept
+
+
+def _best_packs(lines: OrderLines, order_units: Array, *, budget_value: float) -> Array:
+    first = np.ceil(np.maximum(lines.line_minimum_units / lines.pack_units, 1.0) - _SLACK) * lines.pack_units
+    first = np.minimum(first, order_units)
+    count = 1 + np.round((order_units - first) / lines.pack_units).astype(np.int64)
+    row = np.repeat(np.arange(len(count)), count)
+    number = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    units = np.where(number == 0, first[row], lines.pack_units[row])
+    before = np.where(number == 0, 0.0, first[row] + (number - 1) * lines.pack_units[row])
+    some = lines.take(row)
+    saved = lost_margin_avoided(
+        some.demand, np.nan_to_num(some.unit_margin), position=some.position + before, order_units=units
+    )
+    price = units * some.unit_cost
+    best = np.lexsort((number, row, -saved / price))
+    left, is_cut = {}, np.zeros(len(count), dtype=bool)
+    kept = np.zeros(len(count))
+    for at in best.tolist():
+        group, line = int(some.group[at]), int(row[at])
+        rest = left.get(group, budget_value)
+        if is_cut[line] or price[at] > rest + _SLACK:
+            is_cut[line] = True
+            continue
+        left[group] = rest - price[at]
+        kept[line] += units[at]
+    return kept
+
+
+def below_minimum(group: NDArray[np.int64], value: Array, minimum_value: Array) -> NDArray[np.bool_]:
+    """(n,) lines of an order that is worth something, but less than its minimum."""
     totals = np.bincount(group, weights=value)[group]
     return (totals > 0) & (totals < minimum_value - _SLACK)
 

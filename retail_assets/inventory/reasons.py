@@ -5,6 +5,8 @@ Numbers are shown as they were used, without rounding that would break the sum; 
 
 from typing import Any
 
+_WASTE_SAID = 0.05
+
 
 def reason(line: dict[str, Any]) -> str:
     """Why this quantity.
@@ -17,7 +19,8 @@ def reason(line: dict[str, Any]) -> str:
     ...     "blocked": "", "inventory_position_units": 7, "on_hand_units": 5, "on_order_counted_units": 2,
     ...     "on_order_beyond_units": 0, "reorder_point_units": 11, "protection_days": 6, "demand_mean_units": 8.4,
     ...     "qty_need_units": 5, "qty_after_minimum_units": 5, "qty_after_pack_units": 12, "qty_after_cap_units": 12,
-    ...     "qty_after_supplier_minimum_units": 12, "order_units": 12, "pack_units": 12, "service_measure": "cycle",
+    ...     "qty_after_supplier_minimum_units": 12, "qty_after_budget_units": 12, "order_units": 12,
+    ...     "expected_waste_units": 0, "pack_units": 12, "service_measure": "cycle",
     ...     "predicted_service_rate": 0.956, "target_service_rate": 0.95, "lost_margin_avoided_value": 4.2,
     ...     "is_margin_known": True})
     'Position 7 (on hand 5, on order 2) is at or below the reorder point 11 for 6 days of demand (expected 8.4): \
@@ -59,9 +62,9 @@ def _level(line: dict[str, Any]) -> str:
 
 def _steps(line: dict[str, Any]) -> list[str]:
     """The steps that changed the quantity, each with the quantity after it."""
-    need, minimum, pack, cap, supplier = (
+    need, minimum, pack, cap, supplier, budget = (
         line[f"qty_{step}_units"]
-        for step in ("need", "after_minimum", "after_pack", "after_cap", "after_supplier_minimum")
+        for step in ("need", "after_minimum", "after_pack", "after_cap", "after_supplier_minimum", "after_budget")
     )
     parts = []
     if minimum != need:
@@ -73,15 +76,21 @@ def _steps(line: dict[str, Any]) -> list[str]:
         parts.append(f"the maximum allows {number(cap)}")
     if supplier != cap:
         parts.append(f"the supplier minimum adds {number(supplier - cap)} = {number(supplier)}")
+    if budget != supplier:
+        parts.append(f"the budget allows {number(budget)}")
     return parts
 
 
 def _effect(line: dict[str, Any]) -> str:
     if line["order_units"] <= 0:
         return _service(line)
+    if line["expected_waste_units"] >= _WASTE_SAID:
+        waste = f"; {number(line['expected_waste_units'])} likely to spoil before the next delivery"
+    else:
+        waste = ""
     if not line["is_margin_known"]:
-        return f"{_service(line)}; the margin it saves is unknown"
-    return f"{_service(line)}; saves {line['lost_margin_avoided_value']:.2f} of margin"
+        return f"{_service(line)}; the margin it saves is unknown{waste}"
+    return f"{_service(line)}; saves {line['lost_margin_avoided_value']:.2f} of margin{waste}"
 
 
 def _service(line: dict[str, Any]) -> str:

@@ -54,6 +54,7 @@ class World:
     unit_price: Array
     unit_step: Array
     shelf_life_days: Array
+    shelf_max_units: Array
     assumptions: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -194,14 +195,14 @@ def _terms(terms: pd.DataFrame, series: pd.MultiIndex) -> pd.DataFrame:
     """One row of terms a series; missing columns and rows are empty."""
     names = ["supplier_id", "pack_units", "moq_units", "lead_time_days", "unit_cost", "unit_price"]
     row = rows_of(terms, series)
-    held = terms.reindex(columns=[*names, "unit_step", "shelf_life_days"]).loc[row >= 0]
+    held = terms.reindex(columns=[*names, "unit_step", "shelf_life_days", "shelf_max_units"]).loc[row >= 0]
     held = held.assign(row=row[row >= 0]).drop_duplicates("row").set_index("row")
     return held.reindex(np.arange(len(series)))
 
 
 def _numbers(held: pd.DataFrame) -> dict[str, Array]:
-    defaults = {"pack_units": 1.0, "moq_units": 0.0, "unit_step": 1.0}
-    names = ("pack_units", "moq_units", "unit_cost", "unit_price", "unit_step", "shelf_life_days")
+    defaults = {"pack_units": 1.0, "moq_units": 0.0, "unit_step": 1.0, "shelf_max_units": np.inf}
+    names = ("pack_units", "moq_units", "unit_cost", "unit_price", "unit_step", "shelf_life_days", "shelf_max_units")
     numbers = {name: _floats(held[name]) for name in names}
     return {name: np.where(np.isnan(found), defaults.get(name, np.nan), found) for name, found in numbers.items()}
 

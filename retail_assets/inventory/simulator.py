@@ -87,20 +87,23 @@ def simulate(
     policy: Policy,
     unmet_demand: UnmetDemand = "lost",
     shelf_life_days: Array | None = None,
+    opening_batches: Array | None = None,
 ) -> Trace:
     """Run a policy over the days.
 
     Args:
         demand: (n, days) what customers want.
-        opening: (n,) stock before the first day; it counts as fresh.
+        opening: (n,) stock before the first day; it counts as fresh without `opening_batches`.
         supply: order days, lead times and what is on its way.
         policy: asked for orders every morning.
         unmet_demand: customers go (`lost`) or wait (`backorder`).
         shelf_life_days: (n,) days a unit can be sold, the day of receipt included; NaN for ever. Oldest sold first.
+        opening_batches: (n, k) units of the opening stock that can be sold for 1 … k days more; k at least the
+            longest life.
     """
     count, days = demand.shape
     trace = Trace.empty((count, days))
-    shelf = _Shelf(opening, shelf_life_days)
+    shelf = _Shelf(opening, shelf_life_days, opening_batches)
     coming = np.concatenate([supply.arriving, np.zeros((count, int(supply.lead_days.max(initial=0)) + 1))], axis=1)
     on_order = supply.arriving.sum(axis=1) + supply.later_units
     backlog = np.zeros(count)
@@ -133,13 +136,16 @@ def simulate(
 class _Shelf:
     """Stock, kept by remaining days of life where it spoils."""
 
-    def __init__(self, opening: Array, life: Array | None) -> None:
+    def __init__(self, opening: Array, life: Array | None, batches: Array | None) -> None:
         self.stock = opening.astype(np.float64)
         life = np.full(len(opening), np.nan) if life is None else life
         self._rows = np.flatnonzero(np.isfinite(life))
         self._newest = np.maximum(life[self._rows].astype(np.int64), 1) - 1
         self._batches = np.zeros((len(self._rows), int(self._newest.max(initial=0)) + 1))
-        self._put(opening)
+        if batches is None:
+            self._put(opening)
+        else:
+            self._batches[:] = batches[self._rows, : self._batches.shape[1]]
 
     def receive(self, units: Array) -> None:
         self.stock = self.stock + units

@@ -86,11 +86,27 @@ class Windows:
             )
         return self._at(column)
 
+    def by_delay(self, days: Days, chances: Array) -> list[Demand]:
+        """F_{days + d} for d = 0 … k - 1; where a delay is impossible, that of the first possible one."""
+        return [
+            self.exact(days + np.where(chances[:, delay] > 0, delay, _first(chances)))
+            for delay in range(chances.shape[1])
+        ]
+
     def delayed(self, days: Days, chances: Array) -> Demand:
         """Σ_d P(delay = d) F_{days + d}; `chances` (n, k) are the probabilities of 0 … k - 1 days."""
         used = np.flatnonzero((chances > 0).any(axis=0))
-        demands = [self.exact(days + np.where(chances[:, delay] > 0, delay, _first(chances))) for delay in used]
-        return demands[0] if len(demands) == 1 else Demand.mix(chances[:, used], demands)
+        demands = self.by_delay(days, chances)
+        return demands[used[0]] if len(used) == 1 else Demand.mix(chances[:, used], [demands[delay] for delay in used])
+
+    def daily_mean(self, days: int) -> Array:
+        """(n, days) expected demand of each day: what a stored horizon adds to the one before, spread evenly."""
+        reached = np.minimum(np.arange(days + 1), self.horizons[-1])
+        upper = np.maximum(np.searchsorted(self.horizons, reached), 1)
+        lower = upper - 1
+        share = (reached - self.horizons[lower]) / (self.horizons[upper] - self.horizons[lower])
+        total = self.mean_units[:, lower] * (1 - share) + self.mean_units[:, upper] * share
+        return np.maximum(np.diff(total, axis=1), 0.0)
 
     def nearest(self, days: Days) -> Demand:
         """Demand over `days`, in proportion from the next longer stored horizon, or the longest, where not stored."""

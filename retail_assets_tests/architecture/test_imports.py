@@ -28,6 +28,7 @@ ALLOWED = {
     "calendar": set(),
     "market": set(),
     "plan_settings": {"inventory"},
+    "ordering": {"tables", "engines", "transforms", "inventory"},
     "settings": {"resources.secrets"},
     "sources": {"tables"},
     "resources": {"tables", "sources", "settings", "demand"},
@@ -35,7 +36,8 @@ ALLOWED = {
     "forecasting": {"tables", "engines", "transforms", "demand", "calendar"},
     "io_managers": {"tables", "engines", "resources.lake"},
     "checks": {"tables", "transforms", "engines", "io_managers.chunks"},
-    "assets": PURE | {"engines", "io_managers", "resources", "calendar", "forecasting", "market", "plan_settings"},
+    "assets": PURE
+    | {"engines", "io_managers", "resources", "calendar", "forecasting", "market", "ordering", "plan_settings"},
 }
 OUTER = {path.stem for path in PACKAGE.glob("*.py")} - set(ALLOWED) - {"__init__"}
 """Modules beside definitions.py: they wire, launch and report, and may import anything but each other's users."""

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.inventory.plan import PlanPolicy, proposal_id, replenishment_plan
+from retail_assets.inventory.parameters import PlanPolicy, Policies
+from retail_assets.inventory.plan import proposal_id, replenishment_plan
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 
@@ -121,8 +122,66 @@ def test_daily_ordering_covers_review_and_lead_time():
     assert row["order_up_to_units"] == level
     assert row["demand_mean_units"] == pytest.approx(4.2)
     assert row["safety_stock_units"] == pytest.approx(level - 4.2)
-    assert row["predicted_service_rate"] == pytest.approx(stats.poisson.cdf(level, 4.2), abs=0.02)
+    assert row["predicted_service_rate"] == pytest.approx(served_on_the_third_day(stock=5, order=level - 5), abs=0.01)
     assert row["exception"] is None
+
+
+def served_on_the_third_day(*, stock: float, order: float) -> float:
+    """By hand: two days empty the shelf at most, then the order comes; who found nothing does not come back."""
+    sold_before = np.arange(60)
+    left = np.maximum(stock - sold_before, 0) + order
+    return float(np.sum(stats.poisson.pmf(sold_before, 2.8) * stats.poisson.cdf(left, 1.4)))
+
+
+def test_predicted_service_is_the_formula_where_nothing_is_lost_before_the_delivery():
+    row = only_row(replenishment_plan(**retailer(stock={"P": 1.0}, lead_time_days=0)))
+    assert row["predicted_service_rate"] == pytest.approx(stats.poisson.cdf(row["order_up_to_units"], 1.4), abs=0.005)
+
+
+def test_waste_is_expected_and_lowers_the_service():
+    """Twelve units received a week ago with eight days of life: what is not sold tomorrow spoils."""
+    receipts = pd.DataFrame(
+        {"store_id": "S", "product_id": "P", "received_date": [AS_OF - 6 * DAY], "received_units": [12.0]}
+    )
+    case = retailer(stock={"P": 12.0}, shelf_life_days=8)
+    case["order_days"] = pd.DataFrame({"supplier_id": "V1", "location_id": "*", "order_weekday": [1]})
+    fresh, old = (only_row(replenishment_plan(**case, receipts=some)) for some in (None, receipts))
+    spoiled = stats.poisson.pmf(np.arange(12), 1.4) @ (12 - np.arange(12))
+    assert old["expected_waste_units"] == pytest.approx(spoiled, abs=0.1)
+    assert fresh["expected_waste_units"] < 3
+    assert old["predicted_service_rate"] < fresh["predicted_service_rate"] - 0.03
+    assert "likely to spoil before the next delivery" in old["reason"]
+
+
+def test_a_presentation_minimum_is_kept():
+    row = only_row(replenishment_plan(**retailer(stock={"P": 5.0}, presentation_min_units=15)))
+    assert row["order_up_to_units"] == 15
+
+
+def test_a_budget_pays_for_what_saves_most_and_says_so():
+    case = retailer(stock={"A": 0.0, "B": 0.0}, means={"A": 4.0, "B": 0.4})
+    free = replenishment_plan(**case).set_index("product_id")
+    bound = replenishment_plan(**case, policies=Policies(PlanPolicy(budget_value=20.0))).set_index("product_id")
+    assert free["order_value"].sum() > 20 >= bound["order_value"].sum() > 18
+    assert bound.loc["A", "order_units"] > bound.loc["B", "order_units"]
+    cut = bound.loc[bound["order_units"] < free["order_units"]]
+    assert (cut["exception"].str.contains("cut by the budget")).all() and len(cut)
+    assert f"the budget allows {cut['order_units'].iloc[0]:g}" in cut["reason"].iloc[0]
+    assert (cut["qty_after_supplier_minimum_units"] == free.loc[cut.index, "order_units"]).all()
+
+
+def test_parameters_of_a_class_and_of_a_product_change_their_lines_alone():
+    case = retailer(stock={"A": 3.0, "B": 3.0, "C": 3.0})
+    segments = pd.DataFrame({"store_id": "S", "product_id": ["A", "B", "C"], "abc_class": ["A", "A", "C"]})
+    given = {
+        "classes": {"A": {"service_level": 0.99}},
+        "products": {"B": {"service_level": 0.8, "service_measure": "fill"}},
+    }
+    plan = replenishment_plan(**case, segments=segments, policies=Policies.of(given)).set_index("product_id")
+    assert plan["target_service_rate"].to_dict() == {"A": 0.99, "B": 0.8, "C": 0.95}
+    assert plan["service_measure"].to_dict() == {"A": "cycle", "B": "fill", "C": "cycle"}
+    assert plan.loc["A", "order_up_to_units"] == stats.poisson.ppf(0.99, 4.2)
+    assert plan.loc["C", "order_up_to_units"] == stats.poisson.ppf(0.95, 4.2)
 
 
 def test_packs_follow_the_reorder_point_that_knows_them():
@@ -251,7 +310,7 @@ def test_overdue_orders_count_until_the_limit():
     assert "overdue order no longer counted" in gone["exception"]
     assert (gone["on_order_late_units"], gone["on_order_counted_units"], gone["on_order_units"]) == (20, 0, 20)
     assert gone["order_units"] > 0
-    kept = replenishment_plan(**case, policy=PlanPolicy(overdue_days_max=15))
+    kept = replenishment_plan(**case, policies=Policies(PlanPolicy(overdue_days_max=15)))
     assert only_row(kept)["order_units"] == 0
 
 
@@ -391,7 +450,9 @@ def test_a_gap_before_the_delivery_is_for_a_person():
 
 def test_a_fill_target_uses_the_demand_between_two_deliveries():
     case = retailer(means={"P": 2.0})
-    row = only_row(replenishment_plan(**case, policy=PlanPolicy(service_level=0.9255, service_measure="fill")))
+    row = only_row(
+        replenishment_plan(**case, policies=Policies(PlanPolicy(service_level=0.9255, service_measure="fill")))
+    )
     assert row["service_measure"] == "fill"
     assert row["order_up_to_units"] == pytest.approx(9, abs=1)
     assert row["predicted_service_rate"] >= 0.9255 - 1e-9
@@ -401,7 +462,7 @@ def test_a_fill_target_uses_the_demand_between_two_deliveries():
 def test_without_a_level_the_critical_ratio_is_clamped():
     case = retailer(stock={"A": 0.0, "B": 0.0})
     case["terms"]["shelf_life_days"] = [None, 2]
-    plan = replenishment_plan(**case, policy=PlanPolicy(service_level=None)).set_index("product_id")
+    plan = replenishment_plan(**case, policies=Policies(PlanPolicy(service_level=None))).set_index("product_id")
     held = 2 * 0.25 * 1 / 365
     assert plan.loc["A", "service_level"] == pytest.approx(1.5 / (1.5 + held))
     assert plan.loc["A", "target_service_rate"] == 0.99
@@ -451,7 +512,7 @@ def planned(
     case = retailer(
         stock={"P": stock}, pack_units=pack, moq_units=minimum, shelf_max_units=maximum, shelf_life_days=None
     ) | {"cumulative": FORECASTS[mean]}
-    plan = replenishment_plan(**case, policy=PlanPolicy(service_level=level))
+    plan = replenishment_plan(**case, policies=Policies(PlanPolicy(service_level=level)))
     return plan.iloc[0].to_dict() if len(plan) else {"order_units": 0.0, "qty_need_units": 0.0, "reason": ""}
 
 
@@ -495,3 +556,11 @@ def test_the_numbers_of_every_reason_add_up(stock, order):
     assert need == level + 1 - position
     packs, size, total = (float(n) for n in re.search(r"(\d+) packs? of (\d+) = (\d+)", text).groups())
     assert packs * size == total == row["qty_after_pack_units"] >= need
+
+
+@given(st.integers(0, 40), st.floats(0.5, 0.99), st.fixed_dictionaries(ORDERS))
+@settings(max_examples=30, deadline=None)
+def test_without_demand_nothing_is_ordered(stock, level, order):
+    case = retailer(stock={"P": float(stock)}, means={"P": 0.0}, **order)
+    plan = replenishment_plan(**case, policies=Policies(PlanPolicy(service_level=level)))
+    assert (plan["order_units"] == 0).all()

@@ -9,7 +9,9 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.inventory import replay
-from retail_assets.inventory.replay import policy_replay
+from retail_assets.inventory.replay import Replay, policy_replay
+from retail_assets.inventory.replay_forecasts import Forecasts
+from retail_assets.inventory.replay_run import Run
 from retail_assets.inventory.replay_world import days_of, replay_world, rows_of
 from retail_assets.tables.inventory import POLICY_REPLAY
 from retail_assets_tests.unit.replay_frames import MONDAY, poisson_retailer
@@ -30,7 +32,7 @@ def test_forecast_policy_gives_the_textbook_service(unmet_demand, cycle, fill):
     found = row_of(policy_replay(**frames, targets=[0.95], unmet_demand=unmet_demand), "forecast")
     assert found["achieved_cycle_rate"] == pytest.approx(cycle, abs=0.003)
     assert found["achieved_fill_rate"] == pytest.approx(fill, abs=0.003)
-    assert found["predicted_service_rate"] == pytest.approx(0.9574, abs=0.008)
+    assert found["predicted_service_rate"] == pytest.approx(cycle, abs=0.008)
 
 
 def test_packs_keep_the_target_instead_of_overshooting():
@@ -62,20 +64,70 @@ def test_frame_keeps_the_contract_and_classes_add_up():
     frames = poisson_retailer(60, 56, mean=2.0, horizons=[9], order_weekdays=[2])
     found = policy_replay(**frames)
     table = pa.Table.from_pandas(found, schema=POLICY_REPLAY.schema, preserve_index=False)
-    assert table.num_rows == 3 * 3 * 3
+    assert table.num_rows == 3 * 3 * len(replay.TARGETS)
     assert not found.duplicated(list(POLICY_REPLAY.key)).any()
     classes = [row_of(found, "forecast", 0.95, name) for name in ("A", "B")]
     whole = row_of(found, "forecast")
     for name in ("series_count", "cycle_count", "mean_stock_units", "lost_units", "order_count", "holding_cost_value"):
         assert float(whole[name]) == pytest.approx(sum(float(row[name]) for row in classes), abs=2e-4)
-    assert whole["total_cost_value"] == whole["holding_cost_value"] + whole["lost_margin_value"]
+    parts = ("holding_cost_value", "ordering_cost_value", "wasted_value", "lost_margin_value")
+    assert whole["total_cost_value"] == sum(whole[name] for name in parts)
 
 
-def test_result_depends_on_the_seed_alone_not_on_chunks(monkeypatch):
+def test_order_lines_cost_what_they_are_said_to():
+    frames = poisson_retailer(20, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    found = row_of(policy_replay(**frames, order_line_value=0.25), "forecast")
+    assert found["ordering_cost_value"] == Decimal("0.25") * int(found["order_count"]) > 0
+
+
+def test_predicted_service_knows_waste():
+    """Bread: four days of life, packs of six, orders twice a week: without waste the formula would promise 0.95."""
+    frames = poisson_retailer(600, 84, mean=1.0, horizons=[5, 6, 8], order_weekdays=[2, 5], lead=2, pack=6.0)
+    frames["terms"] = frames["terms"].assign(shelf_life_days=4.0, unit_price=8.0)
+    found = row_of(policy_replay(**frames), "forecast")
+    assert found["wasted_units"] > 500 and found["wasted_value"] == Decimal("2") * int(found["wasted_units"])
+    assert found["achieved_cycle_rate"] < 0.9
+    assert found["predicted_service_rate"] == pytest.approx(found["achieved_cycle_rate"], abs=0.015)
+
+
+def test_no_more_than_the_shelf_holds():
+    frames = poisson_retailer(50, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    free = row_of(policy_replay(**frames), "forecast")
+    bound = row_of(policy_replay(**(frames | {"terms": frames["terms"].assign(shelf_max_units=12.0)})), "forecast")
+    assert bound["mean_stock_units"] < 12 * 50 < free["mean_stock_units"] * 1.5
+    assert bound["lost_units"] > 5 * free["lost_units"]
+
+
+def test_weeks_add_up_to_the_table():
+    frames = poisson_retailer(60, 70, mean=2.0, horizons=[9], order_weekdays=[2])
+    past = Replay.of(**frames)
+    (run,) = past.runs()
+    trace = run.trace("forecast", 0.95)
+    weeks = past.weeks(run, trace, run.predicted(trace))
+    row = row_of(policy_replay(**frames), "forecast")
+    assert weeks["cycles"].sum() == row["cycle_count"] and weeks["unmet"].sum() == row["lost_units"]
+    assert 1 - weeks["failures"].sum() / weeks["cycles"].sum() == pytest.approx(row["achieved_cycle_rate"])
+    days = (row["to_date"] - row["from_date"]).days + 1
+    assert weeks["stock"].sum() / days == pytest.approx(row["mean_stock_units"])
+    assert weeks["predicted"].sum() / weeks["cycles"].sum() == pytest.approx(row["predicted_service_rate"])
+    assert set(weeks["week"].dt.dayofweek) == {0}
+    own = np.where(past.classes == "A", 0.99, 0.6)
+    high, low, mixed = (
+        past.weeks(run, run.trace("forecast", level)).groupby("abc_class")["stock"].sum() for level in (0.99, 0.6, own)
+    )
+    assert mixed["A"] == high["A"] and mixed["B"] == low["B"]
+
+
+def test_result_depends_on_the_seed_and_only_sampled_paths_on_chunks(monkeypatch):
     frames = poisson_retailer(60, 56, mean=2.0, horizons=[9, 12], order_weekdays=[2], delays=((0, 0.5), (3, 0.5)))
     whole = policy_replay(**frames, seed=1)
     monkeypatch.setattr(replay, "_CHUNK_SERIES", 7)
-    pd.testing.assert_frame_equal(whole, policy_replay(**frames, seed=1))
+    parts = policy_replay(**frames, seed=1)
+    pd.testing.assert_frame_equal(*(frame.drop(columns="predicted_service_rate") for frame in (whole, parts)))
+    assert whole["predicted_service_rate"].dropna().to_numpy() == pytest.approx(
+        parts["predicted_service_rate"].dropna().to_numpy(), abs=0.01
+    )
+    pd.testing.assert_frame_equal(parts, policy_replay(**frames, seed=1))
     assert not whole.equals(policy_replay(**frames, seed=2))
 
 
@@ -194,9 +246,10 @@ def test_no_policy_looks_ahead():
 
 def orders_until(frames, day):
     world = world_of(frames)
-    book = replay._Forecasts.of(frames["cumulative"], world.series)
-    run = replay._Run.of(world, book, rows=np.arange(len(world)), unmet_demand="lost")
-    return [trace.ordered[:, :day] for _, _, trace in run._traces([0.9, 0.98])]
+    book = Forecasts.of(frames["cumulative"], world.series)
+    run = Run.of(world, book, rows=np.arange(len(world)), unmet_demand="lost", seed=0)
+    policies = [("forecast", 0.9), ("forecast", 0.98), ("days_of_cover", 7), ("min_max", 1.5)]
+    return [run.trace(policy, parameter).ordered[:, :day] for policy, parameter in policies]
 
 
 def test_censored_demand_is_drawn_above_sales():

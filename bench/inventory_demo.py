@@ -1,0 +1,110 @@
+"""The demo retailer as the replay sees it: true demand, real terms and delays, forecasts made as of every day.
+
+A finished `make run` keeps the forecasts of 56 days; the replay wants half a year, so they are made anew over a
+longer past, by the functions of the pipeline on the pipeline's tables.
+"""
+
+import sqlite3
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.inventory_forecasts import as_of_forecasts, kept_or_made
+from retail_assets.calendar import Calendar
+from retail_assets.demand.training import TrainingConfig
+from retail_assets.engines.protocol import Engine
+from retail_assets.forecasting import History, Snapshots
+from retail_assets.inventory.calendar import horizons_in_use
+from retail_assets.ordering import SupplyKnowledge
+from retail_assets.resources.lake import open_lake
+from retail_assets.settings import load_settings
+from retail_assets.sources.mapping import load_mapping
+from retail_assets.tables import forecast, gold
+from retail_assets.transforms.days import within
+from retail_assets.windows import Window
+from retail_assets.wiring import calendar_of, engine_of
+
+FIRST_TRAINING_DAYS = 126
+"""Days the first model learns from; what remains of 400 days is replayed."""
+TRAINED_EVERY_DAYS, TRAIN_DAYS, HORIZON = 56, 730, 28
+_SERIES = ["store_id", "product_id"]
+
+
+def replay_frames(home: Path, *, kept: Path | None = None, is_stored: bool = False) -> dict[str, Any]:
+    """Arguments of the replay; demand is what customers wanted, which only the simulator knows.
+
+    Args:
+        home: RETAIL_HOME of a finished run.
+        kept: file that keeps the forecasts for another run.
+        is_stored: the forecasts the run stored, of fewer days.
+    """
+    settings, mapping = load_settings(home=home), load_mapping("demo")
+    engine, calendar = engine_of(settings, open_lake(settings)), calendar_of(settings, mapping)
+    span = _span(engine)
+    stored = engine.scan(forecast.CUMULATIVE_FORECAST)
+    began = stored.as_of_date.min().to_pyarrow().as_py()
+    first = began if is_stored else span.first + timedelta(days=FIRST_TRAINING_DAYS)
+    snapshots = Snapshots(engine, calendar.zone)
+    orders = snapshots.on(span.last).purchase_orders()
+    knowledge = snapshots.on(first)  # valid until another day is asked for
+    supply = SupplyKnowledge.of(knowledge)
+    terms = supply.terms.merge(knowledge.prices(), on=_SERIES)
+    opening = within(engine.scan(gold.FACT_INVENTORY), Window(first, first))
+    stock = opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas()
+
+    def made() -> pd.DataFrame:
+        return _forecasts(engine, calendar, snapshots, span=Window(first, span.last), supply=supply)
+
+    return {
+        "demand": _true_demand(home),
+        "cumulative": stored.to_pandas() if is_stored else kept_or_made(kept, made),
+        "opening": stock,
+        "purchase_orders": orders,
+        "terms": terms,
+        "order_days": supply.order_days,
+        "delays": supply.delays,
+        "segments": _known_segments(engine, first),
+    }
+
+
+def _known_segments(engine: Engine, day: date) -> pd.DataFrame:
+    segments = engine.scan(gold.PRODUCT_SEGMENTS).to_pandas()
+    return segments.loc[pd.to_datetime(segments["valid_from"]) <= pd.Timestamp(day)]
+
+
+def _span(engine: Engine) -> Window:
+    days = engine.scan(gold.DEMAND_DAILY).business_date
+    return Window(days.min().to_pyarrow().as_py(), days.max().to_pyarrow().as_py())
+
+
+def _true_demand(home: Path) -> pd.DataFrame:
+    query = "SELECT business_date, store_id, product_id, demanded_units AS unconstrained_units FROM true_demand"
+    with sqlite3.connect(home / "demo/source.db") as database:
+        rows = pd.read_sql_query(query, database)
+    return rows.assign(business_date=pd.to_datetime(rows["business_date"]))
+
+
+def _forecasts(
+    engine: Engine, calendar: Calendar, snapshots: Snapshots, *, span: Window, supply: SupplyKnowledge
+) -> pd.DataFrame:
+    """Daily, because some suppliers take orders every day."""
+    history = History.of(
+        engine.scan(gold.DEMAND_DAILY),
+        Window(span.first - timedelta(days=1), span.last),
+        snapshots=snapshots,
+        calendar=calendar,
+        horizon_days=HORIZON,
+        history_days=TRAIN_DAYS,
+    )
+    horizons = horizons_in_use(supply.terms, supply.delays, horizon_days=HORIZON, order_days=supply.order_days)
+    return as_of_forecasts(
+        lambda day: history.panel(day)[0],
+        first=span.first,
+        last=span.last - timedelta(days=1),
+        every_days=1,
+        trained_every_days=TRAINED_EVERY_DAYS,
+        horizons=tuple(horizons),
+        config=TrainingConfig(horizon=HORIZON),
+    )

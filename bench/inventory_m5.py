@@ -1,0 +1,79 @@
+"""An M5 folder as the replay sees it: sales taken as demand, and, as it holds no suppliers, assumed lead times.
+
+The replay's own assumption serves: seven days, orders on Mondays, three weeks of stock to begin with.
+"""
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.inventory_forecasts import as_of_forecasts, kept_or_made
+from bench.m5_panel import m5_panel
+from retail_assets.demand.panel import Panel
+from retail_assets.demand.segments import abc_class
+from retail_assets.demand.training import TrainingConfig
+
+REPLAY_DAYS, TRAINED_EVERY_DAYS, TRAIN_DAYS = 560, 56, 730
+HORIZONS = (7, 14)
+CONFIG = TrainingConfig(backtest_fits=1)
+"""Contenders are fitted once in the backtest instead of three times, so that more weeks can be afforded."""
+_EMPTY = {
+    "opening": ["store_id", "product_id", "on_hand_units"],
+    "purchase_orders": [
+        *("store_id", "product_id", "supplier_id", "ordered_date", "promised_date", "received_date", "cancelled_date"),
+        *("ordered_units", "received_units"),
+    ],
+    "order_days": ["supplier_id", "order_weekday"],
+    "delays": ["supplier_id", "delay_days", "probability"],
+}
+
+
+def replay_frames(folder: Path, *, kept: Path | None = None) -> dict[str, Any]:
+    """Arguments of the replay over the last `REPLAY_DAYS` days, orders on the day after each Sunday."""
+    sales = pd.read_parquet(folder / "sales.parquet", columns=["date"])
+    end = pd.to_datetime(sales["date"]).max().date()
+    whole = m5_panel(folder, last_date=end)
+    first = end - timedelta(days=REPLAY_DAYS)
+    first -= timedelta(days=(first.weekday() + 1) % 7)
+
+    def known(day: date) -> Panel:
+        return whole.through(day).last_days(TRAIN_DAYS)
+
+    def made() -> pd.DataFrame:
+        return as_of_forecasts(
+            known,
+            first=first,
+            last=end - timedelta(days=1),
+            every_days=7,
+            trained_every_days=TRAINED_EVERY_DAYS,
+            horizons=HORIZONS,
+            config=CONFIG,
+        )
+
+    series = whole.series.loc[:, ["store_id", "product_id"]].reset_index(drop=True)
+    return {
+        "demand": _demand(whole),
+        "cumulative": kept_or_made(kept, made),
+        "segments": series.assign(abc_class=abc_class(known(first))),
+        "terms": _prices(whole, first.toordinal() - end.toordinal()),
+        **{name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in _EMPTY.items()},
+    }
+
+
+def _demand(panel: Panel) -> pd.DataFrame:
+    count, days = panel.units.shape
+    keys = panel.series.loc[:, ["store_id", "product_id"]]
+    frame = keys.loc[keys.index.repeat(days)].reset_index(drop=True)
+    frame = frame.assign(business_date=np.tile(panel.dates[:days], count), unconstrained_units=panel.units.ravel())
+    return frame.dropna(subset=["unconstrained_units"])
+
+
+def _prices(panel: Panel, day: int) -> pd.DataFrame:
+    """The price of the first day; the folder holds no cost, so nothing is said of money."""
+    columns = ["supplier_id", "pack_units", "moq_units", "lead_time_days", "unit_cost"]
+    keys = panel.series.loc[:, ["store_id", "product_id"]].reset_index(drop=True)
+    price = panel.price[:, panel.day_count + day - 1]
+    return keys.assign(unit_price=price, **dict.fromkeys(columns))

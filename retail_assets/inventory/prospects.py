@@ -1,0 +1,202 @@
+"""What becomes of an order until the next one arrives: service, waste and losses on sampled paths of demand.
+
+The closed formula F(position) knows neither customers who leave nor stock that spoils; here the simulator says how
+much they change it. Which order to place is the policies' question.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.simulator import Supply, Trace, UnmetDemand, simulate
+
+Array = NDArray[np.float64]
+Days = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+_ROWS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """n orders placed on day 0, the first day after the forecast was made.
+
+    `batches` (n, k) is the stock that can be sold for 1 … k days more. `coming` (n, j) units are promised for the
+    days `promised` (n, j), below 0 when overdue. The order arrives on day `arrival` and the next one on day
+    `next_arrival` (n,), unless late. `daily_mean` (n, t) is the expected demand of the days.
+    """
+
+    on_hand: Array
+    batches: Array
+    coming: Array
+    promised: Days
+    order_units: Array
+    arrival: Days
+    next_arrival: Days
+    delay_chances: Array
+    shelf_life_days: Array
+    daily_mean: Array
+
+    def take(self, rows: NDArray[np.intp]) -> "Prospect":
+        return Prospect(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    @property
+    def position(self) -> Array:
+        """What the order and the stock are up against: everything promised before the next arrival."""
+        is_counted = self.promised < self.next_arrival[:, None]
+        return self.on_hand + np.where(is_counted, self.coming, 0.0).sum(axis=1) + self.order_units
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Of each order (n,), until the next one arrives.
+
+    `service_change` is what lost sales and waste add to or take from P(D <= position).
+    """
+
+    service_change: Array
+    wasted_units: Array
+    lost_units: Array
+
+
+def outlook(
+    prospect: Prospect,
+    demands: Sequence[Demand],
+    *,
+    paths: int,
+    rng: np.random.Generator,
+    unmet_demand: UnmetDemand = "lost",
+) -> Outlook:
+    """Means over `paths` paths of each order.
+
+    The total until the next arrival is drawn from its distribution: half of the paths from equal slices of what the
+    position covers and half from those of what it does not, each with its weight, because that is where service is
+    lost. It is split over the days by their expected shares: exact for Poisson demand with an unknown level, too even
+    where days scatter more. `demands[d]` is the demand up to the next arrival when that comes d days late.
+    """
+    sums = np.zeros((4, len(prospect.on_hand)))
+    for days in np.unique(prospect.next_arrival):
+        rows = np.flatnonzero(prospect.next_arrival == days)
+        at_once = max(_ROWS_AT_ONCE // len(rows), 1)
+        for first in range(0, paths, at_once):
+            slices = np.arange(first, min(first + at_once, paths))
+            repeated = np.tile(rows, len(slices))
+            level = (np.repeat(slices, len(rows)) + rng.random(len(repeated))) / paths
+            found = _simulated_paths(
+                prospect.take(repeated),
+                [demand.take(repeated) for demand in demands],
+                level,
+                rng=rng,
+                unmet_demand=unmet_demand,
+            )
+            sums[:, rows] += found.reshape(4, len(slices), len(rows)).sum(axis=1)
+    return Outlook(sums[1] / np.maximum(sums[0], 1e-9), sums[2] / paths, sums[3] / paths)
+
+
+def _simulated_paths(
+    prospect: Prospect,
+    demands: Sequence[Demand],
+    level: Array,
+    *,
+    rng: np.random.Generator,
+    unmet_demand: UnmetDemand,
+) -> Array:
+    """Weight of the cycle, what simulation adds to the formula's success, wasted and lost units; (4, n)."""
+    count = len(level)
+    late = _delays(prospect.delay_chances, rng.random(count))
+    start = prospect.arrival + _delays(prospect.delay_chances, rng.random(count))
+    end = prospect.next_arrival + late
+    total, weight = np.zeros(count), np.zeros(count)
+    for delay in np.unique(late):
+        rows = np.flatnonzero(late == delay)
+        demand, position = demands[delay].take(rows), prospect.position[rows]
+        drawn, weight[rows] = _levels(level[rows], demand.cdf(position))
+        total[rows] = demand.quantile(drawn)
+    day = np.arange(int(end.max()))
+    daily = _split(total, prospect, day < end[:, None], demands[0].unit_step, rng=rng)
+    trace = _simulated(prospect, daily, start=start, rng=rng, unmet_demand=unmet_demand)
+    is_cycle = (day >= start[:, None]) & (day < end[:, None])
+    has_days = end > start
+    is_served = ~(trace.has_failed & is_cycle).any(axis=1)
+    is_expected = total <= prospect.position + 1e-9
+    before_end = day < end[:, None]
+    wasted, lost = ((units * before_end).sum(axis=1) for units in (trace.wasted, trace.unmet))
+    change = has_days * (is_served.astype(np.float64) - is_expected)
+    return weight * np.stack([has_days.astype(np.float64), change, wasted, lost])
+
+
+def _levels(even: Array, covered: Array) -> tuple[Array, Array]:
+    """Probability levels and weights: the lower half of `even` (0 … 1) within what is covered, the upper beyond it."""
+    is_covered = even < 0.5
+    level = np.where(is_covered, 2 * even * covered, covered + (2 * even - 1) * (1 - covered))
+    return np.clip(level, 1e-9, 1 - 1e-9), 2 * np.where(is_covered, covered, 1 - covered)
+
+
+def _simulated(
+    prospect: Prospect, daily: Array, *, start: Days, rng: np.random.Generator, unmet_demand: UnmetDemand
+) -> Trace:
+    count, days = daily.shape
+    arriving = np.zeros((count, days + 1))
+    rows = np.arange(count)
+    for units, promised in zip(prospect.coming.T, prospect.promised.T, strict=True):
+        overdue = np.maximum(-promised, 0)
+        late = _delays(prospect.delay_chances, rng.random(count), at_least=overdue)
+        arriving[rows, np.clip(promised + late, 0, days)] += units
+    arriving[rows, np.minimum(start, days)] += prospect.order_units
+    nothing = np.zeros(count)
+    return simulate(
+        daily,
+        opening=prospect.on_hand,
+        supply=Supply(np.zeros((count, days), dtype=bool), np.zeros((count, days), int), arriving[:, :-1], nothing),
+        policy=lambda state: nothing,
+        unmet_demand=unmet_demand,
+        shelf_life_days=prospect.shelf_life_days,
+        opening_batches=prospect.batches,
+    )
+
+
+def _delays(chances: Array, luck: Array, *, at_least: Days | None = None) -> Days:
+    """Days late drawn from `chances` (n, k), given that they are no fewer than `at_least` where that is possible."""
+    reached = np.cumsum(chances, axis=1)
+    if at_least is not None:
+        past = np.where(np.arange(chances.shape[1]) < at_least[:, None], chances, 0.0).sum(axis=1)
+        luck = past + luck * (1 - past)
+    return (luck[:, None] >= reached[:, :-1] - 1e-12).sum(axis=1)
+
+
+def _split(total: Array, prospect: Prospect, is_inside: Flags, step: Array, *, rng: np.random.Generator) -> Array:
+    """Total over the days that count, in whole steps where the product has any."""
+    mean = np.where(is_inside, prospect.daily_mean[:, : is_inside.shape[1]], 0.0)
+    is_flat = mean.sum(axis=1) <= 0
+    share = np.where(is_flat[:, None], is_inside, mean)
+    share = share / share.sum(axis=1, keepdims=True)
+    scale = np.where(step > 0, step, 1.0)
+    whole = rng.multinomial(np.round(total / scale).astype(np.int64), share) * scale[:, None]
+    return np.where((step > 0)[:, None], whole, total[:, None] * share)
+
+
+def stock_batches(on_hand: Array, received: Array, shelf_life_days: Array) -> Array:
+    """(n, k) units that can be sold for 1 … k days more, k the longest life; oldest sold first.
+
+    What is on hand are the last receipts; what they do not explain is taken as about to expire.
+
+    Args:
+        on_hand: (n,) units.
+        received: (n, d) units received on the last d days, the newest last; those of the last column are fresh.
+        shelf_life_days: (n,) days a unit can be sold, the day of receipt included; NaN for ever.
+    """
+    life = np.where(np.isfinite(shelf_life_days), shelf_life_days, 0).astype(np.int64)
+    batches = np.zeros((len(on_hand), max(int(life.max(initial=0)), 1)))
+    left = on_hand.astype(np.float64).copy()
+    rows = np.arange(len(on_hand))
+    for age, units in enumerate(received.T[::-1]):
+        taken = np.minimum(units, left)
+        remaining = np.clip(life - age, 1, batches.shape[1])
+        batches[rows, remaining - 1] += taken
+        left -= taken
+    batches[:, 0] += left
+    return batches

@@ -1,0 +1,319 @@
+"""One chunk of series through the replay: orders of each policy, what the simulator made of them, and the sums.
+
+Every policy meets the same demand, stock, orders and delays. Frames and classes belong to replay.py.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from retail_assets.inventory.policies import (
+    CRITICAL_RATIO_LIMITS,
+    critical_ratio,
+    reorder_point_with_packs,
+    shelf_life_limit,
+)
+from retail_assets.inventory.prospects import Prospect, outlook, stock_batches
+from retail_assets.inventory.replay_forecasts import Forecasts, Needs
+from retail_assets.inventory.replay_world import World
+from retail_assets.inventory.simulator import DayState, Policy, Supply, Trace, UnmetDemand, simulate
+
+Array = NDArray[np.float64]
+Days = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+PolicyName = Literal["forecast", "days_of_cover", "min_max", "history"]
+
+MIN_MAX_LOT_DAYS = 7.0
+_STALE_DAYS = 7
+_PATHS_LEAST, _PATHS_MOST, _PATH_DAYS = 4, 32, 2_000_000
+"""Paths of each order: as many as fit into these series-days, within limits; only their mean is asked for."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A policy: at or below `trigger`, order the fewest packs that reach `up_to`, rounded down to stay within `most`.
+
+    All (n, days), `trigger` -inf for no order; `beyond` is on order but promised too late to count.
+    """
+
+    trigger: Array
+    up_to: Array
+    most: Array
+    beyond: Array
+    pack_units: Array
+    moq_units: Array
+
+    def __call__(self, state: DayState) -> Array:
+        position = state.position - self.beyond[:, state.day]
+        is_due = position <= self.trigger[:, state.day]
+        need = np.where(is_due, self.up_to[:, state.day] - position, 0.0)
+        packs = np.ceil(np.maximum(need, self.moq_units) / self.pack_units - 1e-9)
+        room = np.where(is_due, np.maximum(self.most[:, state.day] - position, 0.0), 0.0)
+        units = np.minimum(packs, np.floor(room / self.pack_units + 1e-9)) * self.pack_units
+        return np.where(is_due & (units + 1e-9 >= self.moq_units), units, 0.0)
+
+
+@dataclass(frozen=True)
+class Chances:
+    """Chances to order, one after another: series, day, protection and the promised arrival of the next one.
+
+    The cycle of a chance runs from the day its lorry came, late or not, to the day before the next one came: that is
+    what the order protects. Cycles whose lorries overtake each other have no days and are not scored.
+    """
+
+    row: Days
+    day: Days
+    protection: Days
+    review: Days
+    next_promised: Days
+    start: Days
+    end: Days
+    is_scored: Flags
+
+    @classmethod
+    def of(cls, world: World) -> "Chances":
+        row, day = np.nonzero(world.supply.can_order)
+        lead, following = world.lead_time_days[row], world.next_order[row, day]
+        next_promised = following + lead
+        start = day + world.supply.lead_days[row, day]
+        is_inside = following < world.days
+        next_lead = world.supply.lead_days[row, np.minimum(following, world.days - 1)]
+        end = following + np.where(is_inside, next_lead, lead)
+        longest, first = np.zeros(len(world), dtype=np.int64), np.full(len(world), 2 * world.days)
+        np.maximum.at(longest, row, next_promised - day)
+        np.minimum.at(first, row, day + lead)
+        is_scored = (start >= (first + longest)[row]) & (end <= world.days) & (end > start)
+        return cls(row, day, next_promised - day, following - day, next_promised, start, end, is_scored)
+
+    def take(self, rows: Days) -> "Chances":
+        return Chances(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Scored cycles, one after another: series, first day, whether a customer went or waited without goods."""
+
+    row: Days
+    start: Days
+    has_failed: Flags
+
+
+@dataclass(frozen=True)
+class Run:
+    """A chunk of series: its world, chances to order and the demand each order must cover.
+
+    `needs` are distinct (series, as-of date, protection); `need` numbers them for each chance, -1 without a forecast.
+    `shelf_days` demand is that of the days in which an order of the need can be sold.
+    """
+
+    world: World
+    chances: Chances
+    rows: Days
+    unmet_demand: UnmetDemand
+    needs: Needs | None
+    need: Days
+    need_row: Days
+    shelf_limit: Array
+    notes: tuple[str, ...]
+    seed: int
+
+    @classmethod
+    def of(cls, world: World, book: Forecasts, *, rows: Days, unmet_demand: UnmetDemand, seed: int) -> "Run":
+        chances = Chances.of(world)
+        as_of = np.searchsorted(book.as_ofs, world.first_day + chances.day, side="left") - 1
+        line, _ = book.find(rows[chances.row], as_of, chances.protection)
+        key = (chances.row * len(book.as_ofs) + as_of) * (
+            int(chances.protection.max(initial=0)) + 1
+        ) + chances.protection
+        _, first, need = np.unique(np.where(line >= 0, key, -1), return_index=True, return_inverse=True)
+        first, need = (first[1:], need - 1) if (line < 0).any() else (first, need)
+        needs, shelf_limit = _needed(world, book, chances.take(first), as_of=as_of[first], rows=rows)
+        age = world.first_day + chances.day - 1 - book.as_ofs[np.maximum(as_of, 0)]
+        notes = [
+            (needs is not None and needs.is_scaled, "demand scaled from the nearest stored horizon"),
+            (bool((age[line >= 0] > _STALE_DAYS).any()), f"forecasts more than {_STALE_DAYS} days old"),
+            (bool((line < 0).any()), "no forecast orders for series and days without a forecast"),
+        ]
+        said = tuple(text for applies, text in notes if applies)
+        return cls(world, chances, rows, unmet_demand, needs, need, chances.row[first], shelf_limit, said, seed)
+
+    def trace(self, policy: PolicyName, parameter: ArrayLike, *, lot_days: float = MIN_MAX_LOT_DAYS) -> Trace:
+        """What happens under a policy.
+
+        Args:
+            policy: `forecast` with the target service as parameter, `days_of_cover` with days beyond the
+                protection, `min_max` with the multiple of mean demand over the protection to order at, or `history`.
+            parameter: (n,) or one.
+            lot_days: `min_max` orders at least these days of mean demand, or a review's.
+        """
+        if policy == "history":
+            return self._history()
+        values = np.broadcast_to(np.asarray(parameter, dtype=np.float64), (len(self.world),))
+        if policy == "min_max":
+            return self._simulated(self._min_max(values, lot_days))
+        return self._simulated(self._forecast(values) if policy == "forecast" else self._cover(values))
+
+    def cycles(self, trace: Trace) -> Cycles:
+        """The scored cycles."""
+        kept = np.flatnonzero(self.chances.is_scored)
+        row, start, end = self.chances.row[kept], self.chances.start[kept], self.chances.end[kept]
+        failures = np.pad(np.cumsum(trace.has_failed, axis=1), ((0, 0), (1, 0)))
+        return Cycles(row, start, failures[row, end] > failures[row, start])
+
+    def scored_days(self) -> Flags:
+        """(n, days) from the first day of a series' first scored cycle to the last of its last."""
+        kept = np.flatnonzero(self.chances.is_scored)
+        row, days = self.chances.row[kept], self.world.days
+        first, last = np.full(len(self.world), days), np.zeros(len(self.world), dtype=np.int64)
+        np.minimum.at(first, row, self.chances.start[kept])
+        np.maximum.at(last, row, self.chances.end[kept])
+        day = np.arange(days)
+        return (day >= first[:, None]) & (day < last[:, None])
+
+    def _simulated(self, policy: Policy, supply: Supply | None = None) -> Trace:
+        return simulate(
+            self.world.demand,
+            opening=self.world.opening,
+            supply=supply or self.world.supply,
+            policy=policy,
+            unmet_demand=self.unmet_demand,
+            shelf_life_days=self.world.shelf_life_days,
+        )
+
+    def _history(self) -> Trace:
+        """The real receipts, whatever they were ordered for."""
+        real = self.world.supply
+        supply = Supply(np.zeros_like(real.can_order), real.lead_days, self.world.received, np.zeros(len(self.world)))
+        return replace(self._simulated(lambda state: np.zeros(len(self.world)), supply), ordered=self.world.ordered)
+
+    def _levels(self, trigger: Array, up_to: Array, most: ArrayLike = np.inf) -> Levels:
+        """Levels from values for each chance."""
+        world, at = self.world, (self.chances.row, self.chances.day)
+        reach = np.minimum(self.chances.next_promised, world.promised_after.shape[1] - 1)
+        beyond = world.promised_after[self.chances.row, reach]
+        given = {
+            "trigger": (-np.inf, trigger),
+            "up_to": (-np.inf, up_to),
+            "most": (np.inf, most),
+            "beyond": (0.0, beyond),
+        }
+        grids = {}
+        for name, (empty, values) in given.items():
+            grids[name] = np.full(world.demand.shape, empty)
+            grids[name][at] = values
+        return Levels(**grids, pack_units=world.pack_units, moq_units=world.moq_units)
+
+    def _forecast(self, target: Array) -> Levels:
+        trigger, most = np.full(len(self.need), -np.inf), self.world.shelf_max_units[self.chances.row]
+        if self.needs is not None:
+            row, known = self.need_row, self.need >= 0
+            found = reorder_point_with_packs(self.needs.demand, self.world.pack_units[row], target=target[row])
+            trigger[known] = found[self.need[known]]
+            most = np.where(known, np.fmin(most, self.shelf_limit[self.need]), most)
+        return self._levels(trigger, trigger + self._step, most)
+
+    def _cover(self, safety_days: Array) -> Levels:
+        days = self.chances.protection + safety_days[self.chances.row]
+        up_to = self._rounded(self._mean_daily * days)
+        return self._levels(up_to - self._step, up_to)
+
+    def _min_max(self, factor: Array, lot_days: float) -> Levels:
+        lowest = self._rounded(self._mean_daily * self.chances.protection * factor[self.chances.row])
+        lot = self._rounded(self._mean_daily * np.maximum(self.chances.review, lot_days))
+        return self._levels(lowest, lowest + lot + self._step)
+
+    @property
+    def _step(self) -> Array:
+        return self.world.unit_step[self.chances.row]
+
+    @property
+    def _mean_daily(self) -> Array:
+        return self.world.mean_daily[self.chances.row, self.chances.day]
+
+    def _rounded(self, units: Array) -> Array:
+        step = np.where(self._step > 0, self._step, 1e-6)
+        return np.ceil(units / step - 1e-9) * step
+
+    def predicted(self, trace: Trace) -> Array:
+        """What the order of each scored cycle promised, NaN without a forecast.
+
+        P(D <= position) right after ordering, changed by what lost sales and waste do on sampled paths.
+        """
+        kept = np.flatnonzero(self.chances.is_scored)
+        rate, known = np.full(len(kept), np.nan), np.flatnonzero(self.need[kept] >= 0)
+        if self.needs is None or not len(known):
+            return rate
+        chances, need = self.chances.take(kept[known]), self.need[kept[known]]
+        reach = np.minimum(chances.next_promised, self.world.promised_after.shape[1] - 1)
+        position = trace.position[chances.row, chances.day] - self.world.promised_after[chances.row, reach]
+        rate[known] = self.needs.demand.take(need).cdf(position)
+        if self.unmet_demand == "lost" or np.isfinite(self.world.shelf_life_days).any():
+            rate[known] = np.clip(rate[known] + self._service_change(chances, need, trace), 0.0, 1.0)
+        return rate
+
+    def _service_change(self, chances: Chances, need: Days, trace: Trace) -> Array:
+        assert self.needs is not None
+        prospect = self._prospect(chances, trace, daily_mean=self.needs.daily_mean[need])
+        cells = len(need) * float(np.mean(chances.protection))
+        found = outlook(
+            prospect,
+            [demand.take(need) for demand in self.needs.by_delay],
+            paths=int(np.clip(_PATH_DAYS / max(cells, 1.0), _PATHS_LEAST, _PATHS_MOST)),
+            rng=np.random.default_rng([self.seed, int(self.rows[0])]),
+            unmet_demand=self.unmet_demand,
+        )
+        return found.service_change
+
+    def _prospect(self, chances: Chances, trace: Trace, *, daily_mean: Array) -> Prospect:
+        """Stock, batches and orders under way on the morning of each chance, after the receipts."""
+        world, row, day = self.world, chances.row, chances.day
+        ordered, lead = trace.ordered, world.supply.lead_days
+        at_once = np.where(lead[row, day] == 0, ordered[row, day], 0.0)
+        closing = np.column_stack([world.opening, trace.closing])
+        on_hand = closing[row, day] + trace.received[row, day] - at_once
+        life = world.shelf_life_days
+        back = int(np.nanmax(life, initial=0)) if np.isfinite(life).any() else 0
+        receipts = np.pad(trace.received, ((0, 0), (back, 0)))
+        receipts[:, back] += world.opening
+        window = receipts[row[:, None], day[:, None] + np.arange(1, back + 1)]
+        if back:
+            window[:, -1] -= at_once
+        ago = np.arange(1, int(lead.max(initial=0)) + 1)
+        then = np.maximum(day[:, None] - ago, 0)
+        is_under_way = (day[:, None] >= ago) & (lead[row[:, None], then] > ago)
+        return Prospect(
+            on_hand=on_hand,
+            batches=stock_batches(on_hand, window, life[row]),
+            coming=np.where(is_under_way, ordered[row[:, None], then], 0.0),
+            promised=world.lead_time_days[row][:, None] - ago,
+            order_units=ordered[row, day],
+            arrival=world.lead_time_days[row],
+            next_arrival=chances.protection,
+            delay_chances=world.delay_chances[row],
+            shelf_life_days=life[row],
+            daily_mean=daily_mean,
+        )
+
+
+def _needed(world: World, book: Forecasts, chosen: Chances, *, as_of: Days, rows: Days) -> tuple[Needs | None, Array]:
+    """Demand up to the next delivery at these chances, and the most that sells before the order expires."""
+    row, limit = chosen.row, np.full(len(chosen.row), np.inf)
+    if not len(row):
+        return None, limit
+    step = world.unit_step[row]
+    needs = book.needs(rows[row], as_of, chosen.protection, delay_chances=world.delay_chances[row], unit_step=step)
+    spoils = np.flatnonzero(np.isfinite(world.shelf_life_days[row]))
+    if len(spoils):
+        some = row[spoils]
+        days = world.lead_time_days[some] + world.shelf_life_days[some].astype(np.int64)
+        demand = book.within(rows[some], as_of[spoils], days, unit_step=step[spoils])
+        ratio = critical_ratio(world.unit_price[some] - world.unit_cost[some], world.unit_cost[some])
+        limit[spoils] = shelf_life_limit(
+            demand,
+            world.pack_units[some],
+            line_minimum_units=world.moq_units[some],
+            ratio=np.nan_to_num(ratio, nan=CRITICAL_RATIO_LIMITS[1]),
+        )
+    return needs, limit

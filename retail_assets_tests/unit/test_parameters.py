@@ -1,0 +1,95 @@
+"""Order parameters by scope: the narrowest wins, and what is wrong is one sentence."""
+
+import doctest
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retail_assets.failures import PermanentFailure
+from retail_assets.inventory import parameters
+from retail_assets.inventory.parameters import Policies
+from retail_assets.policy_file import policies_of
+
+SERIES = pd.MultiIndex.from_tuples([("S1", "P1"), ("S1", "P2"), ("S2", "P1")], names=["store_id", "product_id"])
+
+
+def of_lines(read):
+    return Policies.of(read).of_lines(
+        SERIES, supplier_ids=np.array(["V1", "V2", "V1"]), classes=np.array(["A", "", "A"], dtype=object)
+    )
+
+
+def test_examples_in_the_documentation_hold():
+    assert doctest.testmod(parameters).failed == 0
+
+
+def test_the_narrowest_scope_that_names_a_parameter_wins():
+    found = of_lines(
+        {
+            "default": {"service_level": 0.9, "holding_rate": 0.3},
+            "classes": {"A": {"service_level": 0.91, "goodwill_value": 1}},
+            "suppliers": {"V1": {"service_level": 0.92}, "V2": {"service_level": "critical_ratio"}},
+            "stores": {"S2": {"service_level": 0.93}},
+            "products": {"P2": {"min_remaining_days": 2, "service_measure": "fill"}},
+        }
+    )
+    assert found.service_level[[0, 2]].tolist() == [0.92, 0.93] and np.isnan(found.service_level[1])
+    assert found.holding_rate.tolist() == [0.3] * 3 and found.goodwill_value.tolist() == [1, 0, 1]
+    assert found.min_remaining_days.tolist() == [0, 2, 0] and found.is_fill.tolist() == [False, True, False]
+
+
+def test_nothing_given_is_the_default():
+    assert of_lines(None).service_level.tolist() == [0.95] * 3
+
+
+@pytest.mark.parametrize(
+    ("read", "sentence"),
+    [
+        ([1], "The policies are wrong: the policies must be a mapping, got [1]."),
+        ({"class": {}}, "The policies have no part class: known are default, classes, suppliers, stores, products."),
+        ({"classes": ["A"]}, "The policies are wrong: classes must be a mapping, got ['A']."),
+        ({"stores": {"S1": 3}}, "The policies are wrong: stores S1 must be a mapping, got 3."),
+        (
+            {"suppliers": {"V1": {"service_level": 1.2}}},
+            "The policies are wrong: service_level of suppliers V1 is 1.2, wanted a number from 0.5 to 0.9999 or "
+            "critical_ratio.",
+        ),
+        (
+            {"default": {"service_measure": "both"}},
+            "The policies are wrong: service_measure of default is 'both', wanted cycle or fill.",
+        ),
+        (
+            {"default": {"min_remaining_days": 1.5}},
+            "The policies are wrong: min_remaining_days of default is 1.5, wanted a whole number from 0 to 365.",
+        ),
+        (
+            {"products": {"P1": {"budget_value": 5}}},
+            "The policies are wrong: products P1 knows no budget_value, only service_level, service_measure, "
+            "holding_rate, goodwill_value, salvage_rate, min_remaining_days, expedite_probability.",
+        ),
+        ({"default": {"holding_rate": True}}, "The policies are wrong: holding_rate of default is True, wanted a "
+         "number from 0 to 5."),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(read, sentence):
+    with pytest.raises(PermanentFailure) as failure:
+        Policies.of(read)
+    assert str(failure.value) == sentence
+
+
+def test_the_file_stands_over_the_setting(tmp_path):
+    file = tmp_path / "policies.yaml"
+    file.write_text("suppliers:\n  V1: {service_level: 0.99}\n", encoding="utf-8")
+    found = policies_of(file, service_level=0.9)
+    assert found.plan.service_level == 0.9 and found.scopes["suppliers"]["V1"] == {"service_level": 0.99}
+    assert policies_of(None, service_level=0.9).scopes == {}
+
+
+def test_a_file_that_cannot_be_used_is_named(tmp_path):
+    with pytest.raises(PermanentFailure, match=r"The policies .*none.yaml cannot be read: No such file or directory\."):
+        policies_of(tmp_path / "none.yaml", service_level=0.9)
+    file = tmp_path / "bad.yaml"
+    file.write_text("classes: {A: [", encoding="utf-8")
+    with pytest.raises(PermanentFailure, match=r"The policies .*bad.yaml are not YAML in line 1\."):
+        policies_of(file, service_level=0.9)
