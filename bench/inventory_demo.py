@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.inventory_forecasts import as_of_forecasts, kept_or_made
 from retail_assets.calendar import Calendar
-from retail_assets.demand.training import TrainingConfig
+from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.engines.protocol import Engine
 from retail_assets.forecasting import History, Snapshots
 from retail_assets.inventory.calendar import horizons_in_use

@@ -11,7 +11,8 @@ import pandas as pd
 
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.training import TrainingConfig, train
+from retail_assets.demand.tournament import TrainingConfig
+from retail_assets.demand.training import train
 
 Panels = Callable[[date], Panel]
 

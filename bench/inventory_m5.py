@@ -14,7 +14,7 @@ from bench.inventory_forecasts import as_of_forecasts, kept_or_made
 from bench.m5_panel import m5_panel
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import abc_class
-from retail_assets.demand.training import TrainingConfig
+from retail_assets.demand.tournament import TrainingConfig
 
 REPLAY_DAYS, TRAINED_EVERY_DAYS, TRAIN_DAYS = 560, 56, 730
 HORIZONS = (7, 14)

@@ -13,7 +13,7 @@ from dagster._serdes import serialize_value
 from retail_assets import cli
 from retail_assets.resources.lake import RETRIES
 from retail_assets.resources.notifier import Notifier
-from retail_assets.tables import bronze
+from retail_assets.tables import bronze, forecast
 from retail_assets_tests.dagster import snapshot
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")  # of ibis on this DuckDB
@@ -61,7 +61,8 @@ def _files(folder: Path) -> str:
 
 
 BRONZE_DAILY = [dg.AssetKey(table.asset_key) for table in (*bronze.DAILY, bronze.EXTRACTED_DAYS)]
-"""One step makes them."""
+TRAINED = [dg.AssetKey(table.asset_key) for table in (forecast.DEMAND_MODEL, forecast.PROMOTION_UPLIFT)]
+"""One step makes the first, another the second."""
 
 
 def test_the_search_finds_what_is_there():
@@ -111,7 +112,8 @@ def test_a_failing_run_leaves_no_secret(planted, path, tmp_path, capfd, caplog):
 def _executed(planted: dg.Definitions, instance: dg.DagsterInstance, path: str) -> dg.ExecuteInProcessResult:
     job = planted.resolve_job_def("train" if path.startswith("forecast") else "ingest")
     day = "2025-01-06"
-    keys = BRONZE_DAILY if path == "bronze/sales" else [dg.AssetKey(path.split("/"))]
+    together = {"bronze/sales": BRONZE_DAILY, "forecast/demand_model": TRAINED}
+    keys = together.get(path, [dg.AssetKey(path.split("/"))])
     return job.execute_in_process(instance=instance, partition_key=day, asset_selection=keys, raise_on_error=False)
 
 

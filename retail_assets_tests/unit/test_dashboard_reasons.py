@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dashboards import model_names, reasons
 from retail_assets.demand.contenders import SINGLE
 from retail_assets.demand.group_models import MODELS
-from retail_assets.demand.training import MEAN_OF_BEST
+from retail_assets.demand.tournament import MEAN_OF_BEST
 from retail_assets.tables.forecast import FORECAST_DRIVERS
 
 FACTORS = [column.name for column in FORECAST_DRIVERS.columns if column.name.endswith("_factor")]
