@@ -66,11 +66,7 @@ def training_panel(engine: Engine, through: date, *, calendar: Calendar, horizon
         PermanentFailure: the day was not ingested.
     """
     as_of = Window(through, through)
-    rows = engine.scan(DEMAND_DAILY, [as_of.extended(days_before=history_days)])
-    snapshots = Snapshots(engine, calendar.zone)
-    history = History.of(
-        rows, as_of, snapshots=snapshots, calendar=calendar, horizon_days=horizon_days, history_days=history_days
-    )
+    history = History.read(engine, as_of, calendar=calendar, horizon_days=horizon_days, history_days=history_days)
     return history.panel(through)[0]
 
 
@@ -83,6 +79,20 @@ class History:
     calendar: Calendar
     horizon_days: int
     history_days: int
+
+    @classmethod
+    def read(
+        cls, engine: Engine, as_of: Window, *, calendar: Calendar, horizon_days: int, history_days: int
+    ) -> "History":
+        """As `of`, from the tables of the lake."""
+        return cls.of(
+            engine.scan(DEMAND_DAILY, [as_of.extended(days_before=history_days)]),
+            as_of,
+            snapshots=Snapshots(engine, calendar.zone),
+            calendar=calendar,
+            horizon_days=horizon_days,
+            history_days=history_days,
+        )
 
     @classmethod
     def of(

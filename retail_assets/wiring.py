@@ -69,7 +69,7 @@ def engine_of(settings: Settings, lake: Lake) -> Engine:
         lake,
         memory_limit=settings.memory_limit,
         temp_folder=settings.folder / "tmp",
-        processes=max(len(os.sched_getaffinity(0)) // 2, 1),
+        processes=max((os.cpu_count() or 1) // 2, 1),
     )
 
 

@@ -21,7 +21,7 @@ from retail_assets.demand.promotion_uplift import promotion_uplift
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.demand.training import TrainedModel, load_model, train
 from retail_assets.engines.protocol import Engine, SetAside
-from retail_assets.forecasting import History, Snapshots, training_panel
+from retail_assets.forecasting import History, training_panel
 from retail_assets.inventory.calendar import horizons_in_use
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day
@@ -134,7 +134,13 @@ def forecasts(
     span = Window(windows[0].first, windows[-1].first)
     newest_closed = calendar.newest_closed_day()
     refuse_restating(engine, tables.DEMAND_FORECAST, span, newest_closed=newest_closed, tags=context.run.tags)
-    history = _history(engine, span, calendar=calendar, plan_settings=plan_settings)
+    history = History.read(
+        engine,
+        span,
+        calendar=calendar,
+        horizon_days=plan_settings.horizon_days,
+        history_days=plan_settings.train_days,
+    )
     versions = engine.scan_or_empty(tables.MODEL_VERSIONS).to_pandas()
     model_of = _models(mlflow)
 
@@ -173,17 +179,6 @@ def forecast_accuracy(
         return score_forecasts(made, actual, segments=segments)
 
     return by_day(context, day)
-
-
-def _history(engine: Engine, as_of: Window, *, calendar: Calendar, plan_settings: PlanSettings) -> History:
-    return History.of(
-        engine.scan(gold.DEMAND_DAILY, [as_of.extended(days_before=plan_settings.train_days)]),
-        as_of,
-        snapshots=Snapshots(engine, calendar.zone),
-        calendar=calendar,
-        horizon_days=plan_settings.horizon_days,
-        history_days=plan_settings.train_days,
-    )
 
 
 def _models(mlflow: ModelRegistry) -> Callable[[str], TrainedModel]:
