@@ -143,11 +143,18 @@ class Distribution:
 
 
 def distribution(
-    mean: np.ndarray, nature: Nature, *, calibration: Calibration, levels: Sequence[float] | np.ndarray
+    mean: np.ndarray,
+    nature: Nature,
+    *,
+    calibration: Calibration,
+    levels: Sequence[float] | np.ndarray,
+    days: int = 1,
 ) -> Distribution:
-    """What may come around `mean` (m,): monotone, never negative; a mean of 0 means certainly nothing.
+    """What may come around `mean` (m,) of `days` days: monotone, never negative; a mean of 0 means certainly nothing.
 
-    Where demand comes in whole units a quantile is the least whole quantity that holds the probability.
+    Where demand comes in whole units a quantile is the least whole quantity that holds the probability. No quantile
+    exceeds what the mean allows by Markov's inequality, P(D >= x) <= mean / x: pooled errors of products that came
+    back from silence would else promise hundreds of units of one that hardly sells.
     """
     steps = calibration.errors_of(mean, nature.segment)
     width = scale(mean, nature.dispersion)
@@ -158,7 +165,9 @@ def distribution(
     chosen = steps[..., low] * (1 - part) + steps[..., high] * part
     quantiles = np.maximum(mean[..., None] + width[..., None] * chosen, 0.0)
     quantiles = np.where(nothing[..., None], 0.0, np.maximum.accumulate(quantiles, axis=-1))
-    quantiles = np.where(nature.is_whole[..., None], np.ceil(quantiles), quantiles)
+    most = np.maximum(mean, _LEAST_MEAN * days)[..., None] / (1 - np.asarray(levels))
+    whole = np.minimum(np.ceil(quantiles), np.floor(most + 1e-9))
+    quantiles = np.where(nature.is_whole[..., None], whole, np.minimum(quantiles, most))
     p_zero = np.where(nothing, 1.0, _probability_below(steps, -mean / width))
     return Distribution(quantiles, p_zero)
 

@@ -165,7 +165,7 @@ def _total_frame(
             "raise RETAIL_HORIZON_DAYS or shorten the protection period."
         )
     total = mean[:, :days].sum(axis=1)
-    found = distribution(total, nature, calibration=calibration, levels=_LEVELS)
+    found = distribution(total, nature, calibration=calibration, levels=_LEVELS, days=days)
     columns = {**_series_columns(panel, 1), "horizon_days": np.full(len(total), days, dtype=np.int32)}
     return pd.DataFrame({**columns, **_distribution_columns(total, found)})
 

@@ -51,18 +51,20 @@ def fold_quantiles(folds: Sequence[Fold], name: str) -> list[FoldQuantiles]:
         for found, made in zip(daily, _made(folds, lambda fold, days=days: fold.daily_errors(name, days)), strict=True):
             found[:, days] = made.reshape(found[:, days].shape)
     spans = [days for days in TOTAL_DAYS if days <= folds[0].actual.shape[1]]
-    totals = {days: _made(folds, lambda fold, days=days: fold.total_errors(name, days)) for days in spans}
+    totals = {
+        days: _made(folds, lambda fold, days=days: fold.total_errors(name, days), days=days) for days in spans
+    }
     return [
         FoldQuantiles(made, {days: found[number] for days, found in totals.items()})
         for number, made in enumerate(daily)
     ]
 
 
-def _made(folds: Sequence[Fold], errors: Callable[[Fold], Errors]) -> list[np.ndarray]:
+def _made(folds: Sequence[Fold], errors: Callable[[Fold], Errors], *, days: int = 1) -> list[np.ndarray]:
     levels = tuple(QUANTILE_LEVELS.values())
     asked = zip(map(errors, folds), cross_calibrated(folds, errors), strict=True)
     return [
-        distribution(here.mean, here.nature, calibration=calibration, levels=levels).quantiles
+        distribution(here.mean, here.nature, calibration=calibration, levels=levels, days=days).quantiles
         for here, calibration in asked
     ]
 

@@ -282,7 +282,7 @@ def _losses(folds: Sequence[Fold], name: str, config: TrainingConfig) -> _Losses
         calibrations = cross_calibrated(folds, lambda fold, days=days: fold.total_errors(name, days))
         for fold, calibration in zip(folds, calibrations, strict=True):
             here = fold.total_errors(name, days)
-            made = distribution(here.mean, here.nature, calibration=calibration, levels=_LEVELS)
+            made = distribution(here.mean, here.nature, calibration=calibration, levels=_LEVELS, days=days)
             gap = here.actual[:, None] - made.quantiles
             found.append((fold, np.maximum(_LEVELS * gap, (_LEVELS - 1) * gap).mean(axis=1), here.actual))
     return found

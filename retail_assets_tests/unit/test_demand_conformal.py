@@ -50,6 +50,21 @@ def test_coverage_over_series_of_all_sizes_brackets_the_probability():
         assert below - 0.01 <= level <= not_above + 0.01
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+@pytest.mark.parametrize("days", [1, 14])
+def test_no_quantile_exceeds_what_the_mean_allows(days, is_whole):
+    rng = np.random.default_rng(3)
+    back = np.where(rng.random(4000) < 0.02, 200.0, 0.0)
+    wild = Nature(np.full(4000, "lumpy", dtype=object), np.full(4000, 0.2), np.full(4000, is_whole))
+    calibration = calibrate(Errors(np.full(4000, 0.02), back, wild))
+    mean = np.array([0.001, 0.05, 0.25])
+    loud = Nature(np.full(3, "lumpy", dtype=object), np.full(3, 8.0), np.full(3, is_whole))
+    found = distribution(mean, loud, calibration=calibration, levels=[*LEVELS, 0.99], days=days)
+    most = np.maximum(mean, 0.02 * days) / 0.01
+    assert (found.quantiles[:, -1] <= most + 1e-9).all() and (found.quantiles[:, -1] > most - 1).all()
+    assert (np.diff(found.quantiles, axis=1) >= 0).all()
+
+
 def test_weighed_goods_keep_fractions_and_exact_coverage():
     rng = np.random.default_rng(7)
     mean = rng.uniform(1, 5, 40_000)
