@@ -45,6 +45,8 @@ def demo_figures(frames: dict[str, Any]) -> Iterator[Figure]:
     yield from calibration(scored, name="demo")
     suppliers = scored.grouped(scored.replay.world.supplier_ids)
     yield from against_rules(suppliers, name="demo", by_value=True)
+    fresh = suppliers.with_fresh_goods_to_the_target()
+    yield from against_rules(fresh, name="demo, fresh goods to the target", by_value=True)
 
 
 def m5_figures(frames: dict[str, Any]) -> Iterator[Figure]:

@@ -84,6 +84,7 @@ def decisions(
 )
 def policy_replay(
     engine: dg.ResourceParam[Engine],
+    plan_settings: dg.ResourceParam[PlanSettings],
     calendar: dg.ResourceParam[Calendar],
     cumulative: ibis.Table,
     stock: ibis.Table,
@@ -108,4 +109,5 @@ def policy_replay(
         order_days=supply.order_days,
         delays=supply.delays,
         segments=segments.filter(segments.valid_from <= first).to_pandas(),
+        policies=plan_settings.policies,
     )

@@ -51,9 +51,7 @@ def fold_quantiles(folds: Sequence[Fold], name: str) -> list[FoldQuantiles]:
         for found, made in zip(daily, _made(folds, lambda fold, days=days: fold.daily_errors(name, days)), strict=True):
             found[:, days] = made.reshape(found[:, days].shape)
     spans = [days for days in TOTAL_DAYS if days <= folds[0].actual.shape[1]]
-    totals = {
-        days: _made(folds, lambda fold, days=days: fold.total_errors(name, days), days=days) for days in spans
-    }
+    totals = {days: _made(folds, lambda fold, days=days: fold.total_errors(name, days), days=days) for days in spans}
     return [
         FoldQuantiles(made, {days: found[number] for days, found in totals.items()})
         for number, made in enumerate(daily)

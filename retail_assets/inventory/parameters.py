@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retail_assets.failures import PermanentFailure
+from retail_assets.inventory.policies import critical_ratio
 
 Array = NDArray[np.float64]
 
@@ -27,8 +28,9 @@ class PlanPolicy:
 
     Without a `service_level` the target is the critical ratio of each line, clamped to 0.80 … 0.99.
     `expedite_probability`: chance to run out before an order could arrive from which a person is called.
-    `receipt_delay_days`: 0 when goods arrive before opening, 1 when they arrive after trading. `budget_value`: most
-    that all orders leaving on one day may cost.
+    `shelf_life_cap`: an order of goods that spoil stops where another pack would not pay, or, with `target`, only
+    where the service target is reached. `receipt_delay_days`: 0 when goods arrive before opening, 1 when they arrive
+    after trading. `budget_value`: most that all orders leaving on one day may cost.
     """
 
     service_level: float | None = 0.95
@@ -38,6 +40,7 @@ class PlanPolicy:
     goodwill_value: float = 0.0
     salvage_rate: float = 0.0
     min_remaining_days: int = 0
+    shelf_life_cap: Literal["paying", "target"] = "paying"
     expedite_probability: float = 0.5
     receipt_delay_days: int = 0
     budget_value: float | None = None
@@ -55,10 +58,10 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "budget_value": (0, 1e12),
 }
 _WHOLE = ("overdue_days_max", "min_remaining_days", "receipt_delay_days")
-_MEASURES = ("cycle", "fill")
+_CHOICES = {"service_measure": ("cycle", "fill"), "shelf_life_cap": ("paying", "target")}
 _OF_LINES = (
     *("service_level", "service_measure", "holding_rate", "goodwill_value", "salvage_rate"),
-    *("min_remaining_days", "expedite_probability"),
+    *("min_remaining_days", "shelf_life_cap", "expedite_probability"),
 )
 """Parameters that may differ from line to line; the others hold for the whole plan."""
 
@@ -73,7 +76,17 @@ class LineParameters:
     goodwill_value: Array
     salvage_rate: Array
     min_remaining_days: NDArray[np.int64]
+    caps_at_target: NDArray[np.bool_]
     expedite_probability: Array
+
+    def take(self, rows: NDArray[np.int64]) -> "LineParameters":
+        return LineParameters(**{item.name: getattr(self, item.name)[rows] for item in fields(self)})
+
+    def shelf_life_ratio(self, *, margin: Array, unit_cost: Array, target: Array) -> Array:
+        """Critical ratio of a unit that may spoil; the target where it caps the order or a cost is unknown."""
+        ratio = critical_ratio(margin, unit_cost * (1 - self.salvage_rate), goodwill=self.goodwill_value)
+        ratio = np.where(self.caps_at_target, np.fmax(ratio, target), ratio)
+        return np.where(np.isnan(ratio), target, ratio)
 
 
 @dataclass(frozen=True)
@@ -127,6 +140,7 @@ class Policies:
             service_level=level,
             is_fill=values["service_measure"] == "fill",
             min_remaining_days=values["min_remaining_days"].astype(np.int64),
+            caps_at_target=values["shelf_life_cap"] == "target",
             **{
                 name: values[name].astype(np.float64)
                 for name in ("holding_rate", "goodwill_value", "salvage_rate", "expedite_probability")
@@ -156,9 +170,10 @@ def _checked(read: Any, what: str, *, allowed: list[str] | tuple[str, ...]) -> d
 def _value(name: str, value: Any, what: str, *, allowed: list[str] | tuple[str, ...]) -> Any:
     if name not in allowed:
         raise PermanentFailure(f"The policies are wrong: {what} knows no {name}, only {', '.join(allowed)}.")
-    if name == "service_measure":
-        if value not in _MEASURES:
-            raise PermanentFailure(f"The policies are wrong: {name} of {what} is {value!r}, wanted cycle or fill.")
+    if name in _CHOICES:
+        if value not in _CHOICES[name]:
+            wanted = " or ".join(_CHOICES[name])
+            raise PermanentFailure(f"The policies are wrong: {name} of {what} is {value!r}, wanted {wanted}.")
         return value
     if (name == "service_level" and value == CRITICAL_RATIO) or (name == "budget_value" and value is None):
         return None

@@ -307,13 +307,14 @@ def _shelf_limit(
     if not len(rows):
         return limit
     life = lines.shelf_life_days[rows].astype(np.int64) - rules.min_remaining_days[rows]
-    wasted = lines.unit_cost[rows] * (1 - rules.salvage_rate[rows])
-    ratio = critical_ratio(lines.unit_margin[rows], wasted, goodwill=rules.goodwill_value[rows])
+    ratio = rules.take(rows).shelf_life_ratio(
+        margin=lines.unit_margin[rows], unit_cost=lines.unit_cost[rows], target=target[rows]
+    )
     limit[rows] = shelf_life_limit(
         windows.take(rows).nearest(np.maximum(chance.before_delivery_days[rows] + life, 0)),
         lines.safe_pack[rows],
         line_minimum_units=lines.line_minimum_units[rows],
-        ratio=np.where(np.isnan(ratio), target[rows], ratio),
+        ratio=ratio,
     )
     return limit
 

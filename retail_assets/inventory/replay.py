@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retail_assets.inventory.money import money
+from retail_assets.inventory.parameters import LineParameters, Policies
 from retail_assets.inventory.replay_forecasts import Forecasts
 from retail_assets.inventory.replay_run import PolicyName, Run
 from retail_assets.inventory.replay_world import World, days_of, replay_world, rows_of
@@ -27,7 +28,6 @@ COVER_SAFETY_DAYS = 7
 """`days_of_cover` orders up to the mean daily demand of the last 28 days times protection days plus these."""
 MINIMUM_FACTOR = 1.5
 """`min_max` orders at this multiple of mean demand over the protection, up to a week or a review more."""
-HOLDING_RATE = 0.25
 ALL = "all"
 _CHUNK_SERIES = 4000
 _SUMS = (
@@ -54,6 +54,7 @@ class Replay:
     world: World
     book: Forecasts
     classes: NDArray[np.object_]
+    rules: LineParameters
     unmet_demand: UnmetDemand = "lost"
     seed: int = 0
 
@@ -69,10 +70,12 @@ class Replay:
         order_days: pd.DataFrame,
         delays: pd.DataFrame,
         segments: pd.DataFrame,
+        policies: Policies | None = None,
         seed: int = 0,
         unmet_demand: UnmetDemand = "lost",
     ) -> "Replay":
         """The arguments are those of `policy_replay`."""
+        given = policies or Policies()
         world = replay_world(
             demand,
             cumulative,
@@ -81,16 +84,25 @@ class Replay:
             terms=terms,
             order_days=order_days,
             delays=delays,
+            receipt_delay_days=given.plan.receipt_delay_days,
             seed=seed,
         )
-        book = Forecasts.of(cumulative, world.series)
-        return cls(world, book, _classes(segments, world.series), unmet_demand, seed)
+        book, classes = Forecasts.of(cumulative, world.series), _classes(segments, world.series)
+        rules = given.of_lines(world.series, supplier_ids=world.supplier_ids, classes=classes)
+        return cls(world, book, classes, rules, unmet_demand, seed)
 
     def runs(self) -> Iterator[Run]:
         """Chunks of series, so that many of them fit into memory."""
         for start in range(0, len(self.world), _CHUNK_SERIES):
             rows = np.arange(start, min(start + _CHUNK_SERIES, len(self.world)))
-            yield Run.of(self.world.take(rows), self.book, rows=rows, unmet_demand=self.unmet_demand, seed=self.seed)
+            yield Run.of(
+                self.world.take(rows),
+                self.book,
+                rules=self.rules.take(rows),
+                rows=rows,
+                unmet_demand=self.unmet_demand,
+                seed=self.seed,
+            )
 
     def weeks(self, run: Run, trace: Trace, predicted: Array | None = None) -> pd.DataFrame:
         """Sums by class and week of what a policy did to one chunk.
@@ -98,13 +110,17 @@ class Replay:
         Args:
             run: the chunk.
             trace: what happened.
-            predicted: what each scored cycle promised, as `run.predicted` says it.
+            predicted: what each scored cycle promised, as `run.predicted` says it; cycles without a forecast are
+                then left out of cycles and failures.
 
         Returns:
             abc_class, week (Monday), cycles, failures, predicted, demand, unmet, stock, value, wasted; stock and value
             are summed over series and days, predicted over cycles.
         """
         cycles, scored = run.cycles(trace), run.scored_days()
+        if predicted is not None:
+            has_forecast = ~np.isnan(predicted)
+            cycles, predicted = cycles.take(has_forecast), predicted[has_forecast]
         week_of = (run.world.first_day + np.arange(run.world.days) + 3) // 7
         weeks, code = np.unique(week_of, return_inverse=True)
         names, group = np.unique(self.classes[run.rows].astype(str), return_inverse=True)
@@ -128,7 +144,7 @@ class Replay:
                 "week": np.tile((weeks * 7 - 3).astype("datetime64[D]"), shape[0]),
                 "cycles": by_cycle(np.ones(len(place))),
                 "failures": by_cycle(cycles.has_failed.astype(float)),
-                "predicted": by_cycle(np.zeros(len(place)) if predicted is None else np.nan_to_num(predicted)),
+                "predicted": by_cycle(np.zeros(len(place)) if predicted is None else predicted),
                 "demand": by_day(run.world.demand),
                 "unmet": by_day(trace.unmet),
                 "stock": by_day(trace.closing),
@@ -151,9 +167,9 @@ def policy_replay(
     delays: pd.DataFrame,
     segments: pd.DataFrame,
     targets: Sequence[float] = TARGETS,
+    policies: Policies | None = None,
     seed: int = 0,
     unmet_demand: UnmetDemand = "lost",
-    holding_rate: float = HOLDING_RATE,
     order_line_value: float = 0.0,
 ) -> pd.DataFrame:
     """Rows of inventory/policy_replay: every policy and target, by ABC class and for all.
@@ -175,8 +191,8 @@ def policy_replay(
             optionally unit_step, shelf_life_days, shelf_max_units and min_order_value.
         order_days, delays: as in the plan; segments: store_id, product_id, abc_class and perhaps valid_from, of
             which the newest counts; all as of the first as-of date.
+        policies: costs, service measure and shelf-life cap of each line; its service levels give way to `targets`.
         seed: of drawn demand, delays and paths.
-        holding_rate: cost of holding stock for a year over its value.
         order_line_value: cost of one order line.
 
     Returns:
@@ -193,17 +209,18 @@ def policy_replay(
         order_days=order_days,
         delays=delays,
         segments=segments,
+        policies=policies,
         seed=seed,
         unmet_demand=unmet_demand,
     )
-    return _rows(replay, targets, holding_rate=holding_rate, order_line_value=order_line_value)
+    return _rows(replay, targets, order_line_value=order_line_value)
 
 
-def _rows(replay: Replay, targets: Sequence[float], *, holding_rate: float, order_line_value: float) -> pd.DataFrame:
+def _rows(replay: Replay, targets: Sequence[float], *, order_line_value: float) -> pd.DataFrame:
     scores: list[pd.DataFrame] = []
     notes: set[str] = set()
     for run in replay.runs():
-        scores += _scores(run, targets, holding_rate)
+        scores += _scores(run, targets)
         notes |= set(run.notes)
     if not scores:
         return _empty()
@@ -221,22 +238,19 @@ def _has_days(demand: pd.DataFrame, cumulative: pd.DataFrame) -> bool:
     return bool(days_of(demand["business_date"]).max() > days_of(cumulative["as_of_date"]).min())
 
 
-def _scores(run: Run, targets: Sequence[float], holding_rate: float) -> list[pd.DataFrame]:
+def _scores(run: Run, targets: Sequence[float]) -> list[pd.DataFrame]:
     """Sums of each series by policy and target."""
-    frames = [
-        _sums(run, "forecast", target, trace=run.trace("forecast", target), holding_rate=holding_rate)
-        for target in targets
-    ]
+    frames = [_sums(run, "forecast", target, trace=run.trace("forecast", target)) for target in targets]
     rules: list[tuple[PolicyName, float]] = [("days_of_cover", COVER_SAFETY_DAYS), ("min_max", MINIMUM_FACTOR)]
     if run.world.has_orders:
         rules.append(("history", np.nan))
     for policy, parameter in rules:
-        sums = _sums(run, policy, np.nan, trace=run.trace(policy, parameter), holding_rate=holding_rate)
+        sums = _sums(run, policy, np.nan, trace=run.trace(policy, parameter))
         frames += [sums.assign(target_service_rate=target) for target in targets]
     return [frame for frame in frames if len(frame)]
 
 
-def _sums(run: Run, policy: PolicyName, target: float, *, trace: Trace, holding_rate: float) -> pd.DataFrame:
+def _sums(run: Run, policy: PolicyName, target: float, *, trace: Trace) -> pd.DataFrame:
     world, cycles, scored = run.world, run.cycles(trace), run.scored_days()
     predicted = run.predicted(trace) if policy == "forecast" else np.full(len(cycles.row), np.nan)
     count = len(world)
@@ -260,7 +274,7 @@ def _sums(run: Run, policy: PolicyName, target: float, *, trace: Trace, holding_
             "value": stock / length * cost,
             "margin": unmet * np.maximum(margin, 0.0),
             "orders": ((trace.ordered > 0) & scored).sum(axis=1),
-            "holding": stock * cost * holding_rate / 365,
+            "holding": stock * cost * run.rules.holding_rate / 365,
             "wasted": wasted,
             "wasted_value": wasted * cost,
         }

@@ -9,12 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from retail_assets.inventory.policies import (
-    CRITICAL_RATIO_LIMITS,
-    critical_ratio,
-    reorder_point_with_packs,
-    shelf_life_limit,
-)
+from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.parameters import LineParameters
+from retail_assets.inventory.policies import reorder_point_fill, reorder_point_with_packs, shelf_life_limit
 from retail_assets.inventory.prospects import Prospect, outlook, stock_batches
 from retail_assets.inventory.replay_forecasts import Forecasts, Needs
 from retail_assets.inventory.replay_world import World
@@ -99,28 +96,37 @@ class Cycles:
     start: Days
     has_failed: Flags
 
+    def take(self, kept: Flags) -> "Cycles":
+        return Cycles(self.row[kept], self.start[kept], self.has_failed[kept])
+
 
 @dataclass(frozen=True)
 class Run:
     """A chunk of series: its world, chances to order and the demand each order must cover.
 
     `needs` are distinct (series, as-of date, protection); `need` numbers them for each chance, -1 without a forecast.
-    `shelf_days` demand is that of the days in which an order of the need can be sold.
+    `before` is the demand up to the delivery of those ordered by fill rate, `shelf` that of the days in which an order
+    of goods that spoil can be sold.
     """
 
     world: World
+    rules: LineParameters
     chances: Chances
     rows: Days
     unmet_demand: UnmetDemand
     needs: Needs | None
     need: Days
     need_row: Days
-    shelf_limit: Array
+    before: "_Part"
+    shelf: "_Part"
     notes: tuple[str, ...]
     seed: int
 
     @classmethod
-    def of(cls, world: World, book: Forecasts, *, rows: Days, unmet_demand: UnmetDemand, seed: int) -> "Run":
+    def of(
+        cls, world: World, book: Forecasts, *, rules: LineParameters, rows: Days, unmet_demand: UnmetDemand, seed: int
+    ) -> "Run":
+        """`rows` are the numbers of the series of `world` and `rules` in the book."""
         chances = Chances.of(world)
         as_of = np.searchsorted(book.as_ofs, world.first_day + chances.day, side="left") - 1
         line, _ = book.find(rows[chances.row], as_of, chances.protection)
@@ -129,7 +135,8 @@ class Run:
         ) + chances.protection
         _, first, need = np.unique(np.where(line >= 0, key, -1), return_index=True, return_inverse=True)
         first, need = (first[1:], need - 1) if (line < 0).any() else (first, need)
-        needs, shelf_limit = _needed(world, book, chances.take(first), as_of=as_of[first], rows=rows)
+        reader = _Reader(world, rules, book, chances.take(first), as_of=as_of[first], rows=rows)
+        needs = reader.needs()
         age = world.first_day + chances.day - 1 - book.as_ofs[np.maximum(as_of, 0)]
         notes = [
             (needs is not None and needs.is_scaled, "demand scaled from the nearest stored horizon"),
@@ -137,7 +144,10 @@ class Run:
             (bool((line < 0).any()), "no forecast orders for series and days without a forecast"),
         ]
         said = tuple(text for applies, text in notes if applies)
-        return cls(world, chances, rows, unmet_demand, needs, need, chances.row[first], shelf_limit, said, seed)
+        before, shelf = reader.before(), reader.shelf()
+        return cls(
+            world, rules, chances, rows, unmet_demand, needs, need, chances.row[first], before, shelf, said, seed
+        )
 
     def trace(self, policy: PolicyName, parameter: ArrayLike, *, lot_days: float = MIN_MAX_LOT_DAYS) -> Trace:
         """What happens under a policy.
@@ -208,11 +218,38 @@ class Run:
     def _forecast(self, target: Array) -> Levels:
         trigger, most = np.full(len(self.need), -np.inf), self.world.shelf_max_units[self.chances.row]
         if self.needs is not None:
-            row, known = self.need_row, self.need >= 0
-            found = reorder_point_with_packs(self.needs.demand, self.world.pack_units[row], target=target[row])
-            trigger[known] = found[self.need[known]]
-            most = np.where(known, np.fmin(most, self.shelf_limit[self.need]), most)
+            known = self.need >= 0
+            wanted = target[self.need_row]
+            trigger[known] = self._reorder_point(self.needs.demand, wanted)[self.need[known]]
+            most = np.where(known, np.fmin(most, self._shelf_limit(wanted)[self.need]), most)
         return self._levels(trigger, trigger + self._step, most)
+
+    def _reorder_point(self, demand: Demand, target: Array) -> Array:
+        pack = self.world.pack_units[self.need_row]
+        point = reorder_point_with_packs(demand, pack, target=target)
+        by_fill, before = self.before.rows, self.before.demand
+        if before is not None:
+            point[by_fill] = reorder_point_fill(
+                demand.take(by_fill), before, pack_units=pack[by_fill], target=target[by_fill]
+            )
+        return point
+
+    def _shelf_limit(self, target: Array) -> Array:
+        """The most that sells before the order expires, of each need; infinite without a life."""
+        limit, spoils = np.full(len(self.need_row), np.inf), self.shelf.rows
+        if self.shelf.demand is None:
+            return limit
+        some, world = self.need_row[spoils], self.world
+        margin = np.maximum(world.unit_price[some] - world.unit_cost[some], 0.0)
+        limit[spoils] = shelf_life_limit(
+            self.shelf.demand,
+            world.pack_units[some],
+            line_minimum_units=world.moq_units[some],
+            ratio=self.rules.take(some).shelf_life_ratio(
+                margin=margin, unit_cost=world.unit_cost[some], target=target[spoils]
+            ),
+        )
+        return limit
 
     def _cover(self, safety_days: Array) -> Levels:
         days = self.chances.protection + safety_days[self.chances.row]
@@ -297,23 +334,53 @@ class Run:
         )
 
 
-def _needed(world: World, book: Forecasts, chosen: Chances, *, as_of: Days, rows: Days) -> tuple[Needs | None, Array]:
-    """Demand up to the next delivery at these chances, and the most that sells before the order expires."""
-    row, limit = chosen.row, np.full(len(chosen.row), np.inf)
-    if not len(row):
-        return None, limit
-    step = world.unit_step[row]
-    needs = book.needs(rows[row], as_of, chosen.protection, delay_chances=world.delay_chances[row], unit_step=step)
-    spoils = np.flatnonzero(np.isfinite(world.shelf_life_days[row]))
-    if len(spoils):
+@dataclass(frozen=True)
+class _Part:
+    """Demand of some needs only, by their numbers; none when `rows` is empty."""
+
+    rows: Days
+    demand: Demand | None
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """The demands that the chances of a run ask of the book."""
+
+    world: World
+    rules: LineParameters
+    book: Forecasts
+    chances: Chances
+    as_of: Days
+    rows: Days
+
+    def needs(self) -> Needs | None:
+        """Demand up to the next delivery."""
+        every = np.arange(len(self.chances.row))
+        return self._read(every, self.chances.protection) if len(every) else None
+
+    def before(self) -> _Part:
+        """Demand up to the delivery of the order itself, of lines ordered by fill rate."""
+        some = np.flatnonzero(self.rules.is_fill[self.chances.row])
+        lead = self.world.lead_time_days[self.chances.row[some]]
+        return _Part(some, self._read(some, lead).demand if len(some) else None)
+
+    def shelf(self) -> _Part:
+        """Demand of the days in which the order can be sold, of goods that spoil."""
+        row = self.chances.row
+        spoils = np.flatnonzero(np.isfinite(self.world.shelf_life_days[row]))
+        if not len(spoils):
+            return _Part(spoils, None)
         some = row[spoils]
-        days = world.lead_time_days[some] + world.shelf_life_days[some].astype(np.int64)
-        demand = book.within(rows[some], as_of[spoils], days, unit_step=step[spoils])
-        ratio = critical_ratio(world.unit_price[some] - world.unit_cost[some], world.unit_cost[some])
-        limit[spoils] = shelf_life_limit(
-            demand,
-            world.pack_units[some],
-            line_minimum_units=world.moq_units[some],
-            ratio=np.nan_to_num(ratio, nan=CRITICAL_RATIO_LIMITS[1]),
+        life = self.world.shelf_life_days[some].astype(np.int64) - self.rules.min_remaining_days[some]
+        days, step = np.maximum(self.world.lead_time_days[some] + life, 0), self.world.unit_step[some]
+        return _Part(spoils, self.book.within(self.rows[some], self.as_of[spoils], days, unit_step=step))
+
+    def _read(self, some: Days, days: Days) -> Needs:
+        row = self.chances.row[some]
+        return self.book.needs(
+            self.rows[row],
+            self.as_of[some],
+            days,
+            delay_chances=self.world.delay_chances[row],
+            unit_step=self.world.unit_step[row],
         )
-    return needs, limit

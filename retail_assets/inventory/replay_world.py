@@ -87,6 +87,7 @@ def replay_world(
     terms: pd.DataFrame,
     order_days: pd.DataFrame,
     delays: pd.DataFrame,
+    receipt_delay_days: int = 0,
     seed: int,
 ) -> World:
     """Everything the policies share; the arguments are those of `policy_replay`."""
@@ -98,12 +99,13 @@ def replay_world(
     has_supplier = held["lead_time_days"].notna().to_numpy(dtype=bool)
     suppliers = held["supplier_id"].to_numpy(dtype=object)
     lead = np.where(has_supplier, _floats(held["lead_time_days"]), ASSUMED_LEAD_TIME_DAYS).astype(np.int64)
+    lead += receipt_delay_days
     can_order, next_order = _order_days(
         order_days, suppliers, series.get_level_values(0), has_supplier=has_supplier, first=first, days=wanted.shape[1]
     )
     chances = _chances(delays, suppliers, has_supplier)
     late = _late(chances, suppliers, series, days=wanted.shape[1], rng=rng)
-    lines = _lines(purchase_orders, series)
+    lines = _sellable(_lines(purchase_orders, series), first=first, receipt_delay_days=receipt_delay_days)
     arriving, later, promised_after = _under_way(lines, shape=wanted.shape, first=first)
     mean_daily = _mean_daily(history, wanted)
     stock, has_stock = _opening(opening, series, mean=mean_daily[:, :1], wanted=wanted)
@@ -261,6 +263,15 @@ def _lines(purchase_orders: pd.DataFrame, series: pd.MultiIndex) -> pd.DataFrame
     dates = {f"{name}_day": days_of(kept[f"{name}_date"]) for name in ("ordered", "promised", "received", "cancelled")}
     units = {"ordered_units": ordered, "received_units": np.where(np.isnan(received), ordered, received)}
     return pd.DataFrame({"row": row[row >= 0], **dates, **units})
+
+
+def _sellable(lines: pd.DataFrame, *, first: int, receipt_delay_days: int) -> pd.DataFrame:
+    """Receipts of the days replayed and promises, moved to the day they can be sold."""
+    received, promised = lines["received_day"], lines["promised_day"]
+    return lines.assign(
+        received_day=received.where(received < first, received + receipt_delay_days),
+        promised_day=promised.where(promised < 0, promised + receipt_delay_days),
+    )
 
 
 def _under_way(lines: pd.DataFrame, *, shape: tuple[int, int], first: int) -> tuple[Array, Array, Array]:

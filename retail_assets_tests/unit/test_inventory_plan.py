@@ -406,6 +406,14 @@ def test_shelf_life_caps_at_what_sells_before_it_expires():
     assert single["order_up_to_units"] < single["reorder_point_units"] + 1
 
 
+def test_fresh_goods_reach_the_target_where_the_policies_say_so():
+    case = retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=1)
+    wanted = Policies.of({"products": {"P": {"shelf_life_cap": "target"}}})
+    row = only_row(replenishment_plan(**case, policies=wanted))
+    assert row["order_up_to_units"] == row["reorder_point_units"] + 1
+    assert row["expected_waste_units"] > only_row(replenishment_plan(**case))["expected_waste_units"]
+
+
 def test_the_supplier_minimum_is_filled_where_it_saves_most():
     case = retailer(stock={"A": 4.0, "B": 12.0, "C": 100.0}, means={"A": 1.4, "B": 1.4, "C": 0.5})
     case["terms"]["min_order_value"] = Decimal("40.0000")

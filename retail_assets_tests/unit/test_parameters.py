@@ -60,13 +60,17 @@ def test_nothing_given_is_the_default():
             "The policies are wrong: service_measure of default is 'both', wanted cycle or fill.",
         ),
         (
+            {"products": {"P1": {"shelf_life_cap": "none"}}},
+            "The policies are wrong: shelf_life_cap of products P1 is 'none', wanted paying or target.",
+        ),
+        (
             {"default": {"min_remaining_days": 1.5}},
             "The policies are wrong: min_remaining_days of default is 1.5, wanted a whole number from 0 to 365.",
         ),
         (
             {"products": {"P1": {"budget_value": 5}}},
             "The policies are wrong: products P1 knows no budget_value, only service_level, service_measure, "
-            "holding_rate, goodwill_value, salvage_rate, min_remaining_days, expedite_probability.",
+            "holding_rate, goodwill_value, salvage_rate, min_remaining_days, shelf_life_cap, expedite_probability.",
         ),
         ({"default": {"holding_rate": True}}, "The policies are wrong: holding_rate of default is True, wanted a "
          "number from 0 to 5."),

@@ -9,9 +9,8 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.inventory import replay
+from retail_assets.inventory.parameters import PlanPolicy, Policies
 from retail_assets.inventory.replay import Replay, policy_replay
-from retail_assets.inventory.replay_forecasts import Forecasts
-from retail_assets.inventory.replay_run import Run
 from retail_assets.inventory.replay_world import days_of, replay_world, rows_of
 from retail_assets.tables.inventory import POLICY_REPLAY
 from retail_assets_tests.unit.replay_frames import MONDAY, poisson_retailer
@@ -168,7 +167,7 @@ def test_history_is_the_real_receipts():
             ("s0", "p0", 53, 60, None, 9.0, np.nan),
         ]
     )
-    found = row_of(policy_replay(**frames, holding_rate=0.365), "history")
+    found = row_of(policy_replay(**frames, policies=Policies(PlanPolicy(holding_rate=0.365))), "history")
     stock, unmet, closing = 40.0, [], []
     for day in range(56):
         stock += {5: 6.0, 30: 40.0}.get(day, 0.0)
@@ -245,11 +244,61 @@ def test_no_policy_looks_ahead():
 
 
 def orders_until(frames, day):
-    world = world_of(frames)
-    book = Forecasts.of(frames["cumulative"], world.series)
-    run = Run.of(world, book, rows=np.arange(len(world)), unmet_demand="lost", seed=0)
+    run = only_run(frames)
     policies = [("forecast", 0.9), ("forecast", 0.98), ("days_of_cover", 7), ("min_max", 1.5)]
     return [run.trace(policy, parameter).ordered[:, :day] for policy, parameter in policies]
+
+
+def only_run(frames, **policies):
+    return next(Replay.of(**frames, policies=Policies(PlanPolicy(**policies))).runs())
+
+
+def test_cycles_without_a_forecast_are_not_judged_by_one():
+    frames = poisson_retailer(40, 56, mean=2.0, horizons=[3], order_weekdays=[])
+    ended = frames["cumulative"]["product_id"] == "p0"
+    is_late = frames["cumulative"]["as_of_date"] > MONDAY + timedelta(days=20)
+    frames["cumulative"] = frames["cumulative"].loc[~(ended & is_late)]
+    past = Replay.of(**frames)
+    run = next(past.runs())
+    trace = run.trace("forecast", 0.95)
+    promised = run.predicted(trace)
+    judged = past.weeks(run, trace, promised)
+    assert 0 < np.isnan(promised).sum() < len(promised)
+    assert judged["cycles"].sum() == (~np.isnan(promised)).sum() < past.weeks(run, trace)["cycles"].sum()
+    assert judged["predicted"].sum() == pytest.approx(np.nansum(promised))
+
+
+def test_lines_by_fill_rate_are_ordered_by_fill_rate():
+    """Poisson 2 a day, daily orders, lead time 2: position 10 gives fill 0.9634, 9 gives 0.9255."""
+    frames = poisson_retailer(20, 56, mean=2.0, horizons=[2, 3], order_weekdays=[])
+    by_cycle, by_fill = (only_run(frames, service_measure=measure) for measure in ("cycle", "fill"))
+    for target, cycle, fill in ((0.93, 10, 9), (0.95, 10, 10)):
+        positions = [run.trace("forecast", target).position[:, 20:].max() for run in (by_cycle, by_fill)]
+        assert positions == [cycle, fill]
+
+
+def test_the_shelf_life_cap_follows_the_margin_or_the_target():
+    frames = poisson_retailer(20, 56, mean=2.0, horizons=[1, 2, 3, 4, 5, 6], order_weekdays=[])
+    terms = frames["terms"].assign(shelf_life_days=2.0, unit_cost=3.0, unit_price=3.1)
+    runs = {
+        name: only_run(frames | {"terms": terms}, **given)
+        for name, given in {
+            "paying": {},
+            "target": {"shelf_life_cap": "target"},
+            "goodwill": {"goodwill_value": 300.0},
+        }.items()
+    }
+    wasted = {name: run.trace("forecast", 0.98).wasted.sum() for name, run in runs.items()}
+    fill = {name: 1 - run.trace("forecast", 0.98).unmet.sum() / run.world.demand.sum() for name, run in runs.items()}
+    assert wasted["paying"] < min(wasted["target"], wasted["goodwill"])
+    assert fill["paying"] < min(fill["target"], fill["goodwill"])
+
+
+def test_receipts_after_trading_arrive_a_day_later():
+    frames = poisson_retailer(5, 56, mean=2.0, horizons=[3, 4], order_weekdays=[])
+    early, late = (only_run(frames, receipt_delay_days=days).world for days in (0, 1))
+    np.testing.assert_array_equal(late.supply.lead_days, early.supply.lead_days + 1)
+    np.testing.assert_array_equal(late.lead_time_days, early.lead_time_days + 1)
 
 
 def test_censored_demand_is_drawn_above_sales():
