@@ -5,13 +5,14 @@ longer past, by the functions of the pipeline on the pipeline's tables.
 """
 
 import sqlite3
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bench.inventory_forecasts import as_of_forecasts, kept_or_made
+from retail_assets import ordering
 from retail_assets.calendar import Calendar
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.engines.protocol import Engine
@@ -22,14 +23,12 @@ from retail_assets.resources.lake import open_lake
 from retail_assets.settings import load_settings
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import forecast, gold
-from retail_assets.transforms.days import within
 from retail_assets.windows import Window
 from retail_assets.wiring import calendar_of, engine_of
 
 FIRST_TRAINING_DAYS = 126
 """Days the first model learns from; what remains of 400 days is replayed."""
 TRAINED_EVERY_DAYS, TRAIN_DAYS, HORIZON = 56, 730, 28
-_SERIES = ["store_id", "product_id"]
 
 
 def replay_frames(home: Path, *, kept: Path | None = None, is_stored: bool = False) -> dict[str, Any]:
@@ -47,31 +46,20 @@ def replay_frames(home: Path, *, kept: Path | None = None, is_stored: bool = Fal
     began = stored.as_of_date.min().to_pyarrow().as_py()
     first = began if is_stored else span.first + timedelta(days=FIRST_TRAINING_DAYS)
     snapshots = Snapshots(engine, calendar.zone)
-    orders = snapshots.on(span.last).purchase_orders()
-    knowledge = snapshots.on(first)  # valid until another day is asked for
-    supply = SupplyKnowledge.of(knowledge)
-    terms = supply.terms.merge(knowledge.prices(), on=_SERIES)
-    opening = within(engine.scan(gold.FACT_INVENTORY), Window(first, first))
-    stock = opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas()
 
     def made() -> pd.DataFrame:
-        return _forecasts(engine, calendar, snapshots, span=Window(first, span.last), supply=supply)
+        window = Window(first, span.last)
+        return _forecasts(engine, calendar, snapshots, span=window, supply=SupplyKnowledge.of(snapshots.on(first)))
 
-    return {
-        "demand": _true_demand(home),
-        "cumulative": stored.to_pandas() if is_stored else kept_or_made(kept, made),
-        "opening": stock,
-        "purchase_orders": orders,
-        "terms": terms,
-        "order_days": supply.order_days,
-        "delays": supply.delays,
-        "segments": _known_segments(engine, first),
-    }
-
-
-def _known_segments(engine: Engine, day: date) -> pd.DataFrame:
-    segments = engine.scan(gold.PRODUCT_SEGMENTS).to_pandas()
-    return segments.loc[pd.to_datetime(segments["valid_from"]) <= pd.Timestamp(day)]
+    cumulative = stored.to_pandas() if is_stored else kept_or_made(kept, made)
+    known = ordering.replay_frames(
+        snapshots,
+        cumulative,
+        last=span.last,
+        stock=engine.scan(gold.FACT_INVENTORY),
+        segments=engine.scan(gold.PRODUCT_SEGMENTS),
+    )
+    return {"demand": _true_demand(home), "cumulative": cumulative, **known}
 
 
 def _span(engine: Engine) -> Window:

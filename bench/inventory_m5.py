@@ -16,10 +16,9 @@ from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import abc_class
 from retail_assets.demand.tournament import TrainingConfig
 
-REPLAY_DAYS, TRAINED_EVERY_DAYS, TRAIN_DAYS = 560, 56, 730
+TRAIN_DAYS, TRAINED_EVERY_DAYS = 730, 56
+"""Days the models learn from, as set for every run; all days after the first of them are replayed."""
 HORIZONS = (7, 14)
-CONFIG = TrainingConfig(backtest_fits=1)
-"""Contenders are fitted once in the backtest instead of three times, so that more weeks can be afforded."""
 _EMPTY = {
     "opening": ["store_id", "product_id", "on_hand_units"],
     "purchase_orders": [
@@ -32,12 +31,12 @@ _EMPTY = {
 
 
 def replay_frames(folder: Path, *, kept: Path | None = None) -> dict[str, Any]:
-    """Arguments of the replay over the last `REPLAY_DAYS` days, orders on the day after each Sunday."""
+    """Arguments of the replay, orders on the day after each Sunday."""
     sales = pd.read_parquet(folder / "sales.parquet", columns=["date"])
     end = pd.to_datetime(sales["date"]).max().date()
     whole = m5_panel(folder, last_date=end)
-    first = end - timedelta(days=REPLAY_DAYS)
-    first -= timedelta(days=(first.weekday() + 1) % 7)
+    first = end - timedelta(days=whole.day_count - TRAIN_DAYS)
+    first += timedelta(days=6 - first.weekday())
 
     def known(day: date) -> Panel:
         return whole.through(day).last_days(TRAIN_DAYS)
@@ -50,7 +49,7 @@ def replay_frames(folder: Path, *, kept: Path | None = None) -> dict[str, Any]:
             every_days=7,
             trained_every_days=TRAINED_EVERY_DAYS,
             horizons=HORIZONS,
-            config=CONFIG,
+            config=TrainingConfig(),
         )
 
     series = whole.series.loc[:, ["store_id", "product_id"]].reset_index(drop=True)

@@ -12,6 +12,7 @@ from typing import Any
 import ibis
 import pandas as pd
 
+from retail_assets.forecasting import Snapshots
 from retail_assets.inventory.calendar import next_delivery_days
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.transforms.days import within
@@ -108,6 +109,43 @@ class DayState:
             "receipts": self.supply.receipts,
             "segments": self.segments,
         }
+
+
+def replay_frames(
+    snapshots: Snapshots, cumulative: pd.DataFrame, *, last: date, stock: ibis.Table, segments: ibis.Table
+) -> dict[str, Any]:
+    """What a replay knows beside demand and forecasts: the arguments of `policy_replay` of these names.
+
+    All is as of the first forecast, so that nothing looks ahead, except that a product launched later enters with the
+    terms known on the day of its own first forecast. The purchase orders are those of the last day: their receipts
+    are what really happened.
+
+    Args:
+        snapshots: of the lake.
+        cumulative: store_id, product_id, as_of_date of the forecasts.
+        last: last day replayed.
+        stock, segments: gold/fact_inventory and gold/product_segments.
+    """
+    seen = cumulative.groupby(_SERIES, observed=True, as_index=False)["as_of_date"].min()
+    days: list[date] = sorted(set(seen["as_of_date"]))
+    first, orders = days[0], snapshots.on(last).purchase_orders()
+    terms = [_terms_of(snapshots.on(day), seen.loc[seen["as_of_date"] == day, _SERIES]) for day in days]
+    supply = SupplyKnowledge.of(snapshots.on(first))
+    opening = within(stock, Window(first, first))
+    known = segments.filter(segments.valid_from <= first, segments.abc_class.notnull())
+    return {
+        "opening": opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
+        "purchase_orders": orders,
+        "terms": pd.concat(terms, ignore_index=True),
+        "order_days": supply.order_days,
+        "delays": supply.delays,
+        "segments": known.to_pandas(),
+    }
+
+
+def _terms_of(knowledge: Knowledge, keys: pd.DataFrame) -> pd.DataFrame:
+    terms = knowledge.supply_terms().merge(knowledge.prices(), on=_SERIES)
+    return terms.merge(keys, on=_SERIES)
 
 
 def _products(knowledge: Knowledge, supply: SupplyKnowledge, sold: ibis.Table) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from retail_assets.inventory.plan import replenishment_plan
 from retail_assets.inventory.replay import policy_replay as replay
 from retail_assets.inventory.transfers import transfer_proposals
 from retail_assets.io_managers.chunks import Siblings, asked_windows
-from retail_assets.ordering import LAST_SALE_DAYS, DayState, SupplyKnowledge
+from retail_assets.ordering import LAST_SALE_DAYS, DayState, replay_frames
 from retail_assets.plan_settings import PlanSettings
 from retail_assets.tables import forecast, gold
 from retail_assets.tables import inventory as tables
@@ -91,23 +91,14 @@ def policy_replay(
     demand_rows: ibis.Table,
     segments: ibis.Table,
 ) -> pd.DataFrame:
-    """All that is known is taken as of the first forecast, so that the replay does not look ahead."""
-    first = cumulative.as_of_date.min().to_pyarrow().as_py()
     last = demand_rows.business_date.max().to_pyarrow().as_py()
-    snapshots = Snapshots(engine, calendar.zone)
-    later_orders = snapshots.on(last).purchase_orders()
-    knowledge = snapshots.on(first)
-    supply = SupplyKnowledge.of(knowledge)
-    opening = within(stock, Window(first, first))
+    first = cumulative.as_of_date.min().to_pyarrow().as_py()
+    forecasts = cumulative.to_pandas()
+    known = replay_frames(Snapshots(engine, calendar.zone), forecasts, last=last, stock=stock, segments=segments)
     seen = within(demand_rows, Window(first, last).extended(days_before=_DAYS_BEFORE_REPLAY))
     return replay(
         seen.select(*_SERIES, "business_date", "sold_units", "unconstrained_units", "unconstrained_sd").to_pandas(),
-        cumulative.to_pandas(),
-        opening=opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
-        purchase_orders=later_orders,
-        terms=supply.terms.merge(knowledge.prices(), on=_SERIES),
-        order_days=supply.order_days,
-        delays=supply.delays,
-        segments=segments.filter(segments.valid_from <= first).to_pandas(),
+        forecasts,
+        **known,
         policies=plan_settings.policies,
     )
