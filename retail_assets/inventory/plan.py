@@ -220,7 +220,7 @@ def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
         unit_cost=_numbers(terms["unit_cost"]),
         unit_price=unit_price,
         unit_step=np.where(np.isnan(unit_step), 1.0, unit_step),
-        shelf_life_days=_numbers(terms["shelf_life_days"]),
+        shelf_life_days=np.maximum(_numbers(terms["shelf_life_days"]), 1.0),  # the day of receipt at least
         min_order_value=np.nan_to_num(_numbers(terms["min_order_value"])),
         presentation_min_units=np.nan_to_num(
             _numbers(terms.get("presentation_min_units", terms["moq_units"] * np.nan))
@@ -531,7 +531,7 @@ def _attention(lines: _Terms, position: Position, *, level: _Level, order: _Orde
         "overdue order": (position.late > 0) & (position.stopped < position.late),
         "overdue order no longer counted": position.stopped > 0,
         "approved order not in the purchase orders": position.has_unmatched,
-        "maximum leaves no room for the order": (steps.after_pack > 0) & ~is_ordered,
+        "maximum leaves no room for the order": (steps.after_pack > 0) & (steps.after_cap <= 0) & ~is_ordered,
         "supplier minimum not reached": order.is_below_supplier_minimum,
         "cut by the budget": order.units < order.after_supplier_minimum,
         "missing cost": is_ordered & np.isnan(lines.unit_cost),

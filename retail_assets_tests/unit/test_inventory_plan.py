@@ -170,6 +170,11 @@ def test_a_budget_pays_for_what_saves_most_and_says_so():
     assert (cut["qty_after_supplier_minimum_units"] == free.loc[cut.index, "order_units"]).all()
 
 
+def test_what_the_budget_cuts_is_not_blamed_on_the_maximum():
+    row = only_row(replenishment_plan(**retailer(), policies=Policies(PlanPolicy(budget_value=0.0))))
+    assert row["order_units"] == 0 and row["exception"] == "cut by the budget"
+
+
 def test_parameters_of_a_class_and_of_a_product_change_their_lines_alone():
     case = retailer(stock={"A": 3.0, "B": 3.0, "C": 3.0})
     segments = pd.DataFrame({"store_id": "S", "product_id": ["A", "B", "C"], "abc_class": ["A", "A", "C"]})
@@ -406,6 +411,14 @@ def test_shelf_life_caps_at_what_sells_before_it_expires():
     assert single["order_up_to_units"] < single["reorder_point_units"] + 1
 
 
+def test_a_life_of_no_days_is_the_day_of_receipt():
+    none, one = (
+        only_row(replenishment_plan(**retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=days)))
+        for days in (0, 1)
+    )
+    assert none == one
+
+
 def test_the_supplier_minimum_is_filled_where_it_saves_most():
     case = retailer(stock={"A": 4.0, "B": 12.0, "C": 100.0}, means={"A": 1.4, "B": 1.4, "C": 0.5})
     case["terms"]["min_order_value"] = Decimal("40.0000")
@@ -446,6 +459,13 @@ def test_a_gap_before_the_delivery_is_for_a_person():
     covered = retailer(stock={"P": 1.0}, means={"P": 3.0})
     covered["open_orders"] = open_lines((1, 12))
     assert only_row(replenishment_plan(**covered))["exception"] is None
+
+
+def test_no_gap_is_seen_where_only_a_longer_horizon_is_stored():
+    """Two days until the order comes, of the three that are stored: a sale has a chance of 0.39, not of 0.53."""
+    case = retailer(stock={"P": 0.0}, means={"P": 0.25})
+    case["cumulative"] = forecast({"P": 0.25}, [3, 7, 14, 28])
+    assert only_row(replenishment_plan(**case))["exception"] is None
 
 
 def test_a_fill_target_uses_the_demand_between_two_deliveries():
