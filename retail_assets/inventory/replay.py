@@ -98,7 +98,8 @@ class Replay:
         Args:
             run: the chunk.
             trace: what happened.
-            predicted: what each scored cycle promised, as `run.predicted` says it.
+            predicted: what each scored cycle promised, as `run.predicted` says it; cycles without a promise are then
+                left out, so that promised and kept are of the same cycles.
 
         Returns:
             abc_class, week (Monday), cycles, failures, predicted, demand, unmet, stock, value, wasted; stock and value
@@ -116,19 +117,21 @@ class Replay:
                 np.float64
             )
 
-        place = group[cycles.row] * shape[1] + code[cycles.start]
+        promised = np.zeros(len(cycles.row)) if predicted is None else predicted
+        kept = np.flatnonzero(~np.isnan(promised))
+        place = group[cycles.row[kept]] * shape[1] + code[cycles.start[kept]]
 
         def by_cycle(values: Array) -> Array:
-            return np.bincount(place, values, minlength=shape[0] * shape[1]).astype(np.float64)
+            return np.bincount(place, values[kept], minlength=shape[0] * shape[1]).astype(np.float64)
 
         cost = np.nan_to_num(run.world.unit_cost)[:, None]
         frame = pd.DataFrame(
             {
                 "abc_class": np.repeat(names, shape[1]),
                 "week": np.tile((weeks * 7 - 3).astype("datetime64[D]"), shape[0]),
-                "cycles": by_cycle(np.ones(len(place))),
+                "cycles": by_cycle(np.ones(len(promised))),
                 "failures": by_cycle(cycles.has_failed.astype(float)),
-                "predicted": by_cycle(np.zeros(len(place)) if predicted is None else np.nan_to_num(predicted)),
+                "predicted": by_cycle(promised),
                 "demand": by_day(run.world.demand),
                 "unmet": by_day(trace.unmet),
                 "stock": by_day(trace.closing),
