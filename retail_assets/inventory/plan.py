@@ -353,7 +353,7 @@ def _order(lines: _Terms, position: Position, level: _Level, *, chance: Opportun
 
 
 def _batches(as_of: date, lines: _Terms, position: Position, receipts: pd.DataFrame | None) -> Array:
-    """Stock by the days it can still be sold; that of products that keep does not matter."""
+    """Stock by the days it can still be sold, fresh without any receipt; that of products that keep does not matter."""
     life = lines.shelf_life_days
     back = int(np.nanmax(life, initial=1)) if np.isfinite(life).any() else 1
     received = np.zeros((len(life), back))
@@ -364,7 +364,10 @@ def _batches(as_of: date, lines: _Terms, position: Position, receipts: pd.DataFr
     days = pd.to_datetime(receipts["received_date"]).to_numpy().astype("datetime64[D]")
     age = (np.datetime64(as_of, "D") - days).astype(np.int64)
     inside = (row >= 0) & (age >= 0) & (age < back - 1)
-    np.add.at(received, (row[inside], back - 2 - age[inside]), _numbers(receipts["received_units"])[inside])
+    units = np.nan_to_num(_numbers(receipts["received_units"]))
+    np.add.at(received, (row[inside], back - 2 - age[inside]), units[inside])
+    unseen = np.setdiff1d(np.arange(len(life)), row)
+    received[unseen, -1] = position.usable_on_hand[unseen]
     return stock_batches(position.usable_on_hand, received, life)
 
 

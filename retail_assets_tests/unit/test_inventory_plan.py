@@ -16,6 +16,7 @@ from scipy import stats
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.parameters import PlanPolicy, Policies
 from retail_assets.inventory.plan import proposal_id, replenishment_plan
+from retail_assets.inventory.prospects import Prospect
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 
@@ -151,6 +152,36 @@ def test_waste_is_expected_and_lowers_the_service():
     assert fresh["expected_waste_units"] < 3
     assert old["predicted_service_rate"] < fresh["predicted_service_rate"] - 0.03
     assert "likely to spoil before the next delivery" in old["reason"]
+
+
+def test_stock_without_receipts_is_fresh_whatever_others_received():
+    receipts = pd.DataFrame({"store_id": "S", "product_id": ["B"], "received_date": [AS_OF], "received_units": [1.0]})
+    alone = only_row(replenishment_plan(**retailer(stock={"A": 5.0}, shelf_life_days=8)))
+    both = replenishment_plan(**retailer(stock={"A": 5.0, "B": 1.0}, shelf_life_days=8), receipts=receipts)
+    row = both.set_index("product_id").loc["A"]
+    assert row["expected_waste_units"] == alone["expected_waste_units"] == 0
+    assert row["predicted_service_rate"] == pytest.approx(alone["predicted_service_rate"], abs=0.02)
+
+
+def test_a_life_of_years_costs_no_more_than_one_of_weeks():
+    """Nothing of either spoils before the next delivery, so the days beyond it are one."""
+    long, short = (
+        only_row(replenishment_plan(**retailer(stock={"P": 5.0}, shelf_life_days=days))) for days in (3000, 40)
+    )
+    assert long == short
+    many = Prospect(
+        on_hand=np.array([9.0]),
+        batches=np.arange(1.0, 3001.0)[None],
+        coming=np.zeros((1, 0)),
+        promised=np.zeros((1, 0), dtype=np.int64),
+        order_units=np.zeros(1),
+        arrival=np.array([2]),
+        next_arrival=np.array([3]),
+        delay_chances=np.ones((1, 1)),
+        shelf_life_days=np.array([3000.0]),
+        daily_mean=np.ones((1, 3)),
+    ).within_days()
+    assert many.batches.tolist() == [[1.0, 2.0, 3.0, 3000 * 3001 / 2 - 6]] and many.shelf_life_days.tolist() == [4]
 
 
 def test_a_presentation_minimum_is_kept():
