@@ -5,7 +5,7 @@ What is done with the answers (policies, plan, replay, health) does not belong h
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -186,9 +186,13 @@ class Demand:
 
         Factor 0 is no demand at all.
         """
+        moved = self.knots * _column(factor, len(self))[:, None, None]
+        return self._stretched(factor, np.ceil(moved - _STEP_TOLERANCE * np.maximum(1.0, moved)))
+
+    def _stretched(self, factor: ArrayLike, places: Array) -> Self:
+        """Demand times `factor` with its knots at `places`, in steps of the lattice."""
         times = _column(factor, len(self))[:, None]
-        moved = self.knots * times[..., None]
-        lattice = np.maximum(np.ceil(moved - _STEP_TOLERANCE * np.maximum(1.0, moved)), 1.0)
+        moved, lattice = self.knots * times[..., None], np.maximum(places, 1.0)
         knots = np.where(self.knots <= 0, 0.0, np.where(self.unit_step[:, None, None] > 0, lattice, moved))
         # a discrete distribution gets room between its points, or the mean could not follow
         following = np.concatenate([self.low[..., 1:], self.high[..., -1:]], axis=2)
@@ -206,6 +210,20 @@ class Demand:
             weights=self.weights,
             unit_step=self.unit_step,
         )
+
+    def part(self, share: ArrayLike) -> Self:
+        """Demand of a `share` (n,) or one of the days, all alike and independent: mean times share, P(D = 0) ** share.
+
+        Scaling alone would keep P(D = 0), and a slow seller could not have the smaller mean: a shorter time first
+        means fewer sales, and only of a fast seller smaller ones.
+        """
+        times, zero = _column(share, len(self)), self.cdf(0.0)
+        is_some = (zero < 1) & (times > 0)
+        kept = np.where(is_some, (1 - zero**times) / np.where(is_some, 1 - zero, 1.0), times)
+        low, high = (1 - (1 - values) * kept[:, None, None] for values in (self.low, self.high))
+        factor = np.where(is_some, times / np.where(kept > 0, kept, 1.0), times)
+        places = np.round(self.knots * factor[:, None, None])
+        return replace(self, low=low, high=high)._stretched(factor, places)
 
     @classmethod
     def _single(cls, knots: Array, low: Array, high: Array, *, shape: Array, tail: Array, step: Array) -> Self:

@@ -220,7 +220,7 @@ def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
         unit_cost=_numbers(terms["unit_cost"]),
         unit_price=unit_price,
         unit_step=np.where(np.isnan(unit_step), 1.0, unit_step),
-        shelf_life_days=_numbers(terms["shelf_life_days"]),
+        shelf_life_days=np.maximum(_numbers(terms["shelf_life_days"]), 1.0),  # the day of receipt at least
         min_order_value=np.nan_to_num(_numbers(terms["min_order_value"])),
         presentation_min_units=np.nan_to_num(
             _numbers(terms.get("presentation_min_units", terms["moq_units"] * np.nan))
@@ -354,7 +354,7 @@ def _order(lines: _Terms, position: Position, level: _Level, *, chance: Opportun
 
 
 def _batches(as_of: date, lines: _Terms, position: Position, receipts: pd.DataFrame | None) -> Array:
-    """Stock by the days it can still be sold; that of products that keep does not matter."""
+    """Stock by the days it can still be sold, fresh without any receipt; that of products that keep does not matter."""
     life = lines.shelf_life_days
     back = int(np.nanmax(life, initial=1)) if np.isfinite(life).any() else 1
     received = np.zeros((len(life), back))
@@ -365,7 +365,10 @@ def _batches(as_of: date, lines: _Terms, position: Position, receipts: pd.DataFr
     days = pd.to_datetime(receipts["received_date"]).to_numpy().astype("datetime64[D]")
     age = (np.datetime64(as_of, "D") - days).astype(np.int64)
     inside = (row >= 0) & (age >= 0) & (age < back - 1)
-    np.add.at(received, (row[inside], back - 2 - age[inside]), _numbers(receipts["received_units"])[inside])
+    units = np.nan_to_num(_numbers(receipts["received_units"]))
+    np.add.at(received, (row[inside], back - 2 - age[inside]), units[inside])
+    unseen = np.setdiff1d(np.arange(len(life)), row)
+    received[unseen, -1] = position.usable_on_hand[unseen]
     return stock_batches(position.usable_on_hand, received, life)
 
 
@@ -532,7 +535,7 @@ def _attention(lines: _Terms, position: Position, *, level: _Level, order: _Orde
         "overdue order": (position.late > 0) & (position.stopped < position.late),
         "overdue order no longer counted": position.stopped > 0,
         "approved order not in the purchase orders": position.has_unmatched,
-        "maximum leaves no room for the order": (steps.after_pack > 0) & ~is_ordered,
+        "maximum leaves no room for the order": (steps.after_pack > 0) & (steps.after_cap <= 0) & ~is_ordered,
         "supplier minimum not reached": order.is_below_supplier_minimum,
         "cut by the budget": order.units < order.after_supplier_minimum,
         "missing cost": is_ordered & np.isnan(lines.unit_cost),

@@ -5,7 +5,7 @@ much they change it. Which order to place is the policies' question.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,13 @@ class Prospect:
     def take(self, rows: NDArray[np.intp]) -> "Prospect":
         return Prospect(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
+    def within_days(self) -> "Prospect":
+        """The same with lives cut to a day more than is simulated: nothing beyond spoils, and years would be arrays."""
+        most = self.daily_mean.shape[1] + 1
+        batches = self.batches[:, :most].copy()
+        batches[:, -1] += self.batches[:, most:].sum(axis=1)
+        return replace(self, batches=batches, shelf_life_days=np.minimum(self.shelf_life_days, most))
+
     @property
     def position(self) -> Array:
         """What the order and the stock are up against: everything promised before the next arrival."""
@@ -78,6 +85,7 @@ def outlook(
     lost. It is split over the days by their expected shares: exact for Poisson demand with an unknown level, too even
     where days scatter more. `demands[d]` is the demand up to the next arrival when that comes d days late.
     """
+    prospect = prospect.within_days()
     sums = np.zeros((4, len(prospect.on_hand)))
     for days in np.unique(prospect.next_arrival):
         rows = np.flatnonzero(prospect.next_arrival == days)

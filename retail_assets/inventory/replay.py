@@ -110,17 +110,13 @@ class Replay:
         Args:
             run: the chunk.
             trace: what happened.
-            predicted: what each scored cycle promised, as `run.predicted` says it; cycles without a forecast are
-                then left out of cycles and failures.
+            predicted: what each scored cycle promised, as `run.predicted` says it.
 
         Returns:
             abc_class, week (Monday), cycles, failures, predicted, demand, unmet, stock, value, wasted; stock and value
             are summed over series and days, predicted over cycles.
         """
         cycles, scored = run.cycles(trace), run.scored_days()
-        if predicted is not None:
-            has_forecast = ~np.isnan(predicted)
-            cycles, predicted = cycles.take(has_forecast), predicted[has_forecast]
         week_of = (run.world.first_day + np.arange(run.world.days) + 3) // 7
         weeks, code = np.unique(week_of, return_inverse=True)
         names, group = np.unique(self.classes[run.rows].astype(str), return_inverse=True)

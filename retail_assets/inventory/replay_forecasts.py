@@ -69,7 +69,7 @@ class Forecasts:
             mean_units=columns["mean_units"][line],
             unit_step=unit_step,
         )
-        return made if (factor == 1).all() else made.scale(factor)
+        return made if (factor == 1).all() else made.part(factor)
 
     def within(self, row: Days, as_of: Days, days: Days, *, unit_step: Array) -> Demand:
         """Demand over `days`, which every pair has a forecast for."""

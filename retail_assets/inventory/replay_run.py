@@ -57,7 +57,8 @@ class Chances:
     """Chances to order, one after another: series, day, protection and the promised arrival of the next one.
 
     The cycle of a chance runs from the day its lorry came, late or not, to the day before the next one came: that is
-    what the order protects. Cycles whose lorries overtake each other have no days and are not scored.
+    what the order protects. Cycles whose lorries overtake each other have no days and are not scored; nor are, under
+    any policy, those without a forecast.
     """
 
     row: Days
@@ -96,9 +97,6 @@ class Cycles:
     start: Days
     has_failed: Flags
 
-    def take(self, kept: Flags) -> "Cycles":
-        return Cycles(self.row[kept], self.start[kept], self.has_failed[kept])
-
 
 @dataclass(frozen=True)
 class Run:
@@ -133,6 +131,8 @@ class Run:
         key = (chances.row * len(book.as_ofs) + as_of) * (
             int(chances.protection.max(initial=0)) + 1
         ) + chances.protection
+        unforeseen = (line < 0) & chances.is_scored
+        chances = replace(chances, is_scored=chances.is_scored & (line >= 0))
         _, first, need = np.unique(np.where(line >= 0, key, -1), return_index=True, return_inverse=True)
         first, need = (first[1:], need - 1) if (line < 0).any() else (first, need)
         reader = _Reader(world, rules, book, chances.take(first), as_of=as_of[first], rows=rows)
@@ -142,6 +142,7 @@ class Run:
             (needs is not None and needs.is_scaled, "demand scaled from the nearest stored horizon"),
             (bool((age[line >= 0] > _STALE_DAYS).any()), f"forecasts more than {_STALE_DAYS} days old"),
             (bool((line < 0).any()), "no forecast orders for series and days without a forecast"),
+            (bool(unforeseen.any()), "cycles without a forecast are not scored"),
         ]
         said = tuple(text for applies, text in notes if applies)
         before, shelf = reader.before(), reader.shelf()

@@ -108,7 +108,7 @@ def replay_world(
     lines = _sellable(_lines(purchase_orders, series), first=first, receipt_delay_days=receipt_delay_days)
     arriving, later, promised_after = _under_way(lines, shape=wanted.shape, first=first)
     mean_daily = _mean_daily(history, wanted)
-    stock, has_stock = _opening(opening, series, mean=mean_daily[:, :1], wanted=wanted)
+    stock, has_stock = _opening(opening, series, mean=mean_daily[:, 0])
     return World(
         series=series,
         supplier_ids=suppliers,
@@ -123,7 +123,10 @@ def replay_world(
         promised_after=promised_after,
         received=_sums(lines, "received_day", "received_units", shape=wanted.shape, first=first),
         ordered=_sums(lines, "ordered_day", "ordered_units", shape=wanted.shape, first=first),
-        assumptions=_assumptions(held, has_supplier=has_supplier, has_stock=has_stock, orders=lines, missing=missing),
+        assumptions=(
+            *_left_out(demand, count=len(series)),
+            *_assumptions(held, has_supplier=has_supplier, has_stock=has_stock, orders=lines, missing=missing),
+        ),
         **_numbers(held),
     )
 
@@ -161,6 +164,12 @@ def _series(demand: pd.DataFrame, cumulative: pd.DataFrame) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(both)
 
 
+def _left_out(demand: pd.DataFrame, *, count: int) -> tuple[str, ...]:
+    """How many series with demand are not replayed because nothing was ever forecast for them."""
+    known = len(demand[["store_id", "product_id"]].drop_duplicates())
+    return (f"{known - count} of {known} series left out without a forecast",) if known > count else ()
+
+
 def _demand(
     demand: pd.DataFrame, series: pd.MultiIndex, *, first: int, last: int, rng: np.random.Generator
 ) -> tuple[Array, Array, int]:
@@ -178,13 +187,15 @@ def _drawn(demand: pd.DataFrame, rng: np.random.Generator) -> Array:
 
     The mean alone would make demand too regular just where it was too high for the stock.
     """
-    units = _floats(demand["unconstrained_units"])
+    units = _floats(demand["unconstrained_units"]).copy()  # the frame is the caller's
     if not {"sold_units", "unconstrained_sd"} <= set(demand.columns):
         return units
     sold = _floats(demand["sold_units"])
     deviation = _floats(demand["unconstrained_sd"])
     excess = np.maximum(units - sold, 0.0)
     at = np.flatnonzero((deviation > 0) & (excess > 0))
+    keys = demand[["store_id", "product_id", "business_date"]].iloc[at]
+    at = at[keys.reset_index(drop=True).sort_values(list(keys), kind="stable").index]  # whatever order the rows came in
     shape = (excess[at] / deviation[at]) ** 2
     above = rng.gamma(shape, excess[at] / shape)
     is_whole = sold[at] == np.floor(sold[at])
@@ -206,6 +217,8 @@ def _numbers(held: pd.DataFrame) -> dict[str, Array]:
     defaults = {"pack_units": 1.0, "moq_units": 0.0, "unit_step": 1.0, "shelf_max_units": np.inf}
     names = ("pack_units", "moq_units", "unit_cost", "unit_price", "unit_step", "shelf_life_days", "shelf_max_units")
     numbers = {name: _floats(held[name]) for name in names}
+    numbers["pack_units"] = np.where(numbers["pack_units"] > 0, numbers["pack_units"], np.nan)
+    numbers["shelf_life_days"] = np.maximum(numbers["shelf_life_days"], 1.0)  # the day of receipt at least
     return {name: np.where(np.isnan(found), defaults.get(name, np.nan), found) for name, found in numbers.items()}
 
 
@@ -277,11 +290,11 @@ def _sellable(lines: pd.DataFrame, *, first: int, receipt_delay_days: int) -> pd
 def _under_way(lines: pd.DataFrame, *, shape: tuple[int, int], first: int) -> tuple[Array, Array, Array]:
     """What is on order on the first morning: its real arrivals, what comes after the last day, and the promises.
 
-    Lines that were cancelled later never come; lines that never came are counted as still expected.
+    Lines that were cancelled later never come, but for what was received of them; lines that never came are counted as
+    still expected.
     """
-    is_open = (
-        (lines["ordered_day"] < first) & ~lines["received_day"].between(0, first - 1) & (lines["cancelled_day"] < 0)
-    )
+    is_pending = (lines["cancelled_day"] < 0) | (lines["received_day"] >= first)
+    is_open = (lines["ordered_day"] < first) & ~lines["received_day"].between(0, first - 1) & is_pending
     known = lines.loc[is_open]
     arrival = np.where(known["received_day"] >= 0, known["received_day"], first + shape[1])
     arriving = _total(known["row"], arrival - first, units=known["received_units"], shape=(shape[0], shape[1] + 1))
@@ -312,14 +325,13 @@ def _mean_daily(history: Array, wanted: Array) -> Array:
     return (total[:, RULE_DAYS : RULE_DAYS + days] - total[:, :days]) / np.maximum(count, 1)
 
 
-def _opening(opening: pd.DataFrame, series: pd.MultiIndex, *, mean: Array, wanted: Array) -> tuple[Array, Flags]:
-    """Stock at the start, never negative; three weeks of demand where it is not known."""
+def _opening(opening: pd.DataFrame, series: pd.MultiIndex, *, mean: Array) -> tuple[Array, Flags]:
+    """Stock at the start, never negative; three weeks of the demand before it where it is not known."""
     row = rows_of(opening, series)
     stock = np.full(len(series), np.nan)
     stock[row[row >= 0]] = _floats(opening["on_hand_units"])[row >= 0]
     has_stock = ~np.isnan(stock)
-    daily = np.where(mean[:, 0] > 0, mean[:, 0], wanted[:, :7].mean(axis=1))
-    return np.maximum(np.where(has_stock, stock, np.ceil(_ASSUMED_COVER_DAYS * daily)), 0.0), has_stock
+    return np.maximum(np.where(has_stock, stock, np.ceil(_ASSUMED_COVER_DAYS * mean)), 0.0), has_stock
 
 
 def _assumptions(

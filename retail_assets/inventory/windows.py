@@ -109,10 +109,10 @@ class Windows:
         return np.maximum(np.diff(total, axis=1), 0.0)
 
     def nearest(self, days: Days) -> Demand:
-        """Demand over `days`, in proportion from the next longer stored horizon, or the longest, where not stored."""
+        """Demand over `days`, as a part of the next longer stored horizon, or the longest, where not stored."""
         column = np.minimum(np.searchsorted(self.horizons, days), len(self.horizons) - 1)
         stored = self.horizons[column]
-        return self._at(column).scale(np.where(stored > 0, days / np.maximum(stored, 1), 0.0))
+        return self._at(column).part(np.where(stored > 0, days / np.maximum(stored, 1), 0.0))
 
     def _at(self, column: Days) -> Demand:
         row = np.arange(len(column))

@@ -190,6 +190,24 @@ def test_scaling_brings_the_mean_along_and_factor_zero_is_no_demand():
     assert demand.scale(0).quantile(0.99).tolist() == [0]
 
 
+@pytest.mark.parametrize("rate", [0.05, 0.3, 1.4, 5, 40])
+@pytest.mark.parametrize(("stored_days", "days"), [(3, 1), (7, 2), (14, 10), (28, 20), (7, 14)])
+def test_a_part_of_the_days_has_its_mean_and_chance_of_no_demand(rate, stored_days, days):
+    truth = stats.poisson(rate * days)
+    part = stored(stats.poisson(rate * stored_days), mean=rate * stored_days).part(days / stored_days)
+    assert part.mean[0] == pytest.approx(truth.mean(), rel=0.06)
+    assert part.cdf(0)[0] == pytest.approx(truth.cdf(0), abs=1e-6)
+    points = np.arange(int(truth.ppf(0.999)) + 1)
+    assert np.abs(part.cdf(points[None])[0] - truth.cdf(points)).max() < 0.17
+
+
+def test_all_days_are_the_whole_and_no_days_are_no_demand():
+    demand = stored(stats.poisson([0.2]), mean=0.2)
+    points = np.arange(4)[None]
+    assert demand.part(1).cdf(points).tolist() == demand.cdf(points).tolist()
+    assert demand.part(0).mean[0] == 0 and demand.part(0).cdf(0)[0] == 1
+
+
 @pytest.mark.parametrize(
     ("quantiles", "mean", "message"),
     [

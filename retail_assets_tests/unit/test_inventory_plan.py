@@ -16,6 +16,7 @@ from scipy import stats
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.parameters import PlanPolicy, Policies
 from retail_assets.inventory.plan import proposal_id, replenishment_plan
+from retail_assets.inventory.prospects import Prospect
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 
@@ -153,6 +154,36 @@ def test_waste_is_expected_and_lowers_the_service():
     assert "likely to spoil before the next delivery" in old["reason"]
 
 
+def test_stock_without_receipts_is_fresh_whatever_others_received():
+    receipts = pd.DataFrame({"store_id": "S", "product_id": ["B"], "received_date": [AS_OF], "received_units": [1.0]})
+    alone = only_row(replenishment_plan(**retailer(stock={"A": 5.0}, shelf_life_days=8)))
+    both = replenishment_plan(**retailer(stock={"A": 5.0, "B": 1.0}, shelf_life_days=8), receipts=receipts)
+    row = both.set_index("product_id").loc["A"]
+    assert row["expected_waste_units"] == alone["expected_waste_units"] == 0
+    assert row["predicted_service_rate"] == pytest.approx(alone["predicted_service_rate"], abs=0.02)
+
+
+def test_a_life_of_years_costs_no_more_than_one_of_weeks():
+    """Nothing of either spoils before the next delivery, so the days beyond it are one."""
+    long, short = (
+        only_row(replenishment_plan(**retailer(stock={"P": 5.0}, shelf_life_days=days))) for days in (3000, 40)
+    )
+    assert long == short
+    many = Prospect(
+        on_hand=np.array([9.0]),
+        batches=np.arange(1.0, 3001.0)[None],
+        coming=np.zeros((1, 0)),
+        promised=np.zeros((1, 0), dtype=np.int64),
+        order_units=np.zeros(1),
+        arrival=np.array([2]),
+        next_arrival=np.array([3]),
+        delay_chances=np.ones((1, 1)),
+        shelf_life_days=np.array([3000.0]),
+        daily_mean=np.ones((1, 3)),
+    ).within_days()
+    assert many.batches.tolist() == [[1.0, 2.0, 3.0, 3000 * 3001 / 2 - 6]] and many.shelf_life_days.tolist() == [4]
+
+
 def test_a_presentation_minimum_is_kept():
     row = only_row(replenishment_plan(**retailer(stock={"P": 5.0}, presentation_min_units=15)))
     assert row["order_up_to_units"] == 15
@@ -168,6 +199,11 @@ def test_a_budget_pays_for_what_saves_most_and_says_so():
     assert (cut["exception"].str.contains("cut by the budget")).all() and len(cut)
     assert f"the budget allows {cut['order_units'].iloc[0]:g}" in cut["reason"].iloc[0]
     assert (cut["qty_after_supplier_minimum_units"] == free.loc[cut.index, "order_units"]).all()
+
+
+def test_what_the_budget_cuts_is_not_blamed_on_the_maximum():
+    row = only_row(replenishment_plan(**retailer(), policies=Policies(PlanPolicy(budget_value=0.0))))
+    assert row["order_units"] == 0 and row["exception"] == "cut by the budget"
 
 
 def test_parameters_of_a_class_and_of_a_product_change_their_lines_alone():
@@ -414,6 +450,14 @@ def test_fresh_goods_reach_the_target_where_the_policies_say_so():
     assert row["expected_waste_units"] > only_row(replenishment_plan(**case))["expected_waste_units"]
 
 
+def test_a_life_of_no_days_is_the_day_of_receipt():
+    none, one = (
+        only_row(replenishment_plan(**retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=days)))
+        for days in (0, 1)
+    )
+    assert none == one
+
+
 def test_the_supplier_minimum_is_filled_where_it_saves_most():
     case = retailer(stock={"A": 4.0, "B": 12.0, "C": 100.0}, means={"A": 1.4, "B": 1.4, "C": 0.5})
     case["terms"]["min_order_value"] = Decimal("40.0000")
@@ -454,6 +498,13 @@ def test_a_gap_before_the_delivery_is_for_a_person():
     covered = retailer(stock={"P": 1.0}, means={"P": 3.0})
     covered["open_orders"] = open_lines((1, 12))
     assert only_row(replenishment_plan(**covered))["exception"] is None
+
+
+def test_no_gap_is_seen_where_only_a_longer_horizon_is_stored():
+    """Two days until the order comes, of the three that are stored: a sale has a chance of 0.39, not of 0.53."""
+    case = retailer(stock={"P": 0.0}, means={"P": 0.25})
+    case["cumulative"] = forecast({"P": 0.25}, [3, 7, 14, 28])
+    assert only_row(replenishment_plan(**case))["exception"] is None
 
 
 def test_a_fill_target_uses_the_demand_between_two_deliveries():

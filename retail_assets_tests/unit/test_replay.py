@@ -206,6 +206,28 @@ def test_open_orders_arrive_when_they_really_did_and_late_promises_do_not_count(
     assert world.promised_after[0, 10] == 7 and world.promised_after[0, 31] == 0
 
 
+def test_what_was_received_of_a_line_closed_short_still_arrives():
+    frames = poisson_retailer(1, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    lines = history_lines([("s0", "p0", -3, 2, 4, 6.0, 5.0), ("s0", "p0", -3, 2, None, 6.0, 0.0)])
+    frames["purchase_orders"] = lines.assign(cancelled_date=MONDAY + timedelta(days=4))
+    world = world_of(frames)
+    assert world.supply.arriving[0, 4] == 5 == world.supply.arriving.sum() + world.supply.later_units[0]
+
+
+def test_a_pack_or_life_below_one_day_or_step_is_none():
+    frames = poisson_retailer(6, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    wrong = frames["terms"].assign(pack_units=[0.0, -6.0, None, 1.0, 1.0, 1.0], shelf_life_days=0)
+    right = frames["terms"].assign(pack_units=1.0, shelf_life_days=1)
+    pd.testing.assert_frame_equal(*(policy_replay(**(frames | {"terms": terms})) for terms in (wrong, right)))
+
+
+def test_opening_stock_that_is_not_known_does_not_follow_from_later_demand():
+    frames = poisson_retailer(5, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    frames["opening"] = frames["opening"].iloc[:0]
+    frames["demand"] = frames["demand"].loc[frames["demand"]["business_date"] >= MONDAY]
+    assert world_of(frames).opening.tolist() == [0.0] * 5
+
+
 def test_nothing_known_still_replays_and_says_what_was_assumed():
     frames = poisson_retailer(20, 84, mean=2.0, horizons=[7, 14, 28], order_weekdays=[2])
     empty = {name: frames[name].iloc[:0] for name in ("opening", "terms", "order_days", "delays", "segments")}
@@ -227,6 +249,13 @@ def test_scaled_horizons_and_missing_forecasts_are_said():
     said = row_of(policy_replay(**frames), "forecast")["assumptions"]
     assert "demand scaled from the nearest stored horizon" in said
     assert "no forecast orders for series and days without a forecast" in said
+
+
+def test_series_without_any_forecast_are_counted():
+    frames = poisson_retailer(20, 84, mean=2.0, horizons=[9], order_weekdays=[2])
+    frames["cumulative"] = frames["cumulative"].loc[frames["cumulative"]["product_id"] != "p0"]
+    row = row_of(policy_replay(**frames), "forecast")
+    assert row["series_count"] == 13 and "7 of 20 series left out without a forecast" in row["assumptions"]
 
 
 def test_no_policy_looks_ahead():
@@ -253,19 +282,21 @@ def only_run(frames, **policies):
     return next(Replay.of(**frames, policies=Policies(PlanPolicy(**policies))).runs())
 
 
-def test_cycles_without_a_forecast_are_not_judged_by_one():
+def test_cycles_without_a_forecast_are_scored_under_no_policy():
     frames = poisson_retailer(40, 56, mean=2.0, horizons=[3], order_weekdays=[])
     ended = frames["cumulative"]["product_id"] == "p0"
     is_late = frames["cumulative"]["as_of_date"] > MONDAY + timedelta(days=20)
-    frames["cumulative"] = frames["cumulative"].loc[~(ended & is_late)]
-    past = Replay.of(**frames)
-    run = next(past.runs())
+    some = frames | {"cumulative": frames["cumulative"].loc[~(ended & is_late)]}
+    all_scored, fewer = policy_replay(**frames), policy_replay(**some)
+    assert fewer["cycle_count"].nunique() == all_scored["cycle_count"].nunique()
+    assert (fewer["cycle_count"] < all_scored["cycle_count"]).any()
+    assert "cycles without a forecast are not scored" in row_of(fewer, "min_max")["assumptions"]
+    assert "not scored" not in (row_of(all_scored, "min_max")["assumptions"] or "")
+    past = Replay.of(**some)
+    (run,) = past.runs()
     trace = run.trace("forecast", 0.95)
     promised = run.predicted(trace)
-    judged = past.weeks(run, trace, promised)
-    assert 0 < np.isnan(promised).sum() < len(promised)
-    assert judged["cycles"].sum() == (~np.isnan(promised)).sum() < past.weeks(run, trace)["cycles"].sum()
-    assert judged["predicted"].sum() == pytest.approx(np.nansum(promised))
+    assert past.weeks(run, trace, promised)["cycles"].sum() == len(promised) and not np.isnan(promised).any()
 
 
 def test_lines_by_fill_rate_are_ordered_by_fill_rate():
@@ -309,6 +340,15 @@ def test_censored_demand_is_drawn_above_sales():
     assert drawn.mean() == pytest.approx(5.5, abs=0.03) and drawn.std() == pytest.approx(1.5, abs=0.12)
     observed = frames["demand"].assign(unconstrained_units=3.0, unconstrained_sd=0.0)
     assert (world_of(frames | {"demand": observed}).demand == 3).all()
+
+
+def test_drawn_demand_depends_on_no_order_of_rows_and_leaves_the_frame_alone():
+    frames = poisson_retailer(10, 56, mean=2.0, horizons=[9], order_weekdays=[2])
+    given = frames["demand"].assign(sold_units=2.0, unconstrained_units=4.5, unconstrained_sd=1.5)
+    kept = given.copy()
+    orders = (given, given.sample(frac=1, random_state=1))
+    np.testing.assert_array_equal(*(world_of(frames | {"demand": demand}).demand for demand in orders))
+    pd.testing.assert_frame_equal(given, kept)
 
 
 def test_lines_find_their_series():
