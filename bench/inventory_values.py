@@ -104,7 +104,7 @@ def _long_run(mean: float, *, level: int, review: int, lead: int, unmet_demand: 
     trace = simulate(
         demand,
         opening=np.full(_SHOPS, float(level)),
-        supply=Supply(can_order, np.full(demand.shape, lead), np.zeros(demand.shape), np.zeros(_SHOPS)),
+        supply=Supply(can_order, np.full(demand.shape, lead), np.zeros(demand.shape), np.zeros(demand.shape)),
         policy=lambda state: level - state.position,
         unmet_demand=unmet_demand,
     )

@@ -159,7 +159,9 @@ def _simulated(
     return simulate(
         daily,
         opening=prospect.on_hand,
-        supply=Supply(np.zeros((count, days), dtype=bool), np.zeros((count, days), int), arriving[:, :-1], nothing),
+        supply=Supply(
+            np.zeros((count, days), dtype=bool), np.zeros((count, days), int), arriving[:, :-1], np.zeros((count, days))
+        ),
         policy=lambda state: nothing,
         unmet_demand=unmet_demand,
         shelf_life_days=prospect.shelf_life_days,

@@ -84,7 +84,7 @@ class Replay:
             terms=terms,
             order_days=order_days,
             delays=delays,
-            receipt_delay_days=given.plan.receipt_delay_days,
+            plan=given.plan,
             seed=seed,
         )
         book, classes = Forecasts.of(cumulative, world.series), _classes(segments, world.series)

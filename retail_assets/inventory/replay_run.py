@@ -54,7 +54,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class Chances:
-    """Chances to order, one after another: series, day, protection and the promised arrival of the next one.
+    """Chances to order, one after another: series, day, protection and days to the next one.
 
     The cycle of a chance runs from the day its lorry came, late or not, to the day before the next one came: that is
     what the order protects. Cycles whose lorries overtake each other have no days and are not scored; nor are, under
@@ -65,7 +65,6 @@ class Chances:
     day: Days
     protection: Days
     review: Days
-    next_promised: Days
     start: Days
     end: Days
     is_scored: Flags
@@ -83,7 +82,7 @@ class Chances:
         np.maximum.at(longest, row, next_promised - day)
         np.minimum.at(first, row, day + lead)
         is_scored = (start >= (first + longest)[row]) & (end <= world.days) & (end > start)
-        return cls(row, day, next_promised - day, following - day, next_promised, start, end, is_scored)
+        return cls(row, day, next_promised - day, following - day, start, end, is_scored)
 
     def take(self, rows: Days) -> "Chances":
         return Chances(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
@@ -196,25 +195,20 @@ class Run:
     def _history(self) -> Trace:
         """The real receipts, whatever they were ordered for."""
         real = self.world.supply
-        supply = Supply(np.zeros_like(real.can_order), real.lead_days, self.world.received, np.zeros(len(self.world)))
+        supply = Supply(
+            np.zeros_like(real.can_order), real.lead_days, self.world.received, np.zeros_like(self.world.received)
+        )
         return replace(self._simulated(lambda state: np.zeros(len(self.world)), supply), ordered=self.world.ordered)
 
     def _levels(self, trigger: Array, up_to: Array, most: ArrayLike = np.inf) -> Levels:
         """Levels from values for each chance."""
         world, at = self.world, (self.chances.row, self.chances.day)
-        reach = np.minimum(self.chances.next_promised, world.promised_after.shape[1] - 1)
-        beyond = world.promised_after[self.chances.row, reach]
-        given = {
-            "trigger": (-np.inf, trigger),
-            "up_to": (-np.inf, up_to),
-            "most": (np.inf, most),
-            "beyond": (0.0, beyond),
-        }
+        given = {"trigger": (-np.inf, trigger), "up_to": (-np.inf, up_to), "most": (np.inf, most)}
         grids = {}
         for name, (empty, values) in given.items():
             grids[name] = np.full(world.demand.shape, empty)
             grids[name][at] = values
-        return Levels(**grids, pack_units=world.pack_units, moq_units=world.moq_units)
+        return Levels(**grids, beyond=world.beyond, pack_units=world.pack_units, moq_units=world.moq_units)
 
     def _forecast(self, target: Array) -> Levels:
         trigger, most = np.full(len(self.need), -np.inf), self.world.shelf_max_units[self.chances.row]
@@ -284,8 +278,7 @@ class Run:
         if self.needs is None or not len(known):
             return rate
         chances, need = self.chances.take(kept[known]), self.need[kept[known]]
-        reach = np.minimum(chances.next_promised, self.world.promised_after.shape[1] - 1)
-        position = trace.position[chances.row, chances.day] - self.world.promised_after[chances.row, reach]
+        position = (trace.position - self.world.beyond)[chances.row, chances.day]
         rate[known] = self.needs.demand.take(need).cdf(position)
         if self.unmet_demand == "lost" or np.isfinite(self.world.shelf_life_days).any():
             rate[known] = np.clip(rate[known] + self._service_change(chances, need, trace), 0.0, 1.0)

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retail_assets.inventory.calendar import order_weekdays
+from retail_assets.inventory.parameters import PlanPolicy
 from retail_assets.inventory.simulator import Supply
 from retail_assets.inventory.windows import delay_chances
 
@@ -23,16 +24,15 @@ ASSUMED_LEAD_TIME_DAYS = 7
 RULE_DAYS = 28
 """Days of past demand whose mean the simple rules use."""
 _ASSUMED_COVER_DAYS = 21
-_FURTHEST_DAYS = 120
 
 
 @dataclass(frozen=True)
 class World:
     """n series over T days from `first_day` (days since 1970); money and units as floats, NaN where unknown.
 
-    `next_order` (n, T) is the first order day after each day. `promised_after` (n, T + 120) is what is on order at
-    the start and promised for that day or later. `mean_daily` (n, T) is the mean demand of the days before, what a
-    rule of thumb would know. `received` and `ordered` are what really happened.
+    `next_order` (n, T) is the first order day after each day. `beyond` (n, T) is what is still expected of before the
+    start and promised for the delivery of that next order or later. `mean_daily` (n, T) is the mean demand of the days
+    before, what a rule of thumb would know. `received` and `ordered` are what really happened.
     """
 
     series: pd.MultiIndex
@@ -45,7 +45,7 @@ class World:
     lead_time_days: Days
     next_order: Days
     delay_chances: Array
-    promised_after: Array
+    beyond: Array
     received: Array
     ordered: Array
     pack_units: Array
@@ -87,7 +87,7 @@ def replay_world(
     terms: pd.DataFrame,
     order_days: pd.DataFrame,
     delays: pd.DataFrame,
-    receipt_delay_days: int = 0,
+    plan: PlanPolicy | None = None,
     seed: int,
 ) -> World:
     """Everything the policies share; the arguments are those of `policy_replay`."""
@@ -99,14 +99,18 @@ def replay_world(
     has_supplier = held["lead_time_days"].notna().to_numpy(dtype=bool)
     suppliers = held["supplier_id"].to_numpy(dtype=object)
     lead = np.where(has_supplier, _floats(held["lead_time_days"]), ASSUMED_LEAD_TIME_DAYS).astype(np.int64)
-    lead += receipt_delay_days
+    given = plan or PlanPolicy()
+    lead += given.receipt_delay_days
     can_order, next_order = _order_days(
         order_days, suppliers, series.get_level_values(0), has_supplier=has_supplier, first=first, days=wanted.shape[1]
     )
     chances = _chances(delays, suppliers, has_supplier)
     late = _late(chances, suppliers, series, days=wanted.shape[1], rng=rng)
-    lines = _sellable(_lines(purchase_orders, series), first=first, receipt_delay_days=receipt_delay_days)
-    arriving, later, promised_after = _under_way(lines, shape=wanted.shape, first=first)
+    lines = _sellable(_lines(purchase_orders, series), first=first, receipt_delay_days=given.receipt_delay_days)
+    arriving = _arriving(lines, shape=wanted.shape, first=first)
+    expected, beyond = _expected(
+        lines, first=first, overdue_days_max=given.overdue_days_max, next_arrival=next_order + lead[:, None]
+    )
     mean_daily = _mean_daily(history, wanted)
     stock, has_stock = _opening(opening, series, mean=mean_daily[:, 0])
     return World(
@@ -116,11 +120,11 @@ def replay_world(
         demand=wanted,
         mean_daily=mean_daily,
         opening=stock,
-        supply=Supply(can_order, lead[:, None] + late, arriving, later),
+        supply=Supply(can_order, lead[:, None] + late, arriving, expected),
         lead_time_days=lead,
         next_order=next_order,
         delay_chances=chances,
-        promised_after=promised_after,
+        beyond=beyond,
         received=_sums(lines, "received_day", "received_units", shape=wanted.shape, first=first),
         ordered=_sums(lines, "ordered_day", "ordered_units", shape=wanted.shape, first=first),
         assumptions=(
@@ -287,20 +291,31 @@ def _sellable(lines: pd.DataFrame, *, first: int, receipt_delay_days: int) -> pd
     )
 
 
-def _under_way(lines: pd.DataFrame, *, shape: tuple[int, int], first: int) -> tuple[Array, Array, Array]:
-    """What is on order on the first morning: its real arrivals, what comes after the last day, and the promises.
+def _arriving(lines: pd.DataFrame, *, shape: tuple[int, int], first: int) -> Array:
+    """What was ordered before the first morning and really came, on its days."""
+    ordered = lines.loc[lines["ordered_day"] < first]
+    return _sums(ordered, "received_day", "received_units", shape=shape, first=first)
 
-    Lines that were cancelled later never come, but for what was received of them; lines that never came are counted as
-    still expected.
+
+def _expected(lines: pd.DataFrame, *, first: int, overdue_days_max: int, next_arrival: Days) -> tuple[Array, Array]:
+    """What was ordered before the first morning and is still expected on each morning, (n, T), and the part beyond.
+
+    A line is expected, with all its units, until it was received or cancelled or has been overdue for too long: nobody
+    knows before that more or less will come. Undated lines are not relied on.
     """
-    is_pending = (lines["cancelled_day"] < 0) | (lines["received_day"] >= first)
-    is_open = (lines["ordered_day"] < first) & ~lines["received_day"].between(0, first - 1) & is_pending
-    known = lines.loc[is_open]
-    arrival = np.where(known["received_day"] >= 0, known["received_day"], first + shape[1])
-    arriving = _total(known["row"], arrival - first, units=known["received_units"], shape=(shape[0], shape[1] + 1))
-    reach = (shape[0], shape[1] + _FURTHEST_DAYS)
-    promised = _total(known["row"], known["promised_day"] - first, units=known["received_units"], shape=reach)
-    return arriving[:, :-1], arriving[:, -1], np.cumsum(promised[:, ::-1], axis=1)[:, ::-1]
+    expected, beyond = np.zeros(next_arrival.shape), np.zeros(next_arrival.shape)
+    is_known = (lines["ordered_day"] < first) & (lines["promised_day"] >= 0)
+    known = [lines[name].to_numpy() for name in ("received_day", "cancelled_day", "promised_day")]
+    ends = np.stack(known) + np.array([[0], [0], [overdue_days_max + 1]])
+    end = np.where(np.stack(known) >= 0, ends, np.iinfo(np.int64).max).min(axis=0) - first
+    days = np.where(is_known, np.clip(end, 0, expected.shape[1]), 0).astype(np.int64)
+    row, promised, units = (
+        np.repeat(lines[name].to_numpy(), days) for name in ("row", "promised_day", "ordered_units")
+    )
+    day = np.arange(len(row)) - np.repeat(np.cumsum(days) - days, days)
+    np.add.at(expected, (row, day), units)
+    np.add.at(beyond, (row, day), np.where(promised - first >= next_arrival[row, day], units, 0.0))
+    return expected, beyond
 
 
 def _total(row, day, *, units, shape: tuple[int, int]) -> Array:

@@ -70,13 +70,14 @@ class Supply:
     """When orders can leave and how long they take.
 
     `can_order` and `lead_days` are (n, days): an order of day t arrives on day t + lead_days[t], before opening, and
-    0 means at once. `arriving` (n, days) is on its way already; `later_units` (n,) comes after the last day.
+    0 means at once. `arriving` (n, days) is on its way already and comes; `expected` (n, days) is what
+    the policies believe of it on each morning, after the receipts.
     """
 
     can_order: Flags
     lead_days: Days
     arriving: Array
-    later_units: Array
+    expected: Array
 
 
 def simulate(
@@ -105,15 +106,17 @@ def simulate(
     trace = Trace.empty((count, days))
     shelf = _Shelf(opening, shelf_life_days, opening_batches)
     coming = np.concatenate([supply.arriving, np.zeros((count, int(supply.lead_days.max(initial=0)) + 1))], axis=1)
-    on_order = supply.arriving.sum(axis=1) + supply.later_units
+    on_order = np.zeros(count)
     backlog = np.zeros(count)
     rows = np.arange(count)
     for day in range(days):
         received = coming[:, day].copy()
-        on_order = on_order - received
+        on_order = on_order - (received - supply.arriving[:, day])
         shelf.receive(received)
         served = shelf.issue(np.minimum(backlog, shelf.stock))
-        state = DayState(day, shelf.stock.copy(), on_order, backlog - served, supply.can_order[:, day])
+        state = DayState(
+            day, shelf.stock.copy(), on_order + supply.expected[:, day], backlog - served, supply.can_order[:, day]
+        )
         ordered = np.where(state.can_order, np.maximum(policy(state), 0.0), 0.0)
         lead = supply.lead_days[:, day]
         coming[rows, day + lead] += ordered

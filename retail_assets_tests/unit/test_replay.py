@@ -202,8 +202,31 @@ def test_open_orders_arrive_when_they_really_did_and_late_promises_do_not_count(
     )
     world = world_of(frames)
     assert world.supply.arriving[0, 4] == 6 and world.supply.arriving[0, 31] == 7 and world.supply.arriving.sum() == 13
-    assert world.supply.later_units[0] == 3
-    assert world.promised_after[0, 10] == 7 and world.promised_after[0, 31] == 0
+    # 6 until they come on day 4, 7 all the time to day 30, 3 until they are 14 days overdue on day 14
+    assert world.supply.expected[0, [0, 3, 4, 13, 14, 30, 31]].tolist() == [16, 16, 10, 10, 7, 7, 0]
+    assert world.beyond[0, [0, 10, 29, 31]].tolist() == [7, 7, 0, 0]
+
+
+def test_policies_count_on_what_was_promised_not_on_what_came_of_it():
+    frames = poisson_retailer(1, 56, mean=2.0, horizons=[3], order_weekdays=[])
+    frames["opening"] = frames["opening"].assign(on_hand_units=6.0)
+    fates = {
+        "whole": [("s0", "p0", -3, 2, 4, 12.0, 12.0)],
+        "short": [("s0", "p0", -3, 2, 4, 12.0, 2.0)],
+        "never": [("s0", "p0", -3, 2, None, 12.0, np.nan)],
+        "early": [("s0", "p0", -3, 25, 4, 12.0, 12.0)],
+    }
+    orders = {}
+    for name, lines in fates.items():
+        run = only_run(frames | {"purchase_orders": history_lines(lines)})
+        orders[name] = run.trace("forecast", 0.95).ordered[0]
+    cancelled = history_lines(fates["never"]).assign(cancelled_date=MONDAY + timedelta(days=4))
+    orders["cancelled"] = only_run(frames | {"purchase_orders": cancelled}).trace("forecast", 0.95).ordered[0]
+    for name in ("short", "never", "cancelled"):
+        np.testing.assert_array_equal(orders[name][:4], orders["whole"][:4])
+    assert orders["short"][4] > orders["whole"][4]
+    # promised for day 25 nobody counts on it, and once it has come early nobody subtracts it any more
+    assert orders["early"][0] > orders["whole"][0] and orders["early"][4:10].sum() <= orders["whole"][4:10].sum()
 
 
 def test_what_was_received_of_a_line_closed_short_still_arrives():
@@ -211,7 +234,7 @@ def test_what_was_received_of_a_line_closed_short_still_arrives():
     lines = history_lines([("s0", "p0", -3, 2, 4, 6.0, 5.0), ("s0", "p0", -3, 2, None, 6.0, 0.0)])
     frames["purchase_orders"] = lines.assign(cancelled_date=MONDAY + timedelta(days=4))
     world = world_of(frames)
-    assert world.supply.arriving[0, 4] == 5 == world.supply.arriving.sum() + world.supply.later_units[0]
+    assert world.supply.arriving[0, 4] == 5 == world.supply.arriving.sum()
 
 
 def test_a_pack_or_life_below_one_day_or_step_is_none():

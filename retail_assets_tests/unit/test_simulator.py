@@ -14,7 +14,7 @@ def always(count, days, *, review=1, lead=0):
     """Shops that order every `review` days with a constant lead time and nothing under way."""
     can_order = np.zeros((count, days), dtype=bool)
     can_order[:, ::review] = True
-    return Supply(can_order, np.full((count, days), lead), np.zeros((count, days)), np.zeros(count))
+    return Supply(can_order, np.full((count, days), lead), np.zeros((count, days)), np.zeros((count, days)))
 
 
 def base_stock(level):
@@ -97,7 +97,7 @@ def test_batches_and_arrivals_equal_a_plain_loop(seed, life):
     orders = rng.integers(0, 8, (3, 25)).astype(float)
     leads = rng.integers(0, 5, (3, 25))
     opening = rng.integers(0, 9, 3).astype(float)
-    supply = Supply(np.ones((3, 25), dtype=bool), leads, np.zeros((3, 25)), np.zeros(3))
+    supply = Supply(np.ones((3, 25), dtype=bool), leads, np.zeros((3, 25)), np.zeros((3, 25)))
     trace = simulate(
         demand,
         opening=opening,
@@ -118,7 +118,9 @@ def test_stock_is_conserved_every_day(seed, unmet_demand, perishable):
     shape = (5, 30)
     demand, arriving = rng.poisson(4, shape).astype(float), rng.poisson(0.5, shape).astype(float)
     opening = rng.integers(0, 20, 5).astype(float)
-    supply = Supply(rng.random(shape) < 0.4, rng.integers(0, 6, shape), arriving, rng.integers(0, 5, 5).astype(float))
+    supply = Supply(
+        rng.random(shape) < 0.4, rng.integers(0, 6, shape), arriving, rng.integers(0, 5, shape).astype(float)
+    )
     trace = simulate(
         demand,
         opening=opening,
