@@ -111,10 +111,10 @@ class DayState:
 
 
 def _products(knowledge: Knowledge, supply: SupplyKnowledge, sold: ibis.Table) -> pd.DataFrame:
-    """Price, cost, step, last sale and next delivery of every series carried; a week where no supplier is known."""
+    """What health and transfers ask of every series carried; a week to the next delivery without a known supplier."""
     sale_days = sold.filter(ibis._.sold_units > 0)
     last_sale = sale_days.group_by(*_SERIES).aggregate(last_sale_date=sale_days.business_date.max())
-    arrival = supply.terms[[*_SERIES, "unit_cost"]].assign(
+    arrival = supply.terms[[*_SERIES, "unit_cost", "shelf_life_days"]].assign(
         next_delivery_days=next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)
     )
     rows = (

@@ -63,7 +63,7 @@ def decisions(
             snapshots.on(window.first), cumulative=cumulative, stock=stock, demand_rows=demand_rows, segments=segments
         )
         plan = replenishment_plan(**state.plan, policies=plan_settings.policies)
-        health = inventory_health(window.first, **state.stock)
+        health = inventory_health(window.first, **state.stock, receipts=state.supply.receipts)
         moves = transfer_proposals(window.first, **state.stock)
         aside = map(engine.set_aside, (plan, health, moves))
         return dict(zip((table.name for table in _TABLES), aside, strict=True))

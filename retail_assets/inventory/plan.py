@@ -26,7 +26,7 @@ from retail_assets.inventory.policies import (
     shelf_life_limit,
 )
 from retail_assets.inventory.position import Position, stock_position
-from retail_assets.inventory.prospects import Outlook, Prospect, outlook, stock_batches
+from retail_assets.inventory.prospects import Outlook, Prospect, outlook
 from retail_assets.inventory.quantity import (
     OrderLines,
     Quantities,
@@ -37,6 +37,7 @@ from retail_assets.inventory.quantity import (
     within_budget,
 )
 from retail_assets.inventory.reasons import reason
+from retail_assets.inventory.shelf_life import batches_by_age
 from retail_assets.inventory.windows import Windows, delay_chances, series_index
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 
@@ -189,7 +190,13 @@ def _decided(
     is_fill: Flags,
 ) -> pd.DataFrame:
     order = _order(lines, position, level, chance=chance, plan=plan)
-    batches = _batches(as_of, lines, position, receipts)
+    batches = batches_by_age(
+        as_of,
+        lines.series,
+        on_hand=position.usable_on_hand,
+        shelf_life_days=lines.shelf_life_days,
+        receipts=receipts,
+    )
     future = _outlook(as_of, lines, chance, position=position, level=level, order=order, batches=batches)
     return _table(as_of, lines, chance, position=position, level=level, order=order, future=future, is_fill=is_fill)
 
@@ -350,22 +357,6 @@ def _order(lines: _Terms, position: Position, level: _Level, *, chance: Opportun
         units = within_budget(replace(offered, group=days), filled, budget_value=plan.budget_value)
         is_below = below_minimum(offered.group, units * np.nan_to_num(lines.unit_cost), least) & (units > 0)
     return _Order(quantities, room, filled, units, is_below)
-
-
-def _batches(as_of: date, lines: _Terms, position: Position, receipts: pd.DataFrame | None) -> Array:
-    """Stock by the days it can still be sold; that of products that keep does not matter."""
-    life = lines.shelf_life_days
-    back = int(np.nanmax(life, initial=1)) if np.isfinite(life).any() else 1
-    received = np.zeros((len(life), back))
-    if receipts is None or receipts.empty:
-        received[:, -1] = position.usable_on_hand
-        return stock_batches(position.usable_on_hand, received, life)
-    row = lines.series.get_indexer(series_index(receipts))
-    days = pd.to_datetime(receipts["received_date"]).to_numpy().astype("datetime64[D]")
-    age = (np.datetime64(as_of, "D") - days).astype(np.int64)
-    inside = (row >= 0) & (age >= 0) & (age < back - 1)
-    np.add.at(received, (row[inside], back - 2 - age[inside]), _numbers(receipts["received_units"])[inside])
-    return stock_batches(position.usable_on_hand, received, life)
 
 
 def _outlook(
