@@ -103,13 +103,25 @@ def order_weekdays(
             f"Supplier {row['supplier_id']} has order weekday {row['order_weekday']}: "
             "supplier_calendar needs 1 (Monday) to 7 (Sunday)."
         )
+    taken = _known_weekdays(order_days, supplier_ids, location_ids)
+    taken[~taken.any(axis=1)] = True
+    return taken
+
+
+def are_order_days_known(
+    order_days: pd.DataFrame, supplier_ids: ArrayLike, location_ids: ArrayLike
+) -> NDArray[np.bool_]:
+    """(n,) whether `order_weekdays` knows the days of each row's supplier, or takes it for one without."""
+    return _known_weekdays(order_days, supplier_ids, location_ids).any(axis=1)
+
+
+def _known_weekdays(order_days: pd.DataFrame, supplier_ids: ArrayLike, location_ids: ArrayLike | None) -> Weekdays:
+    """(n, 7) the weekdays of the row's own store, else those for every store, else none."""
     suppliers = np.asarray(supplier_ids, dtype=str)
     places = np.full(len(suppliers), _EVERYWHERE) if location_ids is None else np.asarray(location_ids, dtype=str)
     general = _taken(order_days, pd.MultiIndex.from_arrays([suppliers, np.full(len(suppliers), _EVERYWHERE)]))
     own = _taken(order_days, pd.MultiIndex.from_arrays([suppliers, places]))
-    taken = np.where(own.any(axis=1, keepdims=True), own, general)
-    taken[~taken.any(axis=1)] = True
-    return taken
+    return np.where(own.any(axis=1, keepdims=True), own, general)
 
 
 def _taken(order_days: pd.DataFrame, wanted: pd.MultiIndex) -> Weekdays:

@@ -14,7 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retail_assets.inventory.calendar import Opportunities, order_opportunities, order_weekdays
+from retail_assets.inventory.calendar import (
+    Opportunities,
+    are_order_days_known,
+    order_opportunities,
+    order_weekdays,
+)
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.parameters import LineParameters, PlanPolicy, Policies
 from retail_assets.inventory.policies import (
@@ -66,6 +71,7 @@ class _Terms:
     shelf_life_days: Array
     min_order_value: Array
     presentation_min_units: Array
+    has_order_days: Flags
 
     @property
     def unit_margin(self) -> Array:
@@ -147,7 +153,7 @@ def replenishment_plan(
     """
     if on_hand.empty or terms.empty:
         return pd.DataFrame(columns=pd.Index(REPLENISHMENT_PLAN.column_names))
-    lines = _terms(terms, prices)
+    lines = _terms(terms, prices, order_days)
     given = policies or Policies()
     rules = given.of_lines(lines.series, supplier_ids=lines.supplier_ids, classes=_classes(segments, lines.series))
     chance = _chance(as_of, lines, order_days, given.plan)
@@ -207,7 +213,7 @@ def proposal_id(store_id: str, product_id: str, supplier_id: str, order_date: da
     return str(uuid.uuid5(_PROPOSALS, name))
 
 
-def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
+def _terms(terms: pd.DataFrame, prices: pd.DataFrame, order_days: pd.DataFrame) -> _Terms:
     series = series_index(terms)
     if series.has_duplicates:
         store, product = series[series.duplicated()][0]
@@ -217,9 +223,10 @@ def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
         np.where(row >= 0, np.append(_numbers(prices[name]), np.nan)[row], np.nan)
         for name in ("unit_price", "unit_step")
     )
+    suppliers = terms["supplier_id"].fillna("").astype(str).to_numpy()
     return _Terms(
         series=series,
-        supplier_ids=terms["supplier_id"].fillna("").astype(str).to_numpy(),
+        supplier_ids=suppliers,
         lead_time_days=_numbers(terms["lead_time_days"]),
         pack_units=_numbers(terms["pack_units"]),
         line_minimum_units=np.nan_to_num(_numbers(terms["moq_units"])),
@@ -232,6 +239,7 @@ def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
         presentation_min_units=np.nan_to_num(
             _numbers(terms.get("presentation_min_units", terms["moq_units"] * np.nan))
         ),
+        has_order_days=are_order_days_known(order_days, suppliers, series.get_level_values(0)),
     )
 
 
@@ -433,6 +441,7 @@ def _table(
             **_service_columns(position, level, order=order, future=future, is_fill=is_fill),
             **_position_columns(position),
             **_quantity_columns(lines, position, level=level, order=order),
+            "has_order_days": lines.has_order_days,
             "blocked": blocked,
             "exception": ["; ".join(filter(None, both)) or None for both in zip(blocked, attention, strict=True)],
         }

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.inventory.calendar import horizons_in_use, order_opportunities, order_weekdays
+from retail_assets.inventory.calendar import are_order_days_known, horizons_in_use, order_opportunities, order_weekdays
 from retail_assets.inventory.delays import delivery_delays
 
 DAY = timedelta(days=1)
@@ -102,6 +102,14 @@ def test_the_days_of_a_store_stand_in_place_of_those_for_every_store() -> None:
     assert [tuple(np.flatnonzero(row) + 1) for row in found] == [(1,), (3,), (1, 2, 3, 4, 5, 6, 7), (5,)]
     assert [tuple(np.flatnonzero(row) + 1) for row in order_weekdays(order_days, ["A"])] == [(1,)]
     assert order_weekdays(order_days, [], []).shape == (0, 7)
+
+
+def test_whose_days_are_known_is_told_for_each_store() -> None:
+    rows = [("A", "*", 1), ("B", "S2", 5)]
+    order_days = pd.DataFrame(rows, columns=["supplier_id", "location_id", "order_weekday"])
+    found = are_order_days_known(order_days, ["A", "B", "B", "C"], ["S1", "S1", "S2", "S1"])
+    assert found.tolist() == [True, False, True, False]
+    assert are_order_days_known(order_days.iloc[:0], ["A"], ["S1"]).tolist() == [False]
 
 
 def test_suppliers_without_lead_time_need_no_horizon():
