@@ -121,7 +121,7 @@ def _assumed_daily(engine: Engine) -> tuple[str, ...]:
         return ("no order days of any supplier: orders are planned for every day",)
     more = f" and {len(daily) - NAMED_COUNT} more" if len(daily) > NAMED_COUNT else ""
     return (
-        f"{len(daily)} of {served['supplier_id'].nunique()} suppliers lack order days for some store or all, where "
+        f"{len(daily)} of {served['supplier_id'].nunique()} suppliers without order days for some store or all, where "
         f"orders are planned for every day: {', '.join(daily[:NAMED_COUNT])}{more}",
     )
 

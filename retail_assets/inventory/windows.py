@@ -82,7 +82,8 @@ class Windows:
             row = int(np.flatnonzero(missing)[np.argmax(days[missing])])
             raise PermanentFailure(
                 f"The cumulative forecast has no horizon of {int(days[row])} days, which supplier "
-                f"{self.supplier_ids[row]} needs: forecast again with the present supplier calendars and delays."
+                f"{self.supplier_ids[row]} needs: forecast again with the present supplier calendars, delays "
+                "and policies."
             )
         return self._at(column)
 

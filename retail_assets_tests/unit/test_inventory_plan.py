@@ -517,7 +517,7 @@ def test_a_forecast_without_the_horizon_names_the_supplier():
         replenishment_plan(**case)
     assert str(failure.value) == (
         "The cumulative forecast has no horizon of 12 days, which supplier V1 needs: "
-        "forecast again with the present supplier calendars and delays."
+        "forecast again with the present supplier calendars, delays and policies."
     )
 
 

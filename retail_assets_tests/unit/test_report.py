@@ -143,14 +143,14 @@ def _daily_notes(suppliers: Sequence[str], calendar: Sequence[dict[str, Any]], *
 def test_suppliers_without_order_days_are_named_once_with_their_number() -> None:
     calendar = [_weekly("U1"), _weekly("U2", location="S1"), _weekly("U4", single_day=DAY)]
     assert _daily_notes(["U1", "U2", "U3", "U4"], calendar) == [
-        "3 of 4 suppliers lack order days for some store or all, where orders are planned for every day: U2, U3, U4"
+        "3 of 4 suppliers without order days for some store or all, where orders are planned for every day: U2, U3, U4"
     ]
     assert _daily_notes(["U1"], calendar) == []
 
 
 def test_many_suppliers_without_order_days_are_counted() -> None:
     [note] = _daily_notes([f"U{n:02d}" for n in range(NAMED_COUNT + 4)], [_weekly("U00")])
-    assert note.startswith(f"{NAMED_COUNT + 3} of {NAMED_COUNT + 4} suppliers lack order days")
+    assert note.startswith(f"{NAMED_COUNT + 3} of {NAMED_COUNT + 4} suppliers without order days")
     assert note.endswith(f", U{NAMED_COUNT:02d} and 3 more")
 
 
