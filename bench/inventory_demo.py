@@ -53,7 +53,7 @@ def replay_frames(home: Path, *, kept: Path | None = None, is_stored: bool = Fal
 
     cumulative = stored.to_pandas() if is_stored else kept_or_made(kept, made)
     known = ordering.replay_frames(
-        snapshots,
+        snapshots.on,
         cumulative,
         last=span.last,
         stock=engine.scan(gold.FACT_INVENTORY),

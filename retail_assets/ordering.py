@@ -5,6 +5,7 @@
 Everything is read as it was known when the day had closed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import ibis
 import pandas as pd
 
-from retail_assets.forecasting import Snapshots
 from retail_assets.inventory.calendar import next_delivery_days
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.transforms.days import within
@@ -112,7 +112,12 @@ class DayState:
 
 
 def replay_frames(
-    snapshots: Snapshots, cumulative: pd.DataFrame, *, last: date, stock: ibis.Table, segments: ibis.Table
+    known_on: Callable[[date], Knowledge],
+    cumulative: pd.DataFrame,
+    *,
+    last: date,
+    stock: ibis.Table,
+    segments: ibis.Table,
 ) -> dict[str, Any]:
     """What a replay knows beside demand and forecasts: the arguments of `policy_replay` of these names.
 
@@ -121,16 +126,16 @@ def replay_frames(
     are what really happened.
 
     Args:
-        snapshots: of the lake.
+        known_on: what was known when a day had closed; an answer holds until the next question.
         cumulative: store_id, product_id, as_of_date of the forecasts.
         last: last day replayed.
         stock, segments: gold/fact_inventory and gold/product_segments.
     """
     seen = cumulative.groupby(_SERIES, observed=True, as_index=False)["as_of_date"].min()
     days: list[date] = sorted(set(seen["as_of_date"]))
-    first, orders = days[0], snapshots.on(last).purchase_orders()
-    terms = [_terms_of(snapshots.on(day), seen.loc[seen["as_of_date"] == day, _SERIES]) for day in days]
-    supply = SupplyKnowledge.of(snapshots.on(first))
+    first, orders = days[0], known_on(last).purchase_orders()
+    terms = [_terms_of(known_on(day), seen.loc[seen["as_of_date"] == day, _SERIES]) for day in days]
+    supply = SupplyKnowledge.of(known_on(first))
     opening = within(stock, Window(first, first))
     known = segments.filter(segments.valid_from <= first, segments.abc_class.notnull())
     return {
@@ -149,10 +154,10 @@ def _terms_of(knowledge: Knowledge, keys: pd.DataFrame) -> pd.DataFrame:
 
 
 def _products(knowledge: Knowledge, supply: SupplyKnowledge, sold: ibis.Table) -> pd.DataFrame:
-    """Price, cost, step, last sale and next delivery of every series carried; a week where no supplier is known."""
+    """What health and transfers ask of every series carried; a week to the next delivery without a known supplier."""
     sale_days = sold.filter(ibis._.sold_units > 0)
     last_sale = sale_days.group_by(*_SERIES).aggregate(last_sale_date=sale_days.business_date.max())
-    arrival = supply.terms[[*_SERIES, "unit_cost"]].assign(
+    arrival = supply.terms[[*_SERIES, "unit_cost", "shelf_life_days"]].assign(
         next_delivery_days=next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)
     )
     rows = (

@@ -4,12 +4,18 @@
 
 from dataclasses import dataclass
 
+import ibis
 import pandas as pd
 
 from retail_assets.engines.protocol import Engine
+from retail_assets.inventory.calendar import are_order_days_known
 from retail_assets.tables import catalog, forecast, inventory, silver
+from retail_assets.transforms.as_of import newest
+from retail_assets.transforms.planning import KEYS, SNAPSHOTS, Knowledge
 
 URGENT_COUNT = 10
+NAMED_COUNT = 10
+"""Suppliers that a note names; of more it says how many there are."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,7 @@ class Report:
         refused: table, rule, rows.
         accuracy: segment, wape, naive_wape, bias, forecast_value_added; of all scored days.
         urgent: the ten orders of the newest plan that save most margin.
-        notes: what is switched off for want of data.
+        notes: what is switched off or assumed for want of data.
     """
 
     rows: pd.DataFrame
@@ -34,7 +40,8 @@ class Report:
 def report(engine: Engine) -> Report:
     """Reads the lake."""
     rows = _row_counts(engine)
-    return Report(rows, _refused(engine), _accuracy(engine), _urgent(engine), _notes(rows))
+    notes = (*_notes(rows), *_assumed_daily(engine))
+    return Report(rows, _refused(engine), _accuracy(engine), _urgent(engine), notes)
 
 
 def _row_counts(engine: Engine) -> pd.DataFrame:
@@ -96,3 +103,28 @@ def _notes(rows: pd.DataFrame) -> tuple[str, ...]:
         ("bronze/promotions", "no promotions: the forecast knows none"),
     )
     return tuple(sentence for table, sentence in needs if table in empty)
+
+
+def _assumed_daily(engine: Engine) -> tuple[str, ...]:
+    """A sentence that names the suppliers whose orders are planned for every day because no order days are known."""
+    plan = engine.scan_or_empty(inventory.REPLENISHMENT_PLAN)
+    planned_on = plan.as_of_date.max().to_pyarrow().as_py()
+    if planned_on is None:
+        return ()
+    known = Knowledge(planned_on, {name: _newest(engine, name) for name in ("sourcing", "supplier_calendar", "stores")})
+    served = known.served_stores()
+    is_known = are_order_days_known(known.order_days(), served["supplier_id"], served["store_id"])
+    daily = sorted(served.loc[~is_known, "supplier_id"].unique())
+    if not daily:
+        return ()
+    if not is_known.any():
+        return ("no order days of any supplier: orders are planned for every day",)
+    more = f" and {len(daily) - NAMED_COUNT} more" if len(daily) > NAMED_COUNT else ""
+    return (
+        f"{len(daily)} of {served['supplier_id'].nunique()} suppliers without order days for some store or all, where "
+        f"orders are planned for every day: {', '.join(daily[:NAMED_COUNT])}{more}",
+    )
+
+
+def _newest(engine: Engine, name: str) -> ibis.Table:
+    return newest(engine.scan_or_empty(SNAPSHOTS[name]), key=KEYS[name])

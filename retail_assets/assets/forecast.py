@@ -188,4 +188,11 @@ def _models(mlflow: ModelRegistry) -> Callable[[str], TrainedModel]:
 def _horizons(knowledge: Knowledge, plan_settings: PlanSettings) -> list[int]:
     terms = knowledge.supply_terms()
     delays = delivery_delays(knowledge.purchase_orders(), knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
-    return horizons_in_use(terms, delays, horizon_days=plan_settings.horizon_days, order_days=knowledge.order_days())
+    return horizons_in_use(
+        terms,
+        delays,
+        horizon_days=plan_settings.horizon_days,
+        order_days=knowledge.order_days(),
+        service_measure=plan_settings.policies.service_measure,
+        receipt_delay_days=plan_settings.policies.plan.receipt_delay_days,
+    )

@@ -63,7 +63,7 @@ def decisions(
             snapshots.on(window.first), cumulative=cumulative, stock=stock, demand_rows=demand_rows, segments=segments
         )
         plan = replenishment_plan(**state.plan, policies=plan_settings.policies)
-        health = inventory_health(window.first, **state.stock)
+        health = inventory_health(window.first, **state.stock, receipts=state.supply.receipts)
         moves = transfer_proposals(window.first, **state.stock)
         aside = map(engine.set_aside, (plan, health, moves))
         return dict(zip((table.name for table in _TABLES), aside, strict=True))
@@ -93,8 +93,8 @@ def policy_replay(
 ) -> pd.DataFrame:
     last = demand_rows.business_date.max().to_pyarrow().as_py()
     first = cumulative.as_of_date.min().to_pyarrow().as_py()
-    forecasts = cumulative.to_pandas()
-    known = replay_frames(Snapshots(engine, calendar.zone), forecasts, last=last, stock=stock, segments=segments)
+    forecasts, snapshots = cumulative.to_pandas(), Snapshots(engine, calendar.zone)
+    known = replay_frames(snapshots.on, forecasts, last=last, stock=stock, segments=segments)
     seen = within(demand_rows, Window(first, last).extended(days_before=_DAYS_BEFORE_REPLAY))
     return replay(
         seen.select(*_SERIES, "business_date", "sold_units", "unconstrained_units", "unconstrained_sd").to_pandas(),

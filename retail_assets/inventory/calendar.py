@@ -6,7 +6,7 @@ here too; how late suppliers are belongs to delays.py.
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ _EVERYWHERE = "*"
 
 REPORTED_HORIZONS = (7, 14, 28)
 """Horizons that pages and accuracy use whatever the suppliers' calendars are."""
+
+LONGEST_FORECAST_DAYS = 90
+"""What RETAIL_HORIZON_DAYS allows."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,25 @@ def order_weekdays(
             f"Supplier {row['supplier_id']} has order weekday {row['order_weekday']}: "
             "supplier_calendar needs 1 (Monday) to 7 (Sunday)."
         )
+    taken = _known_weekdays(order_days, supplier_ids, location_ids)
+    taken[~taken.any(axis=1)] = True
+    return taken
+
+
+def are_order_days_known(
+    order_days: pd.DataFrame, supplier_ids: ArrayLike, location_ids: ArrayLike
+) -> NDArray[np.bool_]:
+    """(n,) whether `order_weekdays` knows the days of each row's supplier, or takes it for one without."""
+    return np.asarray(_known_weekdays(order_days, supplier_ids, location_ids).any(axis=1))
+
+
+def _known_weekdays(order_days: pd.DataFrame, supplier_ids: ArrayLike, location_ids: ArrayLike | None) -> Weekdays:
+    """(n, 7) the weekdays of the row's own store, else those for every store, else none."""
     suppliers = np.asarray(supplier_ids, dtype=str)
     places = np.full(len(suppliers), _EVERYWHERE) if location_ids is None else np.asarray(location_ids, dtype=str)
     general = _taken(order_days, pd.MultiIndex.from_arrays([suppliers, np.full(len(suppliers), _EVERYWHERE)]))
     own = _taken(order_days, pd.MultiIndex.from_arrays([suppliers, places]))
-    taken = np.where(own.any(axis=1, keepdims=True), own, general)
-    taken[~taken.any(axis=1)] = True
-    return taken
+    return np.where(own.any(axis=1, keepdims=True), own, general)
 
 
 def _taken(order_days: pd.DataFrame, wanted: pd.MultiIndex) -> Weekdays:
@@ -162,7 +177,7 @@ def horizons_in_use(
     late = rows.merge(known, on="supplier_id", how="left")
     days_late = late["delay_days"].fillna(0.0).to_numpy(dtype=np.int64)
     protection, before = (late[name].to_numpy(dtype=np.int64) for name in ("protection_days", "before_delivery_days"))
-    _refuse_short_forecast(late["supplier_id"].to_numpy(), protection, days_late, horizon_days=horizon_days)
+    _refuse_short_forecast(late, protection + days_late, horizon_days=horizon_days)
     wanted = {*REPORTED_HORIZONS, *rows["shelf_days"].dropna().astype(np.int64)}
     wanted = {days for days in wanted if days <= horizon_days} | set(protection + days_late)
     if service_measure == "fill":
@@ -173,7 +188,7 @@ def horizons_in_use(
 def _windows(
     closed: date, sourcing: pd.DataFrame, order_days: pd.DataFrame, *, receipt_delay_days: int
 ) -> pd.DataFrame:
-    """Distinct supplier, protection, days before delivery and days until an order expires."""
+    """Distinct supplier, lead time, protection, days before delivery and days until an order expires."""
     columns = ["supplier_id", "lead_time_days", "shelf_life_days", "store_id"]
     terms = sourcing.reindex(columns=columns).dropna(subset=columns[:2]).drop_duplicates()
     chance = order_opportunities(
@@ -186,6 +201,7 @@ def _windows(
     return pd.DataFrame(
         {
             "supplier_id": terms["supplier_id"].to_numpy(),
+            "lead_time_days": terms["lead_time_days"].to_numpy(dtype=np.int64),
             "protection_days": chance.protection_days,
             "before_delivery_days": chance.before_delivery_days,
             "shelf_days": chance.before_delivery_days + shelf,
@@ -193,15 +209,21 @@ def _windows(
     )
 
 
-def _refuse_short_forecast(suppliers: NDArray[Any], protection: Days, late: Days, *, horizon_days: int) -> None:
-    reach = protection + late
+def _refuse_short_forecast(windows: pd.DataFrame, reach: Days, *, horizon_days: int) -> None:
+    """Raises: PermanentFailure: of the suppliers whose orders reach beyond the forecast, the furthest is named."""
     if not (reach > horizon_days).any():
         return
     worst = int(reach.argmax())
+    supplier, lead, cover, late = windows.iloc[worst][
+        ["supplier_id", "lead_time_days", "protection_days", "delay_days"]
+    ]
+    past = f" and deliveries were up to {late:.0f} days late" if late > 0 else ""
+    way_out = f"set RETAIL_HORIZON_DAYS to at least {reach[worst]}"
+    if reach[worst] > LONGEST_FORECAST_DAYS:
+        way_out = f"correct its lead time, for RETAIL_HORIZON_DAYS goes up to {LONGEST_FORECAST_DAYS}"
     raise PermanentFailure(
-        f"The forecast of {horizon_days} days is too short for supplier {suppliers[worst]}: an order must cover "
-        f"{protection[worst]} days and deliveries were up to {late[worst]} days late; "
-        f"set RETAIL_HORIZON_DAYS to at least {reach[worst]}."
+        f"The forecast of {horizon_days} days is too short for supplier {supplier}: with a lead time of {lead} days an "
+        f"order must cover {cover} days{past}; {way_out}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Health of the stock: what runs out before help can come, what lies too long, and what is probably not there.
+"""Health of the stock: what runs out before help can come, what lies too long or expires, what is probably not there.
 
 Frames as of a day in, rows of inventory/inventory_health out. What to do about it is the plan's and the transfers'.
 """
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.money import money
+from retail_assets.inventory.shelf_life import batches_by_age, expiring_units
 from retail_assets.inventory.windows import Windows, series_index
 from retail_assets.tables.inventory import INVENTORY_HEALTH
 
@@ -27,6 +28,11 @@ PHANTOM_PROBABILITY = 0.01
 PHANTOM_DAYS_MIN = 4
 DEAD_DAYS = 90
 DEAD_DEMAND_UNITS = 1.0
+_SERIES = ["store_id", "product_id"]
+_OF_PRODUCTS = [
+    *("next_delivery_days", "unit_cost", "unit_price", "unit_step"),
+    *("last_sale_date", "in_stock_days", "shelf_life_days"),
+]
 
 
 def inventory_health(
@@ -36,6 +42,7 @@ def inventory_health(
     open_orders: pd.DataFrame,
     cumulative: pd.DataFrame,
     products: pd.DataFrame,
+    receipts: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Rows of inventory/inventory_health, one for each row of `on_hand` with a stock.
 
@@ -49,7 +56,8 @@ def inventory_health(
     5. excess: more than the 0.99 quantile of 28 days' demand;
     6. healthy.
 
-    Orders promised before the next possible delivery count from their day; overdue ones are not relied on.
+    Orders promised before the next possible delivery count from their day; overdue ones are not relied on. What is
+    expected to expire unsold has columns of its own and changes no status.
 
     Args:
         as_of: last closed day.
@@ -58,14 +66,16 @@ def inventory_health(
         cumulative: rows of forecast/cumulative_forecast of this as-of date; a series without any has no demand.
         products: store_id, product_id, next_delivery_days (days from `as_of` to the arrival of an order placed at
             the next chance), unit_cost, unit_price, unit_step, last_sale_date; optionally in_stock_days, the days in
-            a row with stock up to `as_of`.
+            a row with stock up to `as_of`, and shelf_life_days, without which nothing expires.
+        receipts: store_id, product_id, received_date, received_units: the age of the stock; without any it is fresh.
     """
-    held = on_hand.loc[on_hand["on_hand_units"].notna()]
+    held = on_hand.loc[on_hand["on_hand_units"].notna()].sort_values(_SERIES)
     if held.empty:
         return INVENTORY_HEALTH.schema.empty_table().to_pandas()
     state = StockState.of(as_of, held, open_orders, cumulative=cumulative, products=products)
     probability, lost = state.shortage()
-    return _table(as_of, state, probability=probability, lost=lost)
+    expiring = _expiring_units(as_of, state, receipts)
+    return _table(as_of, state, probability=probability, lost=lost, expiring=expiring)
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,7 @@ class StockState:
     unit_price: Array
     days_since_sale: Array
     in_stock_days: Array
+    shelf_life_days: Array
 
     @classmethod
     def of(
@@ -94,10 +105,9 @@ class StockState:
         products: pd.DataFrame,
     ) -> "StockState":
         series = series_index(held)
-        names = ["next_delivery_days", "unit_cost", "unit_price", "unit_step", "last_sale_date", "in_stock_days"]
-        known = products.drop_duplicates(["store_id", "product_id"])
+        known = products.drop_duplicates(_SERIES)
         row = series_index(known).get_indexer(series)
-        own = known.reindex(columns=names).reset_index(drop=True).reindex(row)
+        own = known.reindex(columns=_OF_PRODUCTS).reset_index(drop=True).reindex(row)
         delivery = own["next_delivery_days"].astype(float).fillna(ASSUMED_DELIVERY_DAYS).to_numpy(dtype=np.int64)
         sold = pd.to_datetime(own["last_sale_date"]).to_numpy().astype("datetime64[D]")
         since = np.where(np.isnat(sold), np.nan, (np.datetime64(as_of, "D") - sold).astype(np.float64))
@@ -115,6 +125,7 @@ class StockState:
             unit_price=own["unit_price"].to_numpy(dtype=np.float64, na_value=np.nan),
             days_since_sale=since,
             in_stock_days=own["in_stock_days"].to_numpy(dtype=np.float64, na_value=np.nan),
+            shelf_life_days=own["shelf_life_days"].to_numpy(dtype=np.float64, na_value=np.nan),
         )
 
     def take(self, rows: Days) -> "StockState":
@@ -181,7 +192,25 @@ def excess_units(state: StockState, cover_demand: Demand) -> Array:
     return np.maximum(state.stock - cover_demand.quantile(EXCESS_LEVEL), 0.0)
 
 
-def _table(as_of: date, state: StockState, *, probability: Array, lost: Array) -> pd.DataFrame:
+def _expiring_units(as_of: date, state: StockState, receipts: pd.DataFrame | None) -> Array:
+    """(n,) units on hand that are expected to expire unsold; NaN for products that keep."""
+    units = np.full(len(state.series), np.nan)
+    rows = np.flatnonzero(np.isfinite(state.shelf_life_days))
+    if not len(rows):
+        return units
+    some = state.take(rows)
+    batches = batches_by_age(
+        as_of,
+        some.series,
+        on_hand=np.maximum(some.stock, 0.0),
+        shelf_life_days=some.shelf_life_days,
+        receipts=receipts,
+    )
+    units[rows] = expiring_units(batches, some.windows, rng=np.random.default_rng(as_of.toordinal()))
+    return units
+
+
+def _table(as_of: date, state: StockState, *, probability: Array, lost: Array, expiring: Array) -> pd.DataFrame:
     demand = state.cover_demand()
     daily = demand.mean / COVER_DAYS
     excess = excess_units(state, demand)
@@ -202,11 +231,13 @@ def _table(as_of: date, state: StockState, *, probability: Array, lost: Array) -
             "expected_lost_value": money(lost * np.nan_to_num(state.unit_price)),
             "excess_units": excess,
             "excess_value": money(excess * state.unit_cost),
+            "expiring_units": expiring,
+            "expiring_value": money(expiring * state.unit_cost),
             "days_since_sale": pd.array(state.days_since_sale, dtype="Int32"),
             "status": _status(state, demand, probability=probability, excess=excess),
         }
     )
-    return frame.sort_values(["store_id", "product_id"], ignore_index=True)
+    return frame.sort_values(_SERIES, ignore_index=True)
 
 
 def _status(state: StockState, demand: Demand, *, probability: Array, excess: Array) -> NDArray[np.object_]:

@@ -126,6 +126,13 @@ class Policies:
         }
         return cls(replace(plan or PlanPolicy(), **default), scopes)
 
+    @property
+    def service_measure(self) -> Literal["cycle", "fill"]:
+        """`fill` as soon as any line may target it: its horizons hold those of `cycle`."""
+        given = [values for of_scope in self.scopes.values() for values in of_scope.values()]
+        is_fill = "fill" in (self.plan.service_measure, *(values.get("service_measure") for values in given))
+        return "fill" if is_fill else "cycle"
+
     def of_lines(self, series: pd.MultiIndex, *, supplier_ids: NDArray[Any], classes: NDArray[Any]) -> LineParameters:
         """Parameters of each store and product, narrower scopes before wider ones."""
         keys = {

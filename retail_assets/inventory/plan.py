@@ -14,7 +14,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retail_assets.inventory.calendar import Opportunities, order_opportunities, order_weekdays
+from retail_assets.inventory.calendar import (
+    Opportunities,
+    are_order_days_known,
+    order_opportunities,
+    order_weekdays,
+)
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.parameters import LineParameters, PlanPolicy, Policies
 from retail_assets.inventory.policies import (
@@ -26,7 +31,7 @@ from retail_assets.inventory.policies import (
     shelf_life_limit,
 )
 from retail_assets.inventory.position import Position, stock_position
-from retail_assets.inventory.prospects import Outlook, Prospect, outlook, stock_batches
+from retail_assets.inventory.prospects import Outlook, Prospect, outlook
 from retail_assets.inventory.quantity import (
     OrderLines,
     Quantities,
@@ -37,6 +42,7 @@ from retail_assets.inventory.quantity import (
     within_budget,
 )
 from retail_assets.inventory.reasons import reason
+from retail_assets.inventory.shelf_life import batches_by_age
 from retail_assets.inventory.windows import Windows, delay_chances, series_index
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 
@@ -65,6 +71,7 @@ class _Terms:
     shelf_life_days: Array
     min_order_value: Array
     presentation_min_units: Array
+    has_order_days: Flags
 
     @property
     def unit_margin(self) -> Array:
@@ -146,7 +153,7 @@ def replenishment_plan(
     """
     if on_hand.empty or terms.empty:
         return pd.DataFrame(columns=pd.Index(REPLENISHMENT_PLAN.column_names))
-    lines = _terms(terms, prices)
+    lines = _terms(terms, prices, order_days)
     given = policies or Policies()
     rules = given.of_lines(lines.series, supplier_ids=lines.supplier_ids, classes=_classes(segments, lines.series))
     chance = _chance(as_of, lines, order_days, given.plan)
@@ -189,7 +196,13 @@ def _decided(
     is_fill: Flags,
 ) -> pd.DataFrame:
     order = _order(lines, position, level, chance=chance, plan=plan)
-    batches = _batches(as_of, lines, position, receipts)
+    batches = batches_by_age(
+        as_of,
+        lines.series,
+        on_hand=position.usable_on_hand,
+        shelf_life_days=lines.shelf_life_days,
+        receipts=receipts,
+    )
     future = _outlook(as_of, lines, chance, position=position, level=level, order=order, batches=batches)
     return _table(as_of, lines, chance, position=position, level=level, order=order, future=future, is_fill=is_fill)
 
@@ -200,7 +213,7 @@ def proposal_id(store_id: str, product_id: str, supplier_id: str, order_date: da
     return str(uuid.uuid5(_PROPOSALS, name))
 
 
-def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
+def _terms(terms: pd.DataFrame, prices: pd.DataFrame, order_days: pd.DataFrame) -> _Terms:
     series = series_index(terms)
     if series.has_duplicates:
         store, product = series[series.duplicated()][0]
@@ -210,9 +223,10 @@ def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
         np.where(row >= 0, np.append(_numbers(prices[name]), np.nan)[row], np.nan)
         for name in ("unit_price", "unit_step")
     )
+    suppliers = terms["supplier_id"].fillna("").astype(str).to_numpy()
     return _Terms(
         series=series,
-        supplier_ids=terms["supplier_id"].fillna("").astype(str).to_numpy(),
+        supplier_ids=suppliers,
         lead_time_days=_numbers(terms["lead_time_days"]),
         pack_units=_numbers(terms["pack_units"]),
         line_minimum_units=np.nan_to_num(_numbers(terms["moq_units"])),
@@ -225,6 +239,7 @@ def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:
         presentation_min_units=np.nan_to_num(
             _numbers(terms.get("presentation_min_units", terms["moq_units"] * np.nan))
         ),
+        has_order_days=are_order_days_known(order_days, suppliers, series.get_level_values(0)),
     )
 
 
@@ -353,25 +368,6 @@ def _order(lines: _Terms, position: Position, level: _Level, *, chance: Opportun
     return _Order(quantities, room, filled, units, is_below)
 
 
-def _batches(as_of: date, lines: _Terms, position: Position, receipts: pd.DataFrame | None) -> Array:
-    """Stock by the days it can still be sold, fresh without any receipt; that of products that keep does not matter."""
-    life = lines.shelf_life_days
-    back = int(np.nanmax(life, initial=1)) if np.isfinite(life).any() else 1
-    received = np.zeros((len(life), back))
-    if receipts is None or receipts.empty:
-        received[:, -1] = position.usable_on_hand
-        return stock_batches(position.usable_on_hand, received, life)
-    row = lines.series.get_indexer(series_index(receipts))
-    days = pd.to_datetime(receipts["received_date"]).to_numpy().astype("datetime64[D]")
-    age = (np.datetime64(as_of, "D") - days).astype(np.int64)
-    inside = (row >= 0) & (age >= 0) & (age < back - 1)
-    units = np.nan_to_num(_numbers(receipts["received_units"]))
-    np.add.at(received, (row[inside], back - 2 - age[inside]), units[inside])
-    unseen = np.setdiff1d(np.arange(len(life)), row)
-    received[unseen, -1] = position.usable_on_hand[unseen]
-    return stock_batches(position.usable_on_hand, received, life)
-
-
 def _outlook(
     as_of: date,
     lines: _Terms,
@@ -446,6 +442,7 @@ def _table(
             **_service_columns(position, level, order=order, future=future, is_fill=is_fill),
             **_position_columns(position),
             **_quantity_columns(lines, position, level=level, order=order),
+            "has_order_days": lines.has_order_days,
             "blocked": blocked,
             "exception": ["; ".join(filter(None, both)) or None for both in zip(blocked, attention, strict=True)],
         }

@@ -187,26 +187,3 @@ def _split(total: Array, prospect: Prospect, is_inside: Flags, step: Array, *, r
     scale = np.where(step > 0, step, 1.0)
     whole = rng.multinomial(np.round(total / scale).astype(np.int64), share) * scale[:, None]
     return np.where((step > 0)[:, None], whole, total[:, None] * share)
-
-
-def stock_batches(on_hand: Array, received: Array, shelf_life_days: Array) -> Array:
-    """(n, k) units that can be sold for 1 … k days more, k the longest life; oldest sold first.
-
-    What is on hand are the last receipts; what they do not explain is taken as about to expire.
-
-    Args:
-        on_hand: (n,) units.
-        received: (n, d) units received on the last d days, the newest last; those of the last column are fresh.
-        shelf_life_days: (n,) days a unit can be sold, the day of receipt included; NaN for ever.
-    """
-    life = np.where(np.isfinite(shelf_life_days), shelf_life_days, 0).astype(np.int64)
-    batches = np.zeros((len(on_hand), max(int(life.max(initial=0)), 1)))
-    left = on_hand.astype(np.float64).copy()
-    rows = np.arange(len(on_hand))
-    for age, units in enumerate(received.T[::-1]):
-        taken = np.minimum(units, left)
-        remaining = np.clip(life - age, 1, batches.shape[1])
-        batches[rows, remaining - 1] += taken
-        left -= taken
-    batches[:, 0] += left
-    return batches

@@ -12,8 +12,8 @@ def reason(line: dict[str, Any]) -> str:
     """Why this quantity.
 
     Args:
-        line: the columns of a replenishment_plan row, `blocked` (why nothing could be computed, or empty) and
-            `is_margin_known`.
+        line: the columns of a replenishment_plan row, `blocked` (why nothing could be computed, or empty),
+            `is_margin_known` and `has_order_days` of the supplier.
 
     >>> reason({
     ...     "blocked": "", "inventory_position_units": 7, "on_hand_units": 5, "on_order_counted_units": 2,
@@ -22,7 +22,7 @@ def reason(line: dict[str, Any]) -> str:
     ...     "qty_after_supplier_minimum_units": 12, "qty_after_budget_units": 12, "order_units": 12,
     ...     "expected_waste_units": 0, "pack_units": 12, "service_measure": "cycle",
     ...     "predicted_service_rate": 0.956, "target_service_rate": 0.95, "lost_margin_avoided_value": 4.2,
-    ...     "is_margin_known": True})
+    ...     "is_margin_known": True, "has_order_days": True})
     'Position 7 (on hand 5, on order 2) is at or below the reorder point 11 for 6 days of demand (expected 8.4): \
 need 5, 1 pack of 12 = 12; cycle service 0.956 of target 0.95; saves 4.20 of margin.'
     """
@@ -30,9 +30,10 @@ need 5, 1 pack of 12 = 12; cycle service 0.956 of target 0.95; saves 4.20 of mar
         return f"No order could be computed: {line['blocked']}."
     if line["qty_need_units"] > 0:
         steps = ", ".join([f"need {number(line['qty_need_units'])}", *_steps(line)])
-        return f"{_position(line)} is at or below {_level(line)}: {steps}; {_effect(line)}."
+        return f"{_position(line)} is at or below {_level(line)}: {steps}; {_effect(line)}.{_order_days(line)}"
     if line["order_units"] > 0:
-        return f"{_position(line)} is above {_level(line)}: {', '.join(_steps(line))}; {_effect(line)}."
+        steps = ", ".join(_steps(line))
+        return f"{_position(line)} is above {_level(line)}: {steps}; {_effect(line)}.{_order_days(line)}"
     return f"{_position(line)} is above {_level(line)}: nothing to order; {_service(line)}."
 
 
@@ -91,6 +92,11 @@ def _effect(line: dict[str, Any]) -> str:
     if not line["is_margin_known"]:
         return f"{_service(line)}; the margin it saves is unknown{waste}"
     return f"{_service(line)}; saves {line['lost_margin_avoided_value']:.2f} of margin{waste}"
+
+
+def _order_days(line: dict[str, Any]) -> str:
+    is_assumed = line["order_units"] > 0 and not line["has_order_days"]
+    return " No order days of the supplier are known: taken as every day." if is_assumed else ""
 
 
 def _service(line: dict[str, Any]) -> str:

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.parameters import LineParameters
 from retail_assets.inventory.policies import reorder_point_fill, reorder_point_with_packs, shelf_life_limit
-from retail_assets.inventory.prospects import Prospect, outlook, stock_batches
+from retail_assets.inventory.prospects import Prospect, outlook
 from retail_assets.inventory.replay_forecasts import Forecasts, Needs
 from retail_assets.inventory.replay_world import World
+from retail_assets.inventory.shelf_life import stock_batches
 from retail_assets.inventory.simulator import DayState, Policy, Supply, Trace, UnmetDemand, simulate
 
 Array = NDArray[np.float64]

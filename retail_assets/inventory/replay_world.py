@@ -303,12 +303,12 @@ def _expected(lines: pd.DataFrame, *, first: int, overdue_days_max: int, next_ar
     A line is expected, with all its units, until it was received or cancelled or has been overdue for too long: nobody
     knows before that more or less will come. Undated lines are not relied on.
     """
-    expected, beyond = np.zeros(next_arrival.shape), np.zeros(next_arrival.shape)
+    expected, beyond = np.zeros_like(next_arrival, dtype=np.float64), np.zeros_like(next_arrival, dtype=np.float64)
     is_known = (lines["ordered_day"] < first) & (lines["promised_day"] >= 0)
     known = [lines[name].to_numpy() for name in ("received_day", "cancelled_day", "promised_day")]
     ends = np.stack(known) + np.array([[0], [0], [overdue_days_max + 1]])
     end = np.where(np.stack(known) >= 0, ends, np.iinfo(np.int64).max).min(axis=0) - first
-    days = np.where(is_known, np.clip(end, 0, expected.shape[1]), 0).astype(np.int64)
+    days = np.where(is_known, np.clip(end, 0, next_arrival.shape[1]), 0).astype(np.int64)
     row, promised, units = (
         np.repeat(lines[name].to_numpy(), days) for name in ("row", "promised_day", "ordered_units")
     )

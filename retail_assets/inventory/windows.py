@@ -82,7 +82,8 @@ class Windows:
             row = int(np.flatnonzero(missing)[np.argmax(days[missing])])
             raise PermanentFailure(
                 f"The cumulative forecast has no horizon of {int(days[row])} days, which supplier "
-                f"{self.supplier_ids[row]} needs: forecast again with the present supplier calendars and delays."
+                f"{self.supplier_ids[row]} needs: forecast again with the present supplier calendars, delays "
+                "and policies."
             )
         return self._at(column)
 
@@ -107,6 +108,18 @@ class Windows:
         share = (reached - self.horizons[lower]) / (self.horizons[upper] - self.horizons[lower])
         total = self.mean_units[:, lower] * (1 - share) + self.mean_units[:, upper] * share
         return np.maximum(np.diff(total, axis=1), 0.0)
+
+    def reach(self, days: Days) -> Days:
+        """(n,) first stored horizon of at least `days`; where none is so long, `days` themselves."""
+        column = np.minimum(np.searchsorted(self.horizons, days), len(self.horizons) - 1)
+        return np.maximum(self.horizons[column], days)
+
+    def mean_within(self, days: Days) -> Array:
+        """(n, m) expected demand of the next `days` (n, m), evenly between stored horizons and on beyond the last."""
+        upper = np.clip(np.searchsorted(self.horizons, days), 1, len(self.horizons) - 1)
+        start, end = self.horizons[upper - 1], self.horizons[upper]
+        before, after = (np.take_along_axis(self.mean_units, column, axis=1) for column in (upper - 1, upper))
+        return before + np.maximum(after - before, 0.0) * (days - start) / np.maximum(end - start, 1)
 
     def nearest(self, days: Days) -> Demand:
         """Demand over `days`, as a part of the next longer stored horizon, or the longest, where not stored."""

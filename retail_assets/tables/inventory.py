@@ -122,6 +122,14 @@ INVENTORY_HEALTH = _daily(
             ("expected_lost_value", MONEY, "Their sales value.", "currency"),
             ("excess_units", UNITS, "Stock above the 0.99 quantile of 28 days' demand.", "units"),
             ("excess_value", MONEY, "The same at cost.", "currency", NULLABLE),
+            (
+                "expiring_units",
+                UNITS,
+                "Units on hand expected to expire unsold; empty for products that keep.",
+                "units",
+                NULLABLE,
+            ),
+            ("expiring_value", MONEY, "The same at cost.", "currency", NULLABLE),
             ("days_since_sale", DAYS, "Days since the last sale.", "days", NULLABLE),
         ),
         code(

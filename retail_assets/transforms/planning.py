@@ -115,6 +115,14 @@ class Knowledge:
             ["supplier_id", "location_id", "order_weekday"]
         ].to_pandas()
 
+    def served_stores(self) -> pd.DataFrame:
+        """supplier_id, store_id of every pair of a supplier and a store it has terms for on `as_of`."""
+        terms, stores = self._sourcing(), self.tables["stores"]
+        sourcing = terms.filter(terms.source_type == "supplier").select("supplier_id", "location_id").distinct()
+        serves = ibis.or_(sourcing.location_id == stores.store_id, sourcing.location_id == silver.EVERY)
+        pairs = sourcing.join(stores, serves).select("supplier_id", "store_id").distinct()
+        return pairs.order_by("supplier_id", "store_id").to_pandas()
+
     def purchase_orders(self) -> pd.DataFrame:
         """Lines ordered on or before `as_of`, with what happened to them later taken away."""
         lines = self.tables["purchase_orders"]

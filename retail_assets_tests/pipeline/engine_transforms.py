@@ -137,6 +137,7 @@ def _of_planning() -> Iterator[tuple[str, Transform]]:
     yield "planning/series", lambda engine, days: _known(engine, days.last).series()
     yield "planning/plan", lambda engine, days: _known(engine, days.last).plan(7)
     yield "planning/supply_terms", lambda engine, days: _known(engine, days.last).supply_terms()
+    yield "planning/served_stores", lambda engine, days: _known(engine, days.last).served_stores()
     yield "planning/order_days", lambda engine, days: _known(engine, days.last).order_days()
     yield "planning/prices", lambda engine, days: _known(engine, days.last).prices()
     yield "planning/purchase_orders", lambda engine, days: _known(engine, days.last).purchase_orders()

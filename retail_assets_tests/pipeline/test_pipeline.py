@@ -200,6 +200,20 @@ def test_orders_are_whole_packs_and_every_line_says_why(finished):
     )
 
 
+def test_health_says_what_expires_of_what_spoils(finished):
+    spoiling = {row[0] for row in finished.sql("SELECT product_id FROM product WHERE shelf_life_days IS NOT NULL")}
+    rows = finished.rows(inventory.INVENTORY_HEALTH).to_pylist()
+    carried = {day: _carried(finished, day) for day in AS_OF}
+    told = [row for row in rows if row["expiring_units"] is not None]
+    assert told
+    for row in rows:
+        is_carried = (row["store_id"], row["product_id"]) in carried[row["as_of_date"]]
+        assert (row["expiring_units"] is not None) == (is_carried and row["product_id"] in spoiling), row
+    for row in told:
+        assert 0 <= row["expiring_units"] <= max(row["on_hand_units"], 0) + 1e-9
+        assert row["expiring_value"] is not None
+
+
 def test_the_registry_has_the_versions_and_no_open_run(finished):
     versions = set(finished.rows(forecast.MODEL_VERSIONS)["model_version"].to_pylist())
     with sqlite3.connect(finished.home / "mlflow.db") as registry:

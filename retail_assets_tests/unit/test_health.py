@@ -28,11 +28,11 @@ def forecast(product, mean, horizons=(2, 4, 6, 7, 13, 14, 28)):
     return pd.DataFrame(rows)
 
 
-def health(stock, *, mean=5.0, sold_days_ago=0.0, orders=(), delivery=7, in_stock_days=np.nan, cumulative=None):
-    """The row of one product."""
+def health(stock, *, mean=5.0, sold_days_ago=0.0, orders=(), delivery=7, cumulative=None, receipts=(), **known):
+    """The row of one product; `known` are further columns of `products`."""
     sold = None if np.isnan(sold_days_ago) else AS_OF - timedelta(days=int(sold_days_ago))
     products = {"next_delivery_days": delivery, "unit_cost": 2.0, "unit_price": 3.0, "unit_step": 1.0}
-    products |= {"last_sale_date": sold, "in_stock_days": in_stock_days}
+    products |= {"last_sale_date": sold} | known
     lines = [("s", "p", AS_OF + timedelta(days=days), units) for days, units in orders]
     frame = inventory_health(
         AS_OF,
@@ -40,6 +40,10 @@ def health(stock, *, mean=5.0, sold_days_ago=0.0, orders=(), delivery=7, in_stoc
         open_orders=pd.DataFrame(lines, columns=NO_ORDERS.columns) if lines else NO_ORDERS,
         cumulative=forecast("p", mean) if cumulative is None else cumulative,
         products=pd.DataFrame([{"store_id": "s", "product_id": "p"} | products]),
+        receipts=pd.DataFrame(
+            [("s", "p", AS_OF - timedelta(days=ago), units) for ago, units in receipts],
+            columns=["store_id", "product_id", "received_date", "received_units"],
+        ),
     )
     assert pa.Table.from_pandas(frame, schema=INVENTORY_HEALTH.schema, preserve_index=False).num_rows == 1
     return frame.iloc[0]
@@ -136,3 +140,55 @@ def test_rows_keep_the_order_of_the_key_and_their_own_values():
     assert frame["stock_value"].tolist() == [Decimal("100.0000"), Decimal("0.0000")]
     assert frame["on_order_units"].tolist() == [0, 8]
     assert frame["expected_lost_units"][1] < 0.05
+
+
+def leftover(stock, mean):
+    """E(B - D)+ by hand."""
+    units = np.arange(int(stock))
+    return ((stock - units) * stats.poisson.pmf(units, mean)).sum()
+
+
+def test_what_expires_unsold_is_told_in_units_and_at_cost():
+    """40 units received four days ago live seven days: 35 would sell in a week, 15 in the three days left."""
+    fresh, aged = health(40.0, shelf_life_days=7), health(40.0, shelf_life_days=7, receipts=[(3, 40.0)])
+    assert fresh["expiring_units"] == pytest.approx(leftover(40, 35), abs=0.3)
+    assert aged["expiring_units"] == pytest.approx(leftover(40, 15), abs=0.3)
+    assert aged["expiring_value"] == Decimal(str(aged["expiring_units"] * 2)).quantize(Decimal("0.0001"))
+    assert fresh["status"] == aged["status"] == health(40.0)["status"]
+
+
+def test_older_stock_goes_first_whatever_is_on_its_way():
+    alone = health(40.0, shelf_life_days=7, receipts=[(3, 40.0)])
+    row = health(40.0, shelf_life_days=7, receipts=[(3, 40.0)], orders=[(1, 100.0)])
+    assert row["expiring_units"] == alone["expiring_units"]
+
+
+@pytest.mark.parametrize("stock", [0.0, -3.0, 2.0])
+def test_nothing_expiring_is_a_number(stock):
+    row = health(stock, shelf_life_days=14)
+    assert (row["expiring_units"], row["expiring_value"]) == (0, Decimal("0.0000"))
+
+
+@pytest.mark.parametrize("life", [{}, {"shelf_life_days": np.nan}, {"shelf_life_days": None}])
+def test_what_keeps_does_not_expire(life):
+    row = health(40.0, **life)
+    assert np.isnan(row["expiring_units"]) and row["expiring_value"] is None
+
+
+def test_only_the_products_that_spoil_have_the_figure_in_whatever_order_they_come():
+    on_hand = pd.DataFrame({"store_id": "s", "product_id": ["r", "q", "p"], "on_hand_units": [40.0, 40.0, 40.0]})
+    products = on_hand[["store_id", "product_id"]].assign(
+        **{"next_delivery_days": 7, "unit_cost": [None, 2.0, 2.0], "unit_price": 3.0, "unit_step": 1.0},
+        last_sale_date=AS_OF,
+        shelf_life_days=pd.array([7, None, 3], dtype="Int32"),
+    )
+    cumulative = pd.concat([forecast(product, 5.0) for product in "pqr"])
+    frames = [
+        inventory_health(AS_OF, on_hand=rows, open_orders=NO_ORDERS, cumulative=cumulative, products=products)
+        for rows in (on_hand, on_hand.iloc[::-1])
+    ]
+    pd.testing.assert_frame_equal(*frames)
+    units = frames[0].set_index("product_id")["expiring_units"]
+    assert units["p"] == pytest.approx(leftover(40, 15), abs=0.3) and np.isnan(units["q"])
+    assert units["r"] == pytest.approx(leftover(40, 35), abs=0.3)
+    assert frames[0]["expiring_value"].isna().tolist() == [False, True, True]

@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.inventory.calendar import horizons_in_use, order_opportunities, order_weekdays
+from retail_assets.inventory.calendar import (
+    LONGEST_FORECAST_DAYS,
+    are_order_days_known,
+    horizons_in_use,
+    order_opportunities,
+    order_weekdays,
+)
 from retail_assets.inventory.delays import delivery_delays
+from retail_assets.settings import Settings
 
 DAY = timedelta(days=1)
 MONDAY = date(2024, 1, 1)
@@ -104,18 +111,63 @@ def test_the_days_of_a_store_stand_in_place_of_those_for_every_store() -> None:
     assert order_weekdays(order_days, [], []).shape == (0, 7)
 
 
+def test_whose_days_are_known_is_told_for_each_store() -> None:
+    rows = [("A", "*", 1), ("B", "S2", 5)]
+    order_days = pd.DataFrame(rows, columns=["supplier_id", "location_id", "order_weekday"])
+    found = are_order_days_known(order_days, ["A", "B", "B", "C"], ["S1", "S1", "S2", "S1"])
+    assert found.tolist() == [True, False, True, False]
+    assert are_order_days_known(order_days.iloc[:0], ["A"], ["S1"]).tolist() == [False]
+
+
 def test_suppliers_without_lead_time_need_no_horizon():
     assert horizons_in_use(sourcing(A=None), NO_DELAY, horizon_days=14, order_days=calendar()) == [7, 14]
 
 
-def test_a_forecast_that_is_too_short_names_the_supplier():
-    delays = pd.DataFrame({"supplier_id": ["FAR"], "delay_days": [6], "probability": [1.0]})
+def late_by(**days: int) -> pd.DataFrame:
+    """Half of what each supplier delivers is on time, half so many days late."""
+    rows = [(supplier, late, 0.5) for supplier, most in days.items() for late in (0, most)]
+    return pd.DataFrame(rows, columns=["supplier_id", "delay_days", "probability"])
+
+
+SHORT = "The forecast of 28 days is too short for supplier FAR: with a lead time of "
+AT_LEAST = "; set RETAIL_HORIZON_DAYS to at least "
+TOO_FAR = "; correct its lead time, for RETAIL_HORIZON_DAYS goes up to 90."
+
+
+@pytest.mark.parametrize(
+    ("lead", "order_days", "late", "words"),
+    [
+        (20, [3], 6, "20 days an order must cover 33 days and deliveries were up to 6 days late" + AT_LEAST + "39."),
+        (28, [], 0, "28 days an order must cover 29 days" + AT_LEAST + "29."),
+        (0, [3], 16, "0 days an order must cover 13 days and deliveries were up to 16 days late" + AT_LEAST + "29."),
+        (89, [], 0, "89 days an order must cover 90 days" + AT_LEAST + "90."),
+        (90, [], 0, "90 days an order must cover 91 days" + TOO_FAR),
+        (3000, [1], 2, "3000 days an order must cover 3013 days and deliveries were up to 2 days late" + TOO_FAR),
+    ],
+)
+def test_a_forecast_that_is_too_short_names_the_supplier_and_the_way_out(lead, order_days, late, words):
+    terms, delays = sourcing(NEAR=1, FAR=lead, LATE=2), late_by(LATE=14, FAR=late)
     with pytest.raises(PermanentFailure) as failure:
-        horizons_in_use(sourcing(NEAR=1, FAR=20), delays, horizon_days=28, order_days=calendar(FAR=[3]))
-    assert str(failure.value) == (
-        "The forecast of 28 days is too short for supplier FAR: an order must cover 33 days and deliveries were up to "
-        "6 days late; set RETAIL_HORIZON_DAYS to at least 39."
-    )
+        horizons_in_use(terms, delays, horizon_days=28, order_days=calendar(FAR=order_days))
+    assert str(failure.value) == SHORT + words
+
+
+@pytest.mark.parametrize(("lead", "late"), [(0, 0), (27, 0), (0, 27), (25, 2)])
+def test_a_forecast_that_reaches_the_last_day_is_long_enough(lead, late):
+    found = horizons_in_use(sourcing(FAR=lead), late_by(FAR=late), horizon_days=28, order_days=calendar())
+    assert max(found) == 28 and lead + 1 in found
+
+
+def test_a_day_of_receipt_delay_may_be_the_day_too_many():
+    days = {"horizon_days": 28, "order_days": calendar()}
+    assert 28 in horizons_in_use(sourcing(FAR=27), NO_DELAY, **days)
+    with pytest.raises(PermanentFailure, match="of 27 days an order must cover 29 days;"):
+        horizons_in_use(sourcing(FAR=27), NO_DELAY, **days, receipt_delay_days=1)
+
+
+def test_the_longest_forecast_is_what_the_setting_allows():
+    limits = [limit.le for limit in Settings.model_fields["horizon_days"].metadata if hasattr(limit, "le")]
+    assert limits == [LONGEST_FORECAST_DAYS]
 
 
 def purchase_orders(*lines: tuple[str, int, int | None]) -> pd.DataFrame:

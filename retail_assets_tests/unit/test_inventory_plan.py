@@ -23,6 +23,7 @@ from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 AS_OF = date(2024, 3, 6)  # a Wednesday
 DAY = timedelta(days=1)
 LEVELS = np.array(list(QUANTILE_LEVELS.values()))
+ASSUMED_DAILY = "No order days of the supplier are known: taken as every day."
 TERMS: dict[str, Any] = {
     "supplier_id": "V1",
     "pack_units": 1,
@@ -104,6 +105,10 @@ def approved(days: int, units: float) -> pd.DataFrame:
             }
         ]
     )
+
+
+def order_days(*rows: tuple[str, str, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["supplier_id", "location_id", "order_weekday"])
 
 
 def only_row(plan: pd.DataFrame) -> dict[str, Any]:
@@ -231,6 +236,7 @@ def test_packs_follow_the_reorder_point_that_knows_them():
 def test_the_reason_adds_up():
     case = retailer(means={"P": 10 / 3}, pack_units=12, moq_units=20)
     case["open_orders"] = open_lines((2, 2), (25, 6))
+    case["order_days"] = order_days(*[("V1", "*", weekday) for weekday in range(1, 8)])
     row = only_row(replenishment_plan(**case))
     assert row["reason"] == (
         f"Position 7 (on hand 5, on order 2, 6 more arriving later) is at or below the reorder point "
@@ -405,7 +411,7 @@ def test_an_order_without_cost_or_price_is_proposed_and_named():
     row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, unit_cost=None)))
     assert row["order_units"] > 0 and row["order_value"] is None and row["lost_margin_avoided_value"] == 0
     assert row["exception"] == "missing cost"
-    assert row["reason"].endswith("the margin it saves is unknown.")
+    assert row["reason"].endswith(f"the margin it saves is unknown. {ASSUMED_DAILY}")
     case = retailer(stock={"P": 3.0})
     case["prices"] = case["prices"].iloc[:0]
     assert only_row(replenishment_plan(**case))["exception"] == "missing price"
@@ -518,6 +524,40 @@ def test_a_fill_target_uses_the_demand_between_two_deliveries():
     assert "fill service" in row["reason"]
 
 
+@pytest.mark.parametrize(
+    ("days", "is_assumed"),
+    [
+        ([], True),
+        ([("OTHER", "*", 1), ("V1", "OTHER", 4)], True),
+        ([("V1", "*", 4)], False),
+        ([("V1", "S", 4)], False),
+    ],
+)
+def test_an_ordered_line_says_that_daily_ordering_is_assumed(days, is_assumed):
+    row = only_row(replenishment_plan(**retailer() | {"order_days": order_days(*days)}))
+    assert row["order_units"] > 0 and row["order_date"] == AS_OF + DAY
+    assert row["reason"].endswith(ASSUMED_DAILY) == is_assumed
+    assert row["exception"] is None
+
+
+def test_a_line_is_not_in_the_plan_for_its_missing_order_days_alone():
+    assert replenishment_plan(**retailer(stock={"P": 500.0})).empty
+
+
+def test_a_line_that_orders_nothing_does_not_speak_of_order_days():
+    case = retailer(stock={"P": 500.0})
+    case["open_orders"] = open_lines((-1, 5.0))
+    row = only_row(replenishment_plan(**case))
+    assert row["exception"] == "overdue order" and ASSUMED_DAILY not in row["reason"]
+
+
+def test_an_order_that_only_the_supplier_minimum_makes_says_it_too():
+    case = retailer(stock={"A": 4.0, "B": 8.0}, min_order_value=Decimal("40.0000"))
+    plan = replenishment_plan(**case).set_index("product_id")
+    assert plan.loc["B", "qty_need_units"] == 0 and plan.loc["B", "order_units"] > 0
+    assert plan["reason"].str.endswith(ASSUMED_DAILY).all()
+
+
 def test_without_a_level_the_critical_ratio_is_clamped():
     case = retailer(stock={"A": 0.0, "B": 0.0})
     case["terms"]["shelf_life_days"] = [None, 2]
@@ -536,7 +576,7 @@ def test_a_forecast_without_the_horizon_names_the_supplier():
         replenishment_plan(**case)
     assert str(failure.value) == (
         "The cumulative forecast has no horizon of 12 days, which supplier V1 needs: "
-        "forecast again with the present supplier calendars and delays."
+        "forecast again with the present supplier calendars, delays and policies."
     )
 
 

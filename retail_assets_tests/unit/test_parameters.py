@@ -39,6 +39,20 @@ def test_the_narrowest_scope_that_names_a_parameter_wins():
     assert found.min_remaining_days.tolist() == [0, 2, 0] and found.is_fill.tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize(
+    ("read", "measure"),
+    [
+        (None, "cycle"),
+        ({"default": {"service_measure": "fill"}}, "fill"),
+        ({"stores": {"S1": {"holding_rate": 0.3}, "S3": {"service_measure": "fill"}}}, "fill"),
+        ({"stores": {"S1": {"service_measure": "cycle"}}}, "cycle"),
+        ({"default": {"service_measure": "fill"}, "stores": {"S1": {"service_measure": "cycle"}}}, "fill"),
+    ],
+)
+def test_the_whole_plan_needs_the_horizons_of_a_fill_rate_where_one_line_may(read, measure):
+    assert Policies.of(read).service_measure == measure
+
+
 def test_nothing_given_is_the_default():
     assert of_lines(None).service_level.tolist() == [0.95] * 3
 

@@ -238,6 +238,19 @@ def test_a_distribution_centre_has_no_lead_time_of_a_supplier_with_its_name() ->
     assert (row["supplier_id"], row["source_type"]) == ("U1", "dc") and pd.isna(row["lead_time_days"])
 
 
+def test_who_serves_which_store_follows_from_the_terms_that_hold() -> None:
+    sourcing = [
+        TERMS,
+        TERMS | {"product_id": "P2"},
+        TERMS | {"location_id": "S2", "source_id": "U2"},
+        TERMS | {"location_id": "S9", "source_id": "U3"},
+        TERMS | {"source_id": "U4", "valid_to": A - timedelta(days=1)},
+        TERMS | {"source_id": "D1", "source_type": "dc"},
+    ]
+    known = _known(sourcing=sourcing, stores=[STORE, STORE | {"store_id": "S2"}])
+    assert known.served_stores().values.tolist() == [["U1", "S1"], ["U1", "S2"], ["U2", "S2"]]
+
+
 def test_single_order_days_are_not_taken_for_weekly_ones() -> None:
     calendar = [
         EVERY_WEEK | {"order_date": A, "order_weekday": 3},
@@ -313,6 +326,7 @@ _OUTPUTS = {
     "plan": lambda known: known.plan(3),
     "prices": lambda known: known.prices(),
     "terms": lambda known: known.supply_terms(),
+    "served_stores": lambda known: known.served_stores(),
     "order_days": lambda known: known.order_days(),
     "orders": lambda known: known.purchase_orders(),
     "decisions": lambda known: known.decisions(),
@@ -323,7 +337,7 @@ _LATER_CHANGES: Given = {
     "products": [PRODUCT | {"department": "Nuts", "list_price": Decimal("7.0000"), "discontinued_date": A}],
     "suppliers": [SUPPLIER | {"lead_time_days": 9}],
     "assortment": [CARRIED | {"valid_to": A}, CARRIED | {"product_id": "P8"}],
-    "sourcing": [TERMS | {"pack_units": 1.0}, TERMS | {"location_id": "S1"}],
+    "sourcing": [TERMS | {"pack_units": 1.0}, TERMS | {"location_id": "S1", "source_id": "U5"}],
     "purchase_orders": [ORDER | {"received_date": A, "received_units": Decimal("12.000")}],
     "order_decisions": [DECISION | {"decision": "rejected"}, DECISION | {"decision_id": "D2", "proposal_id": "X2"}],
     "supplier_calendar": [EVERY_WEEK | {"order_weekday": 5}],

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from retail_assets.inventory.distribution import Demand
-from retail_assets.inventory.prospects import Prospect, outlook, stock_batches
+from retail_assets.inventory.prospects import Prospect, outlook
 
 
 def poisson(mean):
@@ -74,11 +74,3 @@ def test_stock_that_spoils_is_wasted_and_missed():
     assert found.wasted_units[0] == pytest.approx(wasted, abs=0.03)
     served = stats.poisson.cdf(6, 3)
     assert found.service_change[0] == pytest.approx(served - stats.poisson.cdf(10, 6), abs=0.004)
-
-
-def test_batches_are_the_last_receipts():
-    """Nine on hand, five came today, six the day before yesterday; life four days, so those have two left."""
-    received = np.array([[1.0, 6.0, 0.0, 5.0], [0.0, 0.0, 0.0, 2.0], [3.0, 0.0, 0.0, 0.0]])
-    found = stock_batches(np.array([9.0, 7.0, 3.0]), received, np.array([4.0, 4.0, np.nan]))
-    assert found.tolist()[:2] == [[0, 4, 0, 5], [5, 0, 0, 2]]
-    assert found[2].sum() == 3

@@ -10,8 +10,8 @@ import ibis
 import pytest
 
 from retail_assets.engines.protocol import Frame, WriteResult
-from retail_assets.report import URGENT_COUNT, report
-from retail_assets.tables import catalog, forecast, inventory, silver
+from retail_assets.report import NAMED_COUNT, URGENT_COUNT, report
+from retail_assets.tables import catalog, entities, forecast, inventory, silver
 from retail_assets.tables.contract import Table
 from retail_assets.windows import Window
 from retail_assets_tests.unit.ibis_frames import table_of
@@ -119,3 +119,42 @@ def test_what_is_switched_off_is_said_and_nothing_else() -> None:
     )
     some = report(LakeInMemory({"bronze/inventory": [{"store_id": "S1"}], "bronze/customers": [{"region": "N"}]}))
     assert [note.split(":")[0] for note in some.notes] == ["no suppliers", "no purchase orders", "no promotions"]
+
+
+def _terms_of(*suppliers: str, location: str = "*") -> list[dict[str, Any]]:
+    held = {"product_id": "P1", "location_id": location, "source_type": "supplier", "valid_from": entities.ALWAYS}
+    return [held | {"source_id": supplier} for supplier in suppliers]
+
+
+def _weekly(supplier: str, *, location: str = "*", single_day: date = entities.ALWAYS) -> dict[str, Any]:
+    return {"source_id": supplier, "location_id": location, "order_date": single_day, "order_weekday": 1}
+
+
+def _daily_notes(suppliers: Sequence[str], calendar: Sequence[dict[str, Any]], *, planned: bool = True) -> list[str]:
+    lake = {
+        inventory.REPLENISHMENT_PLAN.path: [_order(1, saved="1.0000")] if planned else [],
+        silver.STORES.path: [{"store_id": "S1"}, {"store_id": "S2"}],
+        silver.SOURCING.path: _terms_of(*suppliers),
+        silver.SUPPLIER_CALENDAR.path: calendar,
+    }
+    return [note for note in report(LakeInMemory(lake)).notes if "order days" in note]
+
+
+def test_suppliers_without_order_days_are_named_once_with_their_number() -> None:
+    calendar = [_weekly("U1"), _weekly("U2", location="S1"), _weekly("U4", single_day=DAY)]
+    assert _daily_notes(["U1", "U2", "U3", "U4"], calendar) == [
+        "3 of 4 suppliers without order days for some store or all, where orders are planned for every day: U2, U3, U4"
+    ]
+    assert _daily_notes(["U1"], calendar) == []
+
+
+def test_many_suppliers_without_order_days_are_counted() -> None:
+    [note] = _daily_notes([f"U{n:02d}" for n in range(NAMED_COUNT + 4)], [_weekly("U00")])
+    assert note.startswith(f"{NAMED_COUNT + 3} of {NAMED_COUNT + 4} suppliers without order days")
+    assert note.endswith(f", U{NAMED_COUNT:02d} and 3 more")
+
+
+def test_a_source_without_any_calendar_is_told_once_and_only_where_orders_are_planned() -> None:
+    said = ["no order days of any supplier: orders are planned for every day"]
+    assert _daily_notes(["U1", "U2"], []) == said
+    assert _daily_notes(["U1", "U2"], [], planned=False) == _daily_notes([], []) == []

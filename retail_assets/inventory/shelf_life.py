@@ -1,0 +1,119 @@
+"""Stock by the days it can still be sold, and how much of it expires unsold when nothing is done.
+
+The age of stock follows from receipts, oldest sold first. What an order adds to the waste belongs to prospects.py.
+"""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from retail_assets.inventory.windows import Windows, series_index
+
+Array = NDArray[np.float64]
+Days = NDArray[np.int64]
+
+_LEVELS, _SPLITS = 32, 4
+"""Totals of demand drawn for each series, and how often each is split over the days."""
+_NOTHING = 1e-9  # what subtracting weighed receipts leaves behind
+
+
+def batches_by_age(
+    as_of: date, series: pd.MultiIndex, *, on_hand: Array, shelf_life_days: Array, receipts: pd.DataFrame | None
+) -> Array:
+    """(n, k) units of each series that can be sold for 1 … k days after `as_of`; of those that keep, no meaning.
+
+    Args:
+        as_of: closed day.
+        series: (n,) store_id and product_id.
+        on_hand: (n,) units, none negative.
+        shelf_life_days: (n,) days a unit can be sold, the day of receipt included; NaN for ever.
+        receipts: store_id, product_id, received_date, received_units; a series without any is fresh.
+    """
+    back = int(np.nanmax(shelf_life_days, initial=1)) if np.isfinite(shelf_life_days).any() else 1
+    received = np.zeros((len(series), back))
+    if receipts is None or receipts.empty:
+        received[:, -1] = on_hand
+        return stock_batches(on_hand, received, shelf_life_days)
+    row = series.get_indexer(series_index(receipts))
+    days = pd.to_datetime(receipts["received_date"]).to_numpy().astype("datetime64[D]")
+    age = (np.datetime64(as_of, "D") - days).astype(np.int64)
+    inside = (row >= 0) & (age >= 0) & (age < back - 1)
+    units = np.nan_to_num(receipts["received_units"].to_numpy(dtype=np.float64, na_value=np.nan))
+    np.add.at(received, (row[inside], back - 2 - age[inside]), units[inside])
+    unseen = np.setdiff1d(np.arange(len(series)), row)
+    received[unseen, -1] = on_hand[unseen]
+    return stock_batches(on_hand, received, shelf_life_days)
+
+
+def stock_batches(on_hand: Array, received: Array, shelf_life_days: Array) -> Array:
+    """(n, k) units that can be sold for 1 … k days more, k the longest life; oldest sold first.
+
+    What is on hand are the last receipts; what they do not explain is taken as about to expire.
+
+    Args:
+        on_hand: (n,) units.
+        received: (n, d) units received on the last d days, the newest last; those of the last column are fresh.
+        shelf_life_days: (n,) days a unit can be sold, the day of receipt included; NaN for ever.
+    """
+    life = np.where(np.isfinite(shelf_life_days), shelf_life_days, 0).astype(np.int64)
+    batches = np.zeros((len(on_hand), max(int(life.max(initial=0)), 1)))
+    left = on_hand.astype(np.float64).copy()
+    rows = np.arange(len(on_hand))
+    for age, units in enumerate(received.T[::-1]):
+        taken = np.minimum(units, left)
+        remaining = np.clip(life - age, 1, batches.shape[1])
+        batches[rows, remaining - 1] += taken
+        left -= taken
+    batches[:, 0] += left
+    return batches
+
+
+def expiring_units(batches: Array, windows: Windows, *, rng: np.random.Generator) -> Array:
+    """(n,) units on hand that are expected to expire unsold, oldest sold first.
+
+    With B_k units that can be sold for at most k days more and D_k the demand of k days, what has expired by day k is
+    W_k = max(W_{k-1}, B_k - D_k): stock that comes later is sold later and changes nothing. The answer is the mean of
+    max_k (B_k - D_k)+ over sampled demand. The total up to the first stored horizon at or after the last expiry is
+    drawn from its distribution, in equal slices, and split over the days by their expected shares: exact for Poisson
+    demand with an unknown level, a little low where days scatter more. Beyond the last horizon demand goes on like it.
+
+    Args:
+        batches: (n, k) units that can be sold for 1 … k days more.
+        windows: forecasts of the n series.
+        rng: random numbers of the samples; the same ones give the same answer.
+    """
+    days, stock = _expiries(batches)
+    reach = windows.reach(days[:, -1])
+    demand = windows.nearest(reach)
+    mean = windows.mean_within(np.column_stack([days, reach]))
+    share = np.divide(mean[:, :-1], mean[:, 1:], out=np.zeros_like(stock), where=mean[:, 1:] > 0)
+    expired = np.zeros(len(stock))
+    for part in range(_LEVELS):
+        level = (part + rng.random(len(stock))) / _LEVELS
+        total = demand.quantile(np.clip(level, 1e-9, 1 - 1e-9))
+        for _ in range(_SPLITS):
+            expired += _expired(total, stock, np.minimum(share, 1.0), step=demand.unit_step, rng=rng)
+    return expired / (_LEVELS * _SPLITS)
+
+
+def _expiries(batches: Array) -> tuple[Days, Array]:
+    """(n, m) days, ascending, on which some stock expires, and what expires by then unless sold; the last repeated."""
+    is_expiry = batches > _NOTHING
+    count = max(int(is_expiry.sum(axis=1).max(initial=0)), 1)
+    first = np.argsort(~is_expiry, axis=1, kind="stable")[:, :count]
+    last = np.where(is_expiry.any(axis=1), batches.shape[1] - 1 - is_expiry[:, ::-1].argmax(axis=1), 0)
+    place = np.where(np.take_along_axis(is_expiry, first, axis=1), first, last[:, None])
+    return (place + 1).astype(np.int64), np.take_along_axis(np.cumsum(batches, axis=1), place, axis=1)
+
+
+def _expired(total: Array, stock: Array, share: Array, *, step: Array, rng: np.random.Generator) -> Array:
+    """(n,) max_k (B_k - D_k)+ of one sample; `share` (n, m) is each D_k over the next one, the last over the total."""
+    is_lattice, scale = step > 0, np.where(step > 0, step, 1.0)
+    sold, expired = total, np.zeros(len(total))
+    for place in reversed(range(stock.shape[1])):
+        whole = rng.binomial(np.round(sold / scale).astype(np.int64), share[:, place]) * scale
+        sold = np.where(is_lattice, whole, sold * share[:, place])
+        expired = np.maximum(expired, stock[:, place] - sold)
+    return expired
