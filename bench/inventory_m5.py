@@ -39,7 +39,9 @@ def replay_frames(folder: Path, *, kept: Path | None = None) -> dict[str, Any]:
     first += timedelta(days=6 - first.weekday())
 
     def known(day: date) -> Panel:
-        return whole.through(day).last_days(TRAIN_DAYS)
+        """Series not ranged yet are left out, as the pipeline does."""
+        panel = whole.through(day).last_days(TRAIN_DAYS)
+        return panel.take(np.flatnonzero((~np.isnan(panel.units)).any(axis=1)))
 
     def made() -> pd.DataFrame:
         return as_of_forecasts(
@@ -52,11 +54,11 @@ def replay_frames(folder: Path, *, kept: Path | None = None) -> dict[str, Any]:
             config=TrainingConfig(),
         )
 
-    series = whole.series.loc[:, ["store_id", "product_id"]].reset_index(drop=True)
+    ranged = known(first)
     return {
         "demand": _demand(whole),
         "cumulative": kept_or_made(kept, made),
-        "segments": series.assign(abc_class=abc_class(known(first))),
+        "segments": ranged.series.loc[:, ["store_id", "product_id"]].assign(abc_class=abc_class(ranged)),
         "terms": _prices(whole, first.toordinal() - end.toordinal()),
         **{name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in _EMPTY.items()},
     }

@@ -25,8 +25,8 @@ GRIDS: dict[PolicyName, tuple[float, ...]] = {
     "days_of_cover": (-2, -1, 0, 1, 2, 3, 4, 5, 7, 9, 12, 16, 21),
     "min_max": (0.3, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0),
 }
-LOT_DAYS: dict[PolicyName, tuple[float, ...]] = {"days_of_cover": (0.0,), "min_max": (1.0, 3.0, 7.0)}
-"""Both parameters of min/max are tuned: where to order, and how many days' demand at least."""
+LOT_DAYS: dict[PolicyName, tuple[float, ...]] = {"days_of_cover": (0.0,), "min_max": (0.0, 1.0, 3.0, 7.0)}
+"""Both parameters of min/max are tuned: where to order, and how many days' demand above that."""
 NO_CLASS = "none, new products"
 """Launched after the replay began: they have no ABC class, and no limit; they count in `all`."""
 GAP_LIMIT, SAVING_LIMIT = 1.5, 15.0

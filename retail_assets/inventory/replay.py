@@ -27,7 +27,7 @@ TARGETS = (0.80, 0.90, 0.95, 0.98, 0.99)
 COVER_SAFETY_DAYS = 7
 """`days_of_cover` orders up to the mean daily demand of the last 28 days times protection days plus these."""
 MINIMUM_FACTOR = 1.5
-"""`min_max` orders at this multiple of mean demand over the protection, up to a week or a review more."""
+"""`min_max` orders at this multiple of mean demand over the protection, up to a week's more."""
 ALL = "all"
 _CHUNK_SERIES = 4000
 _SUMS = (

@@ -55,7 +55,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class Chances:
-    """Chances to order, one after another: series, day, protection and days to the next one.
+    """Chances to order, one after another: series, day and protection.
 
     The cycle of a chance runs from the day its lorry came, late or not, to the day before the next one came: that is
     what the order protects. Cycles whose lorries overtake each other have no days and are not scored; nor are, under
@@ -65,7 +65,6 @@ class Chances:
     row: Days
     day: Days
     protection: Days
-    review: Days
     start: Days
     end: Days
     is_scored: Flags
@@ -83,7 +82,7 @@ class Chances:
         np.maximum.at(longest, row, next_promised - day)
         np.minimum.at(first, row, day + lead)
         is_scored = (start >= (first + longest)[row]) & (end <= world.days) & (end > start)
-        return cls(row, day, next_promised - day, following - day, start, end, is_scored)
+        return cls(row, day, next_promised - day, start, end, is_scored)
 
     def take(self, rows: Days) -> "Chances":
         return Chances(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
@@ -157,7 +156,7 @@ class Run:
             policy: `forecast` with the target service as parameter, `days_of_cover` with days beyond the
                 protection, `min_max` with the multiple of mean demand over the protection to order at, or `history`.
             parameter: (n,) or one.
-            lot_days: `min_max` orders at least these days of mean demand, or a review's.
+            lot_days: `min_max` orders up to these days of mean demand above the level it orders at.
         """
         if policy == "history":
             return self._history()
@@ -249,13 +248,20 @@ class Run:
 
     def _cover(self, safety_days: Array) -> Levels:
         days = self.chances.protection + safety_days[self.chances.row]
-        up_to = self._rounded(self._mean_daily * days)
-        return self._levels(up_to - self._step, up_to)
+        return self._rule(up_to=self._mean_daily * days)
 
     def _min_max(self, factor: Array, lot_days: float) -> Levels:
         lowest = self._rounded(self._mean_daily * self.chances.protection * factor[self.chances.row])
-        lot = self._rounded(self._mean_daily * np.maximum(self.chances.review, lot_days))
-        return self._levels(lowest, lowest + lot + self._step)
+        lot = self._rounded(self._mean_daily * lot_days)
+        return self._rule(up_to=lowest + lot + self._step, lowest=lowest)
+
+    def _rule(self, *, up_to: Array, lowest: Array | None = None) -> Levels:
+        """A rule of thumb: never more than the shelf holds, nor more days of mean demand than an order can be sold."""
+        row = self.chances.row
+        sellable = self._mean_daily * (self.world.lead_time_days + self.world.shelf_life_days)[row]
+        most = self._rounded(np.fmin(up_to, sellable))
+        trigger = most - self._step if lowest is None else np.minimum(lowest, most - self._step)
+        return self._levels(trigger, most, self.world.shelf_max_units[row])
 
     @property
     def _step(self) -> Array:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retail_assets.demand.panel import build_panel
+from retail_assets.demand.panel import build_panel, without_bulk
 from retail_assets.failures import PermanentFailure
 from retail_assets_tests.unit.demand_frames import (
     AS_OF,
@@ -114,6 +114,26 @@ def test_the_last_days_are_a_suffix(days, kept):
     assert panel.day_count == min(days, kept)
     assert panel.first_date + timedelta(days=panel.day_count - 1) == AS_OF
     np.testing.assert_array_equal(panel.units, retailer(2, days)[:, -kept:])
+
+
+def test_a_sale_in_bulk_counts_as_the_highest_other_day_nearby():
+    units = np.random.default_rng(4).integers(0, 4, (3, 400)).astype(float)
+    units[0, 200], units[1, [200, 201]], units[2, 200] = 600, 600, 29
+    demand = panel_of(units).demand
+    assert demand[0, 200] == 3 and (np.delete(demand[0], 200) == np.delete(units[0], 200)).all()
+    np.testing.assert_array_equal(demand[1:], units[1:])
+    # the last day too: nobody knows yet whether the product takes off
+    units[0, 200], units[0, 399] = 1, 600
+    assert panel_of(units).demand[0, 399] == 3
+
+
+def test_a_promotion_explains_a_high_day_and_years_apart_are_judged_apart():
+    units = np.ones((1, 700))
+    units[0, [100, 500]] = 300, 200
+    assert without_bulk(units, is_explained=np.zeros(units.shape, dtype=bool)).max() == 1
+    promoted = np.zeros(units.shape, dtype=bool)
+    promoted[0, 500] = True
+    assert without_bulk(units, is_explained=promoted)[0, [100, 500]].tolist() == [1, 200]
 
 
 def test_nothing_to_forecast_says_what_to_do():

@@ -348,6 +348,24 @@ def test_the_shelf_life_cap_follows_the_margin_or_the_target():
     assert fill["paying"] < min(fill["target"], fill["goodwill"])
 
 
+@pytest.mark.parametrize(("policy", "parameter"), [("forecast", 0.98), ("days_of_cover", 9), ("min_max", 2.0)])
+def test_every_policy_knows_what_the_shelf_holds_and_how_long_goods_keep(policy, parameter):
+    frames = poisson_retailer(20, 56, mean=2.0, horizons=[2, 3, 4, 5, 6], order_weekdays=[])
+    free = only_run(frames).trace(policy, parameter)
+    small = only_run(frames | {"terms": frames["terms"].assign(shelf_max_units=7.0)}).trace(policy, parameter)
+    assert small.position[:, 12:].max() <= 7 < free.position[:, 12:].max()
+    short = only_run(frames | {"terms": frames["terms"].assign(shelf_life_days=2.0)}).trace(policy, parameter)
+    assert short.position[:, 12:].mean() < free.position[:, 12:].mean()
+
+
+def test_min_and_max_may_lie_a_unit_apart():
+    frames = poisson_retailer(20, 56, mean=2.0, horizons=[3], order_weekdays=[])
+    run = only_run(frames)
+    none, week = (run.trace("min_max", 1.2, lot_days=days) for days in (0.0, 7.0))
+    assert (none.ordered > 0).sum() > 2 * (week.ordered > 0).sum()
+    assert none.closing[:, 12:].mean() < week.closing[:, 12:].mean() - 4
+
+
 def test_receipts_after_trading_arrive_a_day_later():
     frames = poisson_retailer(5, 56, mean=2.0, horizons=[3, 4], order_weekdays=[])
     early, late = (only_run(frames, receipt_delay_days=days).world for days in (0, 1))
