@@ -151,8 +151,8 @@ def horizons_in_use(
 ) -> list[int]:
     """Horizons the cumulative forecast must keep, ascending: what any plan on any weekday can ask for, and 7, 14, 28.
 
-    A fill rate also needs demand up to the first delivery, a shelf life demand up to the day the order expires; of
-    the latter only what the forecast reaches.
+    A fill rate also needs demand up to the first delivery, a shelf life demand up to the day the order expires and
+    over the days it can be sold; of these only what the forecast reaches.
 
     Args:
         sourcing: supplier_id, lead_time_days, and shelf_life_days and store_id when there is one; unknown lead times
@@ -178,7 +178,8 @@ def horizons_in_use(
     days_late = late["delay_days"].fillna(0.0).to_numpy(dtype=np.int64)
     protection, before = (late[name].to_numpy(dtype=np.int64) for name in ("protection_days", "before_delivery_days"))
     _refuse_short_forecast(late, protection + days_late, horizon_days=horizon_days)
-    wanted = {*REPORTED_HORIZONS, *rows["shelf_days"].dropna().astype(np.int64)}
+    shelf = rows[["shelf_days", "shelf_life_days"]].to_numpy(dtype=np.float64).ravel()
+    wanted = {*REPORTED_HORIZONS, *shelf[~np.isnan(shelf)].astype(np.int64)}
     wanted = {days for days in wanted if days <= horizon_days} | set(protection + days_late)
     if service_measure == "fill":
         wanted |= set(before + days_late)
@@ -188,7 +189,7 @@ def horizons_in_use(
 def _windows(
     closed: date, sourcing: pd.DataFrame, order_days: pd.DataFrame, *, receipt_delay_days: int
 ) -> pd.DataFrame:
-    """Distinct supplier, lead time, protection, days before delivery and days until an order expires."""
+    """Distinct supplier, lead time, protection, days before delivery, until an order expires and of its life."""
     columns = ["supplier_id", "lead_time_days", "shelf_life_days", "store_id"]
     terms = sourcing.reindex(columns=columns).dropna(subset=columns[:2]).drop_duplicates()
     chance = order_opportunities(
@@ -205,6 +206,7 @@ def _windows(
             "protection_days": chance.protection_days,
             "before_delivery_days": chance.before_delivery_days,
             "shelf_days": chance.before_delivery_days + shelf,
+            "shelf_life_days": shelf,
         }
     )
 

@@ -89,7 +89,10 @@ class _Terms:
 
 @dataclass(frozen=True)
 class _Level:
-    """Demand up to the next delivery, also for each delay of it, and the level that covers it."""
+    """Demand up to the next delivery, also for each delay of it, and the level that covers it.
+
+    `shelf` is the position, `shelf_order` the order that sells before the order expires.
+    """
 
     demand: Demand
     by_delay: list[Demand]
@@ -97,6 +100,7 @@ class _Level:
     daily_mean: Array
     before_delivery: Demand
     shelf: Array
+    shelf_order: Array
     nominal: Array
     target: Array
     reorder_point: Array
@@ -288,13 +292,15 @@ def _level(
         point, np.where(lines.presentation_min_units > 0, lines.presentation_min_units - lines.unit_step, point)
     )
     early = before.cdf(position.usable_on_hand + position.before_delivery)
+    shelf, shelf_order = _shelf_limits(lines, chance, windows=windows, target=target, rules=rules)
     return _Level(
         demand=demand,
         by_delay=by_delay,
         delay_chances=chances,
         daily_mean=windows.daily_mean(int(chance.protection_days.max()) + chances.shape[1] - 1),
         before_delivery=before_mixed,
-        shelf=_shelf_limit(lines, chance, windows=windows, target=target, rules=rules),
+        shelf=shelf,
+        shelf_order=shelf_order,
         nominal=nominal,
         target=target,
         reorder_point=np.round(point, 6).astype(np.float64),
@@ -313,32 +319,38 @@ def _nominal_service(lines: _Terms, chance: Opportunities, rules: LineParameters
     return np.where(np.isnan(rules.service_level), ratio, rules.service_level)
 
 
-def _shelf_limit(
+def _shelf_limits(
     lines: _Terms, chance: Opportunities, *, windows: Windows, target: Array, rules: LineParameters
-) -> Array:
-    """Position whose last pack still pays before it expires; infinite without a life."""
-    limit = np.full(len(lines.series), np.inf)
+) -> tuple[Array, Array]:
+    """Position and order whose last pack still pays before the order expires; infinite without a life.
+
+    The position alone is not enough: what sells before the delivery makes no room for goods that come with it. Demand
+    from the delivery on is that of the first days, as many, times the ratio of the means.
+    """
+    limits = np.full((2, len(lines.series)), np.inf)
     rows = np.flatnonzero(lines.shelf_life_days > 0)
     if not len(rows):
-        return limit
+        return limits[0], limits[1]
     life = lines.shelf_life_days[rows].astype(np.int64) - rules.min_remaining_days[rows]
     ratio = rules.take(rows).shelf_life_ratio(
         margin=lines.unit_margin[rows], unit_cost=lines.unit_cost[rows], target=target[rows]
     )
-    limit[rows] = shelf_life_limit(
-        windows.take(rows).nearest(np.maximum(chance.before_delivery_days[rows] + life, 0)),
-        lines.safe_pack[rows],
-        line_minimum_units=lines.line_minimum_units[rows],
-        ratio=ratio,
-    )
-    return limit
+    before, known = chance.before_delivery_days[rows], windows.take(rows)
+    whole, first_days = known.nearest(np.maximum(before + life, 0)), known.nearest(np.maximum(life, 0))
+    sold, total, first = known.mean_within(np.maximum(np.column_stack([before, before + life, life]), 0)).T
+    own = first_days.scale(np.divide(np.maximum(total - sold, 0.0), first, out=np.zeros_like(first), where=first > 0))
+    for limit, demand in zip(limits, (whole, own), strict=True):
+        limit[rows] = shelf_life_limit(
+            demand, lines.safe_pack[rows], line_minimum_units=lines.line_minimum_units[rows], ratio=ratio
+        )
+    return limits[0], limits[1]
 
 
 def _order(lines: _Terms, position: Position, level: _Level, *, chance: Opportunities, plan: PlanPolicy) -> _Order:
     stock = position.inventory_position
     can_order = _can_order(lines, position, level)
     maximum = np.fmin(np.where(np.isnan(lines.shelf_max_units), np.inf, lines.shelf_max_units), level.shelf)
-    room = np.where(can_order, np.maximum(maximum - stock, 0.0), 0.0)
+    room = np.where(can_order, np.maximum(np.minimum(maximum - stock, level.shelf_order), 0.0), 0.0)
     quantities = ordered_quantities(
         stock,
         np.where(can_order, level.reorder_point, -np.inf),

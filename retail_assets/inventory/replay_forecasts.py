@@ -76,6 +76,11 @@ class Forecasts:
         line, factor = self.find(row, as_of, np.maximum(days, 1))
         return self.demand(line, factor, unit_step=unit_step)
 
+    def mean_within(self, row: Days, as_of: Days, days: Days) -> Array:
+        """(n,) expected demand over the next `days` (n,)."""
+        daily = self._daily_mean(row, as_of, max(int(days.max(initial=0)), 1))
+        return np.where(np.arange(daily.shape[1]) < days[:, None], daily, 0.0).sum(axis=1)
+
     def needs(self, row: Days, as_of: Days, protection: Days, *, delay_chances: Array, unit_step: Array) -> Needs:
         """Demand over the protection days and those a delivery may be late.
 

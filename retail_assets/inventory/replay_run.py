@@ -31,14 +31,16 @@ _PATHS_LEAST, _PATHS_MOST, _PATH_DAYS = 4, 32, 2_000_000
 
 @dataclass(frozen=True)
 class Levels:
-    """A policy: at or below `trigger`, order the fewest packs that reach `up_to`, rounded down to stay within `most`.
+    """A policy: at or below `trigger`, order the fewest packs that reach `up_to`.
 
-    All (n, days), `trigger` -inf for no order; `beyond` is on order but promised too late to count.
+    They are rounded down so that the position stays within `most` and the order within `lot`. All (n, days), `trigger`
+    -inf for no order; `beyond` is on order but promised too late to count.
     """
 
     trigger: Array
     up_to: Array
     most: Array
+    lot: Array
     beyond: Array
     pack_units: Array
     moq_units: Array
@@ -48,7 +50,8 @@ class Levels:
         is_due = position <= self.trigger[:, state.day]
         need = np.where(is_due, self.up_to[:, state.day] - position, 0.0)
         packs = np.ceil(np.maximum(need, self.moq_units) / self.pack_units - 1e-9)
-        room = np.where(is_due, np.maximum(self.most[:, state.day] - position, 0.0), 0.0)
+        left = np.minimum(self.most[:, state.day] - position, self.lot[:, state.day])
+        room = np.where(is_due, np.maximum(left, 0.0), 0.0)
         units = np.minimum(packs, np.floor(room / self.pack_units + 1e-9)) * self.pack_units
         return np.where(is_due & (units + 1e-9 >= self.moq_units), units, 0.0)
 
@@ -102,8 +105,8 @@ class Run:
     """A chunk of series: its world, chances to order and the demand each order must cover.
 
     `needs` are distinct (series, as-of date, protection); `need` numbers them for each chance, -1 without a forecast.
-    `before` is the demand up to the delivery of those ordered by fill rate, `shelf` that of the days in which an order
-    of goods that spoil can be sold.
+    `before` is the demand up to the delivery of those ordered by fill rate; of goods that spoil `shelf` is the demand
+    until the order expires and `shelf_order` that of the days in which it can be sold.
     """
 
     world: World
@@ -116,6 +119,7 @@ class Run:
     need_row: Days
     before: "_Part"
     shelf: "_Part"
+    shelf_order: "_Part"
     notes: tuple[str, ...]
     seed: int
 
@@ -144,9 +148,21 @@ class Run:
             (bool(unforeseen.any()), "cycles without a forecast are not scored"),
         ]
         said = tuple(text for applies, text in notes if applies)
-        before, shelf = reader.before(), reader.shelf()
+        before, (shelf, shelf_order) = reader.before(), reader.shelf()
         return cls(
-            world, rules, chances, rows, unmet_demand, needs, need, chances.row[first], before, shelf, said, seed
+            world,
+            rules,
+            chances,
+            rows,
+            unmet_demand,
+            needs,
+            need,
+            chances.row[first],
+            before,
+            shelf,
+            shelf_order,
+            said,
+            seed,
         )
 
     def trace(self, policy: PolicyName, parameter: ArrayLike, *, lot_days: float = MIN_MAX_LOT_DAYS) -> Trace:
@@ -200,10 +216,15 @@ class Run:
         )
         return replace(self._simulated(lambda state: np.zeros(len(self.world)), supply), ordered=self.world.ordered)
 
-    def _levels(self, trigger: Array, up_to: Array, most: ArrayLike = np.inf) -> Levels:
+    def _levels(self, trigger: Array, up_to: Array, most: Array, lot: Array) -> Levels:
         """Levels from values for each chance."""
         world, at = self.world, (self.chances.row, self.chances.day)
-        given = {"trigger": (-np.inf, trigger), "up_to": (-np.inf, up_to), "most": (np.inf, most)}
+        given = {
+            "trigger": (-np.inf, trigger),
+            "up_to": (-np.inf, up_to),
+            "most": (np.inf, most),
+            "lot": (np.inf, lot),
+        }
         grids = {}
         for name, (empty, values) in given.items():
             grids[name] = np.full(world.demand.shape, empty)
@@ -211,13 +232,15 @@ class Run:
         return Levels(**grids, beyond=world.beyond, pack_units=world.pack_units, moq_units=world.moq_units)
 
     def _forecast(self, target: Array) -> Levels:
-        trigger, most = np.full(len(self.need), -np.inf), self.world.shelf_max_units[self.chances.row]
+        trigger, lot = np.full(len(self.need), -np.inf), np.full(len(self.need), np.inf)
+        most = self.world.shelf_max_units[self.chances.row]
         if self.needs is not None:
             known = self.need >= 0
             wanted = target[self.need_row]
             trigger[known] = self._reorder_point(self.needs.demand, wanted)[self.need[known]]
-            most = np.where(known, np.fmin(most, self._shelf_limit(wanted)[self.need]), most)
-        return self._levels(trigger, trigger + self._step, most)
+            most = np.where(known, np.fmin(most, self._shelf_limit(self.shelf, wanted)[self.need]), most)
+            lot = np.where(known, self._shelf_limit(self.shelf_order, wanted)[self.need], lot)
+        return self._levels(trigger, trigger + self._step, most, lot)
 
     def _reorder_point(self, demand: Demand, target: Array) -> Array:
         pack = self.world.pack_units[self.need_row]
@@ -229,15 +252,15 @@ class Run:
             )
         return point
 
-    def _shelf_limit(self, target: Array) -> Array:
-        """The most that sells before the order expires, of each need; infinite without a life."""
-        limit, spoils = np.full(len(self.need_row), np.inf), self.shelf.rows
-        if self.shelf.demand is None:
+    def _shelf_limit(self, shelf: "_Part", target: Array) -> Array:
+        """The most that sells of a demand before it spoils, for each need; infinite without a life."""
+        limit, spoils = np.full(len(self.need_row), np.inf), shelf.rows
+        if shelf.demand is None:
             return limit
         some, world = self.need_row[spoils], self.world
         margin = np.maximum(world.unit_price[some] - world.unit_cost[some], 0.0)
         limit[spoils] = shelf_life_limit(
-            self.shelf.demand,
+            shelf.demand,
             world.pack_units[some],
             line_minimum_units=world.moq_units[some],
             ratio=self.rules.take(some).shelf_life_ratio(
@@ -261,7 +284,8 @@ class Run:
         sellable = self._mean_daily * (self.world.lead_time_days + self.world.shelf_life_days)[row]
         most = self._rounded(np.fmin(up_to, sellable))
         trigger = most - self._step if lowest is None else np.minimum(lowest, most - self._step)
-        return self._levels(trigger, most, self.world.shelf_max_units[row])
+        lot = self._rounded(np.fmin(self._mean_daily * self.world.shelf_life_days[row], np.inf))
+        return self._levels(trigger, most, self.world.shelf_max_units[row], lot)
 
     @property
     def _step(self) -> Array:
@@ -365,16 +389,22 @@ class _Reader:
         lead = self.world.lead_time_days[self.chances.row[some]]
         return _Part(some, self._read(some, lead).demand if len(some) else None)
 
-    def shelf(self) -> _Part:
-        """Demand of the days in which the order can be sold, of goods that spoil."""
+    def shelf(self) -> tuple[_Part, _Part]:
+        """Of goods that spoil: demand until the order expires, and the part of it after the delivery."""
         row = self.chances.row
         spoils = np.flatnonzero(np.isfinite(self.world.shelf_life_days[row]))
         if not len(spoils):
-            return _Part(spoils, None)
-        some = row[spoils]
+            return _Part(spoils, None), _Part(spoils, None)
+        some, as_of = row[spoils], self.as_of[spoils]
         life = self.world.shelf_life_days[some].astype(np.int64) - self.rules.min_remaining_days[some]
-        days, step = np.maximum(self.world.lead_time_days[some] + life, 0), self.world.unit_step[some]
-        return _Part(spoils, self.book.within(self.rows[some], self.as_of[spoils], days, unit_step=step))
+        life = np.maximum(life, 0)
+        lead, step = self.world.lead_time_days[some], self.world.unit_step[some]
+        days = lead + life
+        row = self.rows[some]
+        sold, total, first = (self.book.mean_within(row, as_of, reach) for reach in (lead, days, life))
+        ratio = np.divide(np.maximum(total - sold, 0.0), first, out=np.zeros_like(first), where=first > 0)
+        whole, own = (self.book.within(row, as_of, reach, unit_step=step) for reach in (days, life))
+        return _Part(spoils, whole), _Part(spoils, own.scale(ratio))
 
     def _read(self, some: Days, days: Days) -> Needs:
         row = self.chances.row[some]

@@ -444,15 +444,23 @@ def test_shelf_life_caps_at_what_sells_before_it_expires():
     assert long["order_units"] == 30
     single = only_row(replenishment_plan(**retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=1)))
     # arrives after two days, sells on the third: margin 1.5 against cost 2 is a ratio below the limit of 0.80
-    assert single["order_up_to_units"] == pytest.approx(stats.poisson.ppf(0.80, 18), abs=1)
+    assert single["order_units"] == pytest.approx(stats.poisson.ppf(0.80, 6), abs=1)
     assert single["order_up_to_units"] < single["reorder_point_units"] + 1
+
+
+def test_what_sells_before_the_delivery_makes_no_room_for_goods_of_a_short_life():
+    sold_out, full = (
+        only_row(replenishment_plan(**retailer(stock={"P": stock}, means={"P": 6.0}, shelf_life_days=1)))
+        for stock in (0.0, 12.0)
+    )
+    assert sold_out["order_units"] == full["order_units"] == pytest.approx(stats.poisson.ppf(0.80, 6), abs=1)
 
 
 def test_fresh_goods_reach_the_target_where_the_policies_say_so():
     case = retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=1)
     wanted = Policies.of({"products": {"P": {"shelf_life_cap": "target"}}})
     row = only_row(replenishment_plan(**case, policies=wanted))
-    assert row["order_up_to_units"] == row["reorder_point_units"] + 1
+    assert row["order_units"] == pytest.approx(stats.poisson.ppf(0.95, 6), abs=1)
     assert row["expected_waste_units"] > only_row(replenishment_plan(**case))["expected_waste_units"]
 
 
