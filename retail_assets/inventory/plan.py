@@ -5,9 +5,11 @@ Order policies, positions and sentences have their own modules; this one puts th
 """
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -120,6 +122,7 @@ def replenishment_plan(
     receipts: pd.DataFrame | None = None,
     segments: pd.DataFrame | None = None,
     policies: Policies | None = None,
+    approved_proposals: Collection[str] = (),
 ) -> pd.DataFrame:
     """What to order on the next chance, why, and what needs a person; columns of REPLENISHMENT_PLAN.
 
@@ -139,6 +142,7 @@ def replenishment_plan(
         prices: store_id, product_id, unit_price, unit_step.
         receipts: store_id, product_id, received_date, received_units: the age of the stock; without them it is fresh.
         segments: store_id, product_id, abc_class; policies: targets and costs.
+        approved_proposals: proposal_ids that are approved or on a purchase order: their names are not given again.
 
     Raises:
         PermanentFailure: the forecast lacks a horizon that a supplier's protection and delay need.
@@ -163,9 +167,10 @@ def replenishment_plan(
     )
     windows = _windows(cumulative, lines)
     level = _level(lines, chance, position, windows=windows, delays=delays, rules=rules)
-    return _decided(
+    plan = _decided(
         as_of, lines, chance, position=position, level=level, receipts=receipts, plan=given.plan, is_fill=rules.is_fill
     )
+    return _with_free_names(plan, frozenset(approved_proposals))
 
 
 def _chance(as_of: date, lines: _Terms, order_days: pd.DataFrame, plan: PlanPolicy) -> Opportunities:
@@ -194,10 +199,20 @@ def _decided(
     return _table(as_of, lines, chance, position=position, level=level, order=order, future=future, is_fill=is_fill)
 
 
-def proposal_id(store_id: str, product_id: str, supplier_id: str, order_date: date) -> str:
-    """Stable name of the proposal of an order cycle."""
-    name = "\x1f".join((str(store_id), str(product_id), str(supplier_id), order_date.isoformat()))
-    return str(uuid.uuid5(_PROPOSALS, name))
+def proposal_id(store_id: str, product_id: str, supplier_id: str, order_date: date, *, number: int = 1) -> str:
+    """Stable name of the proposal of an order cycle; `number` counts what is added to it after an approval."""
+    parts = (str(store_id), str(product_id), str(supplier_id), order_date.isoformat())
+    added = () if number == 1 else (str(number),)
+    return str(uuid.uuid5(_PROPOSALS, "\x1f".join((*parts, *added))))
+
+
+def _with_free_names(plan: pd.DataFrame, approved: frozenset[str]) -> pd.DataFrame:
+    """The same with the first name of each order cycle that is not approved: it could not be decided again."""
+    taken = plan["proposal_id"].isin(approved)
+    keys = plan.loc[taken, ["store_id", "product_id", "supplier_id", "order_date"]].itertuples(index=False)
+    names = ((proposal_id(*key, number=number) for number in count(2)) for key in keys)
+    plan.loc[taken, "proposal_id"] = [next(name for name in own if name not in approved) for own in names]
+    return plan
 
 
 def _terms(terms: pd.DataFrame, prices: pd.DataFrame) -> _Terms:

@@ -137,12 +137,22 @@ class Knowledge:
 
     def decisions(self) -> pd.DataFrame:
         """Approved proposals, decided by the end of `as_of`, that no purchase order carries yet."""
-        decided, orders = self.tables["order_decisions"], self.tables["purchase_orders"]
+        return self._approved().anti_join(self._carrying_proposals(), "proposal_id").to_pandas()
+
+    def approved_proposals(self) -> frozenset[str]:
+        """proposal_id of everything approved by the end of `as_of` or on a purchase order."""
+        names = (rows.select("proposal_id") for rows in (self._approved(), self._carrying_proposals()))
+        return frozenset(ibis.union(*names, distinct=True).to_pyarrow()["proposal_id"].to_pylist())
+
+    def _approved(self) -> ibis.Table:
+        decided = self.tables["order_decisions"]
         closed = ibis.literal(end_of_day(self.as_of, self.zone)).cast("timestamp('UTC', 6)")
-        matched = orders.filter(orders.proposal_id.notnull(), orders.ordered_date <= self.as_of)
-        approved = decided.filter(decided.decision == "approved", decided.decided_at < closed)
-        open_ones = approved.anti_join(matched, "proposal_id")
-        return open_ones.to_pandas()
+        return decided.filter(decided.decision == "approved", decided.decided_at < closed)
+
+    def _carrying_proposals(self) -> ibis.Table:
+        """Purchase order lines of `as_of` or before that came from a proposal."""
+        orders = self.tables["purchase_orders"]
+        return orders.filter(orders.proposal_id.notnull(), orders.ordered_date <= self.as_of)
 
     def _sourcing(self) -> ibis.Table:
         """The terms that hold on `as_of`."""

@@ -293,6 +293,15 @@ def test_the_same_input_gives_the_same_proposals_and_other_cycles_others():
     assert proposal_id("S", "A", "V1", AS_OF + DAY) in first["proposal_id"].tolist()
 
 
+def test_what_an_approved_order_lacks_is_a_proposal_of_its_own():
+    first, second, third = (proposal_id("S", "P", "V1", AS_OF + DAY, number=number) for number in (1, 2, 3))
+    assert proposal_id("S", "P", "V1", AS_OF + DAY) == first and len({first, second, third}) == 3
+    wanted = {(): first, (first,): second, (second, first): third, (second,): first, ("other",): first}
+    for taken, name in wanted.items():
+        plans = [replenishment_plan(**retailer(), approved_proposals=taken) for _ in range(2)]
+        assert [only_row(plan)["proposal_id"] for plan in plans] == [name, name], taken
+
+
 def test_order_days_widen_the_protection():
     case = retailer()
     case["order_days"] = pd.DataFrame({"supplier_id": ["V1", "V1"], "order_weekday": [1, 4]})

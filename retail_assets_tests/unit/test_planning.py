@@ -304,6 +304,23 @@ def test_decisions_are_the_approved_ones_of_the_day_that_no_order_carries() -> N
     assert sorted(tomorrow["proposal_id"]) == ["X1", "X5"]
 
 
+def test_proposals_that_are_approved_or_on_an_order_are_known_to_be_as_of_the_day() -> None:
+    rows = [
+        DECISION,
+        DECISION | {"decision_id": "D2", "proposal_id": "X2", "decision": "rejected"},
+        DECISION | {"decision_id": "D3", "proposal_id": "X3"},
+        DECISION | {"decision_id": "D5", "proposal_id": "X5", "decided_at": NEXT},
+    ]
+    orders = [
+        ORDER | {"proposal_id": "X3"},
+        ORDER | {"purchase_order_line_id": "L2", "proposal_id": "X4"},
+        ORDER | {"purchase_order_line_id": "L3", "proposal_id": "X6", "ordered_date": TOMORROW},
+    ]
+    known = {day: _known(day, order_decisions=rows, purchase_orders=orders) for day in (A, TOMORROW)}
+    assert known[A].approved_proposals() == {"X1", "X3", "X4"}
+    assert known[TOMORROW].approved_proposals() == {"X1", "X3", "X4", "X5", "X6"}
+
+
 def test_a_decision_taken_later_does_not_show_on_days_before_the_first_snapshot() -> None:
     assert _known(A - timedelta(days=30)).decisions().empty
 
@@ -316,6 +333,7 @@ _OUTPUTS = {
     "order_days": lambda known: known.order_days(),
     "orders": lambda known: known.purchase_orders(),
     "decisions": lambda known: known.decisions(),
+    "approved": lambda known: pd.DataFrame({"proposal_id": sorted(known.approved_proposals())}),
     "events": lambda known: known.events({}),
 }
 _LATER_CHANGES: Given = {
