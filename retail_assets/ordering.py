@@ -20,7 +20,7 @@ from retail_assets.transforms.planning import Knowledge, open_orders
 from retail_assets.windows import Window
 
 LAST_SALE_DAYS = 365
-_DECISION_COLUMNS = ["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date"]
+_DECISION_COLUMNS = ["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date", "decided_at"]
 _SERIES = ["store_id", "product_id"]
 _WEEK = 7
 

@@ -73,6 +73,12 @@ class _Terms:
         return np.maximum(self.unit_price - self.unit_cost, 0.0)
 
     @property
+    def lead_times(self) -> dict[str, float]:
+        """Known lead time of each supplier."""
+        pairs = zip(self.supplier_ids.tolist(), self.lead_time_days.tolist(), strict=True)
+        return {supplier: days for supplier, days in pairs if not np.isnan(days)}
+
+    @property
     def can_pack(self) -> Flags:
         return self.pack_units > 0
 
@@ -133,7 +139,8 @@ def replenishment_plan(
         cumulative: store_id, product_id, horizon_days, mean_units, p_zero, q025 … q995.
         on_hand: store_id, product_id, on_hand_units.
         open_orders: store_id, product_id, supplier_id, ordered_date, promised_date, open_units.
-        decisions: approved, without a purchase order yet: store_id, product_id, order_units, expected_delivery_date.
+        decisions: approved, without a purchase order yet: store_id, product_id, order_units, expected_delivery_date;
+            with decided_at, in the zone of the stores, they are named two days after it at the latest.
         terms: a row for each series that can be ordered: store_id, product_id, supplier_id, pack_units,
             moq_units, shelf_max_units, unit_cost, shelf_life_days, lead_time_days, min_order_value; optionally
             presentation_min_units.
@@ -164,6 +171,7 @@ def replenishment_plan(
         expected_delivery=chance.expected_delivery_date,
         next_delivery=chance.next_delivery_date,
         overdue_days_max=given.plan.overdue_days_max,
+        lead_times=lines.lead_times,
     )
     windows = _windows(cumulative, lines)
     level = _level(lines, chance, position, windows=windows, delays=delays, rules=rules)
@@ -550,6 +558,7 @@ def _attention(lines: _Terms, position: Position, *, level: _Level, order: _Orde
         "overdue order": (position.late > 0) & (position.stopped < position.late),
         "overdue order no longer counted": position.stopped > 0,
         "approved order not in the purchase orders": position.has_unmatched,
+        "open order without a promised date": position.has_undated,
         "maximum leaves no room for the order": (steps.after_pack > 0) & (steps.after_cap <= 0) & ~is_ordered,
         "supplier minimum not reached": order.is_below_supplier_minimum,
         "cut by the budget": order.units < order.after_supplier_minimum,

@@ -136,8 +136,9 @@ class Knowledge:
         return seen.to_pyarrow().to_pandas(date_as_object=False)
 
     def decisions(self) -> pd.DataFrame:
-        """Approved proposals, decided by the end of `as_of`, that no purchase order carries yet."""
-        return self._approved().anti_join(self._carrying_proposals(), "proposal_id").to_pandas()
+        """Approved proposals, decided by the end of `as_of` (in the zone), that no purchase order carries yet."""
+        waiting = self._approved().anti_join(self._carrying_proposals(), "proposal_id").to_pandas()
+        return waiting.assign(decided_at=pd.to_datetime(waiting["decided_at"], utc=True).dt.tz_convert(self.zone))
 
     def approved_proposals(self) -> frozenset[str]:
         """proposal_id of everything approved by the end of `as_of` or on a purchase order."""

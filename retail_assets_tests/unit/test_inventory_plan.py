@@ -344,6 +344,48 @@ def test_an_approved_order_that_never_arrived_is_named():
     assert row["reason"].startswith("Position 30 (on hand 0, on order 30) is above the reorder point")
 
 
+@pytest.mark.parametrize(("days_ago", "is_named"), [(0, False), (1, False), (2, True), (30, True)])
+def test_an_approved_order_without_a_purchase_order_is_named_two_days_after_the_decision(days_ago, is_named):
+    """Its delivery is far ahead and nothing more is ordered: a planner must still hear that nobody ordered it."""
+    case = retailer(stock={"P": 30.0})
+    moment = pd.Timestamp(AS_OF - DAY * days_ago).tz_localize("America/New_York") + pd.Timedelta(hours=23)
+    case["decisions"] = approved(20, 30).assign(decided_at=moment)
+    plan = replenishment_plan(**case)
+    assert plan["exception"].tolist() == ["approved order not in the purchase orders"] * is_named
+    assert (plan["order_units"] == 0).all()
+
+
+def undated(ordered_days_ago: int, units: float, *, supplier: str = "V1") -> pd.DataFrame:
+    """An open line of product P that the supplier gave no date for."""
+    line = open_lines((0, units)).assign(promised_date=pd.NaT, supplier_id=supplier)
+    return line.assign(ordered_date=AS_OF - DAY * ordered_days_ago)
+
+
+def test_an_order_without_a_promised_date_is_expected_after_the_lead_time():
+    case, wanted = retailer(stock={"P": 2.0}), "open order without a promised date"
+    found, promised = (
+        only_row(replenishment_plan(**case | {"open_orders": lines})) for lines in (undated(1, 3), open_lines((1, 3)))
+    )
+    assert found["on_order_counted_units"] == 3 and found["exception"].split("; ")[-1] == wanted
+    same = [name for name in REPLENISHMENT_PLAN.column_names if name != "exception"]
+    assert [found[name] for name in same] == [promised[name] for name in same]
+    forgotten = only_row(replenishment_plan(**case | {"open_orders": undated(30, 6)}))
+    assert forgotten["exception"].endswith(f"overdue order no longer counted; {wanted}")
+    assert (forgotten["on_order_counted_units"], forgotten["on_order_late_units"]) == (0, 6)
+
+
+def test_an_order_without_promised_date_or_lead_time_does_not_come_before_the_next_delivery():
+    case = retailer(stock={"P": 2.0})
+    found, none = (
+        only_row(replenishment_plan(**case | {"open_orders": lines}))
+        for lines in (undated(1, 6, supplier="V9"), case["open_orders"])
+    )
+    assert (found["on_order_counted_units"], found["on_order_beyond_units"]) == (0, 6)
+    for name in ("order_units", "predicted_service_rate", "lost_margin_avoided_value"):
+        assert found[name] == none[name], name
+    assert found["exception"].endswith("open order without a promised date")
+
+
 def test_overdue_orders_count_until_the_limit():
     case = retailer(stock={"P": 2.0})
     case["open_orders"] = open_lines((-5, 20))

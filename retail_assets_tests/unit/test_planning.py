@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -302,6 +302,14 @@ def test_decisions_are_the_approved_ones_of_the_day_that_no_order_carries() -> N
     today, tomorrow = (_known(day, order_decisions=rows, purchase_orders=orders).decisions() for day in (A, TOMORROW))
     assert sorted(today["proposal_id"]) == ["X1", "X4"]
     assert sorted(tomorrow["proposal_id"]) == ["X1", "X5"]
+
+
+def test_the_day_of_a_decision_is_that_of_the_zone() -> None:
+    late = datetime(A.year, A.month, A.day, 23, tzinfo=UTC) - timedelta(days=3)
+    decision = DECISION | {"decided_at": late}
+    east = Knowledge(A, _known(order_decisions=[decision]).tables, ZoneInfo("Asia/Tokyo"))
+    assert east.decisions()["decided_at"].dt.date.tolist() == [A - timedelta(days=2)]
+    assert east.decisions()["decided_at"].tolist() == [pd.Timestamp(late)], "the same moment"
 
 
 def test_proposals_that_are_approved_or_on_an_order_are_known_to_be_as_of_the_day() -> None:
