@@ -141,9 +141,9 @@ def replenishment_plan(
         open_orders: store_id, product_id, supplier_id, ordered_date, promised_date, open_units.
         decisions: approved, without a purchase order yet: store_id, product_id, order_units, expected_delivery_date;
             with decided_at, in the zone of the stores, they are named two days after it at the latest.
-        terms: a row for each series that can be ordered: store_id, product_id, supplier_id, pack_units,
-            moq_units, shelf_max_units, unit_cost, shelf_life_days, lead_time_days, min_order_value; optionally
-            presentation_min_units.
+        terms: a row for each series carried, those without a supplier cannot be ordered: store_id, product_id,
+            supplier_id, pack_units, moq_units, shelf_max_units, unit_cost, shelf_life_days, lead_time_days,
+            min_order_value; optionally presentation_min_units.
         order_days: supplier_id, location_id, order_weekday.
         delays: supplier_id, delay_days, probability.
         prices: store_id, product_id, unit_price, unit_step.
@@ -539,11 +539,11 @@ def _quantity_columns(lines: _Terms, position: Position, *, level: _Level, order
 
 def _blocking(lines: _Terms, position: Position, level: _Level) -> dict[str, Flags]:
     """Why nothing can be ordered, with the word a person searches for."""
-    has_lead_time = ~np.isnan(lines.lead_time_days)
+    has_supplier, has_lead_time = lines.supplier_ids != "", ~np.isnan(lines.lead_time_days)
     return {
-        "missing supplier": lines.supplier_ids == "",
-        "missing lead time": ~has_lead_time,
-        "missing pack size": ~lines.can_pack,
+        "missing supplier": ~has_supplier,
+        "missing lead time": has_supplier & ~has_lead_time,
+        "missing pack size": has_supplier & ~lines.can_pack,
         "missing stock": ~position.has_stock,
         "missing forecast": has_lead_time & ~level.is_known,
     }

@@ -177,6 +177,16 @@ def test_an_impossible_approval_is_refused_in_one_sentence(database, units, reas
     assert _rows(database, entities.ORDER_DECISIONS) == []
 
 
+@pytest.mark.parametrize("missing", [{"supplier_id": ""}, {"pack_units": 0.0}])
+def test_what_nobody_supplies_cannot_be_approved(database: AppDatabase, missing: dict):
+    with pytest.raises(PermanentFailure) as caught:
+        decisions.approve(database, replace(PROPOSAL, **missing), order_units=6.0, reason="x", who="Ana")
+    assert str(caught.value) == (
+        "P01 for S01 has no supplier or no pack size: "
+        "add it to the sourcing of the source, then the next plan can order it."
+    )
+
+
 def test_packs_of_weighed_goods_need_not_be_whole_numbers(database: AppDatabase):
     weighed = replace(PROPOSAL, pack_units=0.1, order_units=0.7)
     decisions.approve(database, weighed, order_units=0.7, reason="", who="Ana")

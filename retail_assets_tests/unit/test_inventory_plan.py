@@ -442,6 +442,21 @@ def test_missing_terms_are_named_instead_of_a_silent_zero(change, exception):
     assert row["reason"] == f"No order could be computed: {exception}."
 
 
+def test_a_product_that_nobody_supplies_is_named_once_and_leaves_the_others_alone():
+    case = retailer(stock={"A": 0.0, "B": 0.0}, min_order_value=Decimal("1.0000"))
+    alone = replenishment_plan(**case | {"terms": case["terms"].iloc[:1]})
+    unknown = ["supplier_id", "pack_units", "moq_units", "lead_time_days", "min_order_value"]
+    case["terms"].loc[1, unknown] = None
+    plan = replenishment_plan(**case).set_index("product_id", drop=False)
+    row = plan.loc["B"].to_dict()
+    assert (row["supplier_id"], row["order_units"], row["exception"]) == ("", 0, "missing supplier")
+    assert row["reason"] == "No order could be computed: missing supplier."
+    assert plan.loc["A"].drop("predicted_service_rate").to_dict() == {
+        name: value for name, value in only_row(alone).items() if name != "predicted_service_rate"
+    }
+    pa.Table.from_pandas(plan, schema=REPLENISHMENT_PLAN.schema, preserve_index=False).validate(full=True)
+
+
 def test_missing_stock_and_missing_forecast_are_named():
     case = retailer(stock={"A": 0.0, "B": 0.0}, means={"A": 1.4, "B": 1.4, "C": 1.4})
     case["cumulative"] = case["cumulative"].query("product_id != 'B'")

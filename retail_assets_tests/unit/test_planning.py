@@ -216,8 +216,35 @@ def test_terms_of_the_store_stand_before_terms_for_all() -> None:
     assert general[["supplier_id", "pack_units", "lead_time_days", "unit_cost"]].values.tolist() == [
         ["U1", 6.0, 2, Decimal("2.0000")]
     ], "the first supplier by its id, at the product's cost"
-    assert _known(sourcing=sourcing[3:]).supply_terms().empty
+    (elsewhere,) = _known(sourcing=sourcing[3:]).supply_terms().to_dict("records")
+    assert elsewhere["supplier_id"] is None, "terms of another store are not its own"
     assert _known().order_days().values.tolist() == [["U1", "*", 1]]
+
+
+def test_what_is_carried_without_a_supplier_has_a_row_that_says_so() -> None:
+    products = [PRODUCT, PRODUCT | {"product_id": "P2"}]
+    found = _known(assortment=[CARRIED, CARRIED | {"product_id": "P2"}], products=products).supply_terms()
+    assert found["product_id"].tolist() == ["P1", "P2"]
+    assert found["supplier_id"].tolist() == ["U1", None]
+    empty = ["source_type", "pack_units", "moq_units", "shelf_life_days", "lead_time_days", "min_order_value"]
+    assert found.loc[1, empty].isna().all()
+    assert found["unit_cost"].tolist() == [Decimal("2.0000")] * 2, "the product's cost is known"
+
+
+def test_a_source_without_any_sourcing_gives_no_terms() -> None:
+    assert _known(sourcing=[]).supply_terms().empty
+
+
+def test_what_is_carried_by_assumption_alone_is_not_missed_when_nobody_supplies_it() -> None:
+    """Without an assortment all that ever sold is taken as carried; most of what is not sourced has left the range."""
+    products = [PRODUCT, PRODUCT | {"product_id": "P7"}]
+    day = {"store_id": "S1", "business_date": A - timedelta(days=30)}
+    sold = frame_of(gold.FACT_SALES, [day | {"product_id": name} for name in ("P1", "P7")])
+    given = {**BASE, "assortment": [], "products": products}
+    tables = {t.path: frame_of(t, given.get(name, [])) for name, t in SNAPSHOTS.items()}
+    known = Snapshots(LakeInMemory(tables | {gold.FACT_SALES.path: sold})).on(A)
+    assert known.series()["product_id"].tolist() == ["P1", "P7"]
+    assert known.supply_terms()[["product_id", "supplier_id"]].values.tolist() == [["P1", "U1"]]
 
 
 def test_terms_hold_from_their_first_to_their_last_day() -> None:
@@ -228,7 +255,7 @@ def test_terms_hold_from_their_first_to_their_last_day() -> None:
     ]
     packs = {day: _known(day, sourcing=sourcing).supply_terms()["pack_units"].tolist() for day in (A, TOMORROW)}
     assert packs == {A: [8.0], TOMORROW: [9.0]}
-    assert _known(A, sourcing=sourcing[:1]).supply_terms().empty
+    assert _known(A, sourcing=sourcing[:1]).supply_terms()["supplier_id"].tolist() == [None]
     later = [TERMS, TERMS | {"valid_from": A - timedelta(days=9), "pack_units": 7.0}]
     assert _known(A, sourcing=later).supply_terms()["pack_units"].tolist() == [7.0], "the later of two that hold"
 
