@@ -33,8 +33,10 @@ from retail_assets.inventory.quantity import (
     OrderLines,
     Quantities,
     below_minimum,
+    cost_of,
     filled_to_supplier_minimum,
     lost_margin_avoided,
+    minimum_unchecked,
     ordered_quantities,
     within_budget,
 )
@@ -112,6 +114,7 @@ class _Order:
     after_supplier_minimum: Array
     units: Array
     is_below_supplier_minimum: Flags
+    is_supplier_minimum_unchecked: Flags
 
 
 def replenishment_plan(
@@ -372,8 +375,9 @@ def _order(lines: _Terms, position: Position, level: _Level, *, chance: Opportun
     if plan.budget_value is not None:
         days = np.unique(chance.order_date, return_inverse=True)[1]
         units = within_budget(replace(offered, group=days), filled, budget_value=plan.budget_value)
-        is_below = below_minimum(offered.group, units * np.nan_to_num(lines.unit_cost), least) & (units > 0)
-    return _Order(quantities, room, filled, units, is_below)
+        is_below = below_minimum(offered.group, cost_of(units, lines.unit_cost), least) & (units > 0)
+    is_unchecked = minimum_unchecked(offered.group, cost_of(units, lines.unit_cost), least) & (units > 0)
+    return _Order(quantities, room, filled, units, is_below, is_unchecked)
 
 
 def _batches(as_of: date, lines: _Terms, position: Position, receipts: pd.DataFrame | None) -> Array:
@@ -561,6 +565,7 @@ def _attention(lines: _Terms, position: Position, *, level: _Level, order: _Orde
         "open order without a promised date": position.has_undated,
         "maximum leaves no room for the order": (steps.after_pack > 0) & (steps.after_cap <= 0) & ~is_ordered,
         "supplier minimum not reached": order.is_below_supplier_minimum,
+        "supplier minimum not checked: missing cost": order.is_supplier_minimum_unchecked,
         "cut by the budget": order.units < order.after_supplier_minimum,
         "missing cost": is_ordered & np.isnan(lines.unit_cost),
         "missing price": is_ordered & np.isnan(lines.unit_price),

@@ -554,6 +554,28 @@ def test_a_supplier_minimum_out_of_reach_is_named():
     assert row["exception"] == "supplier minimum not reached"
 
 
+@pytest.mark.parametrize("policy", [PlanPolicy(), PlanPolicy(budget_value=1000.0)])
+def test_a_supplier_minimum_is_not_filled_while_a_cost_is_unknown(policy):
+    """The line without a cost may be worth the minimum alone; another supplier's order is filled as before."""
+    case = retailer(stock={"A": 0.0, "B": 0.0, "C": 0.0, "D": 30.0}, means=dict.fromkeys("ABCD", 1.4))
+    case["terms"] = case["terms"].assign(
+        unit_cost=[None, Decimal("2"), Decimal("2"), None], supplier_id=["V1", "V1", "V2", "V2"], min_order_value=25.0
+    )
+    plan = replenishment_plan(**case, policies=Policies(policy)).set_index("product_id")
+    level = stats.poisson.ppf(0.95, 4.2)
+    assert plan.loc[["A", "B"], "order_units"].tolist() == [level, level]
+    unchecked = "supplier minimum not checked: missing cost"
+    assert plan.loc["A", "exception"].endswith(f"{unchecked}; missing cost")
+    assert plan.loc["B", "exception"].endswith(unchecked)
+    assert plan.loc["C", "order_value"] >= 25 and unchecked not in plan.loc["C", "exception"]
+    assert "D" not in plan.index, "a cost that is missing of what is not ordered does not matter"
+
+
+def test_a_missing_cost_matters_only_where_there_is_a_minimum():
+    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, unit_cost=None, min_order_value=Decimal("0"))))
+    assert row["exception"] == "missing cost"
+
+
 def test_a_supplier_minimum_alone_orders_nothing():
     assert replenishment_plan(**retailer(stock={"P": 30.0}, min_order_value=Decimal("500"))).empty
 
