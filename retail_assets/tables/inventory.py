@@ -45,7 +45,7 @@ REPLENISHMENT_PLAN = _daily(
         _AS_OF,
         *_SERIES,
         *described(
-            ("supplier_id", TEXT, "Supplier."),
+            ("supplier_id", TEXT, "Supplier; empty when the sourcing has none for the product."),
             (
                 "proposal_id",
                 TEXT,

@@ -130,14 +130,16 @@ class Knowledge:
         is_received = known.received_date <= self.as_of
         # goods booked in before the line is closed; a later snapshot cannot say when that was
         is_begun = ibis.and_(known.received_date.isnull(), ~known.is_reconstructed)
-        units = known.received_units.cast("float64").fill_null(0.0)
+        ordered, units = (known[name].cast("float64") for name in ("ordered_units", "received_units"))
         seen = known.select(
             *_SERIES,
             "supplier_id",
             "ordered_date",
             "promised_date",
-            ordered_units=known.ordered_units.cast("float64"),
-            received_units=ibis.cases((is_received, units), (is_begun, units), else_=0.0),
+            ordered_units=ordered,
+            received_units=ibis.cases(
+                (is_received, units.fill_null(ordered)), (is_begun, units.fill_null(0.0)), else_=0.0
+            ),
             received_date=ibis.ifelse(is_received, known.received_date, ibis.null("date")),
             cancelled_date=ibis.ifelse(known.cancelled_date <= self.as_of, known.cancelled_date, ibis.null("date")),
         )

@@ -16,7 +16,7 @@ import pytest
 from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.forecasting import History, Snapshots
-from retail_assets.tables import gold
+from retail_assets.tables import entities, gold
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import ALWAYS
 from retail_assets.transforms.planning import SNAPSHOTS, Knowledge, open_orders
@@ -300,6 +300,22 @@ def test_goods_booked_in_before_a_line_is_closed_are_no_longer_on_order() -> Non
     long_ago = A - timedelta(days=2)
     reconstructed = _known(long_ago, purchase_orders=[ORDER | begun]).purchase_orders()
     assert open_orders(reconstructed)["open_units"].tolist() == [12.0], "nobody knows when they were booked in"
+
+
+def test_a_received_line_without_units_brought_what_was_ordered() -> None:
+    received = _orders(A, received_date=A)
+    assert (received["received_units"], received["ordered_units"]) == (12.0, 12.0)
+    assert _orders(A, received_date=TOMORROW)["received_units"] == 0
+    assert _orders(A)["received_units"] == 0, "nothing was booked in yet"
+    assert _orders(A, received_date=A, received_units=Decimal("0.000"))["received_units"] == 0, "nothing came"
+
+
+def test_the_date_of_receipt_closes_a_line_whatever_came() -> None:
+    short = {"received_date": A, "received_units": Decimal("5.000")}
+    lines = _known(A, purchase_orders=[ORDER | short]).purchase_orders()
+    assert lines["received_units"].tolist() == [5.0] and open_orders(lines).empty
+    said = {column.name: column.meaning for column in entities.PURCHASE_ORDERS.columns}
+    assert "no longer expected" in said["received_date"]
 
 
 def test_open_orders_leave_out_what_is_received_cancelled_or_complete() -> None:
