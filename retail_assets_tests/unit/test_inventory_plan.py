@@ -467,6 +467,18 @@ def test_missing_stock_and_missing_forecast_are_named():
     assert (plan.loc[["B", "C"], "order_units"] == 0).all()
 
 
+@pytest.mark.parametrize("column", ["mean_units", "p_zero", "q025", "q995"])
+def test_a_forecast_with_a_number_missing_blocks_its_own_line_alone(column):
+    case = retailer(stock={"A": 0.0, "B": 0.0})
+    wanted = replenishment_plan(**case).set_index("product_id").loc["A", "order_units"]
+    broken = case["cumulative"]
+    broken.loc[(broken["product_id"] == "B") & (broken["horizon_days"] == 5), column] = np.nan
+    plan = replenishment_plan(**case).set_index("product_id")
+    assert plan.loc["A", "order_units"] == wanted > 0
+    assert plan.loc["B", ["order_units", "exception"]].tolist() == [0, "missing forecast"]
+    assert plan.loc["B", "reason"] == "No order could be computed: missing forecast."
+
+
 def test_an_order_without_cost_or_price_is_proposed_and_named():
     row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, unit_cost=None)))
     assert row["order_units"] > 0 and row["order_value"] is None and row["lost_margin_avoided_value"] == 0
