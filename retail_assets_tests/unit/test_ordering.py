@@ -4,18 +4,22 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from retail_assets.calendar import Calendar
 from retail_assets.forecasting import Snapshots
 from retail_assets.inventory.calendar import horizons_in_use
+from retail_assets.inventory.parameters import Policies
 from retail_assets.inventory.plan import replenishment_plan
 from retail_assets.inventory.replay_world import ASSUMED_LEAD_TIME_DAYS, replay_world
 from retail_assets.ordering import DayState, SupplyKnowledge, replay_frames
 from retail_assets.tables import forecast, gold
 from retail_assets.transforms.planning import SNAPSHOTS
+from retail_assets.what_if import compare
 from retail_assets_tests.unit.ibis_frames import frame_of
 from retail_assets_tests.unit.replay_frames import forecasts
 from retail_assets_tests.unit.test_planning import BASE, CARRIED, PRODUCT, A, LakeInMemory
@@ -35,7 +39,8 @@ def lake(**given: Sequence[dict[str, Any]]) -> LakeInMemory:
     rows = {**BASE, "purchase_orders": [], "order_decisions": [], **carried, **given}
     stock = [key | {"business_date": A, "on_hand_units": Decimal("0.000")} for key in BOTH.to_dict("records")]
     tables = {t.path: frame_of(t, rows.get(name, [])) for name, t in SNAPSHOTS.items()}
-    tables |= {t.path: frame_of(t, []) for t in (gold.DEMAND_DAILY, gold.PRODUCT_SEGMENTS)}
+    segment = BOTH.iloc[0].to_dict() | {"valid_from": A, "abc_class": "A"}
+    tables |= {t.path: frame_of(t, rows) for t, rows in ((gold.DEMAND_DAILY, []), (gold.PRODUCT_SEGMENTS, [segment]))}
     cumulative = forecasts(BOTH, 1, mean=2.0, horizons=range(1, 15)).assign(as_of_date=A, origin="live")
     known = {gold.FACT_INVENTORY.path: frame_of(gold.FACT_INVENTORY, stock)}
     known[forecast.CUMULATIVE_FORECAST.path] = frame_of(forecast.CUMULATIVE_FORECAST, cumulative.to_dict("records"))
@@ -69,6 +74,18 @@ def test_nobody_is_no_supplier_with_delays_or_horizons() -> None:
     assert found == wanted
     none = horizons_in_use(supply.terms.iloc[1:], supply.delays, horizon_days=28, order_days=supply.order_days)
     assert none == [7, 14, 28]
+
+
+def test_a_what_if_run_names_the_parameters_that_match_no_line() -> None:
+    tried = {
+        "classes": {"A": {}, "Z": {}},
+        "suppliers": {"U1": {}, "None": {}},
+        "stores": {"S1": {}},
+        "products": {"P2": {}, "P9": {"service_level": 0.99}},
+    }
+    engine, calendar = lake(), Calendar(A - timedelta(days=400), "GB", ZoneInfo("Europe/London"))
+    found = compare(engine, calendar, before=Policies(), after=Policies.of(tried))
+    assert found.unmatched == ("classes Z", "suppliers None", "products P9") and found.changed_lines == 0
 
 
 def test_what_nobody_supplies_is_awaited_for_a_week() -> None:
