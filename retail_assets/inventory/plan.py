@@ -219,7 +219,7 @@ def proposal_id(store_id: str, product_id: str, supplier_id: str, order_date: da
 
 def _with_free_names(plan: pd.DataFrame, approved: frozenset[str]) -> pd.DataFrame:
     """The same with the first name of each order cycle that is not approved: it could not be decided again."""
-    taken = plan["proposal_id"].isin(approved)
+    taken = plan["proposal_id"].isin(list(approved))
     keys = plan.loc[taken, ["store_id", "product_id", "supplier_id", "order_date"]].itertuples(index=False)
     names = ((proposal_id(*key, number=number) for number in count(2)) for key in keys)
     plan.loc[taken, "proposal_id"] = [next(name for name in own if name not in approved) for own in names]
