@@ -38,7 +38,7 @@ class SupplyKnowledge:
     @classmethod
     def of(cls, knowledge: Knowledge) -> "SupplyKnowledge":
         orders, terms = knowledge.purchase_orders(), knowledge.supply_terms()
-        delays = delivery_delays(orders, knowledge.as_of, supplier_ids=terms["supplier_id"].dropna().unique())
+        delays = delivery_delays(orders, knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
         receipts = orders.loc[orders["received_date"].notna(), [*_SERIES, "received_date", "received_units"]]
         return cls(terms, knowledge.order_days(), delays, open_orders(orders), receipts)
 
@@ -155,9 +155,9 @@ def _products(knowledge: Knowledge, supply: SupplyKnowledge, sold: ibis.Table) -
     """Price, cost, step, last sale and next delivery of every series carried; a week where no supplier is known."""
     sale_days = sold.filter(ibis._.sold_units > 0)
     last_sale = sale_days.group_by(*_SERIES).aggregate(last_sale_date=sale_days.business_date.max())
-    days = next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)
-    has_supplier = supply.terms["supplier_id"].notna()
-    arrival = supply.terms[[*_SERIES, "unit_cost"]].assign(next_delivery_days=days.where(has_supplier))
+    arrival = supply.terms[[*_SERIES, "unit_cost"]].assign(
+        next_delivery_days=next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)
+    )
     rows = (
         knowledge.prices().merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
     )

@@ -187,6 +187,5 @@ def _models(mlflow: ModelRegistry) -> Callable[[str], TrainedModel]:
 
 def _horizons(knowledge: Knowledge, plan_settings: PlanSettings) -> list[int]:
     terms = knowledge.supply_terms()
-    suppliers = terms["supplier_id"].dropna().unique()
-    delays = delivery_delays(knowledge.purchase_orders(), knowledge.as_of, supplier_ids=suppliers)
+    delays = delivery_delays(knowledge.purchase_orders(), knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
     return horizons_in_use(terms, delays, horizon_days=plan_settings.horizon_days, order_days=knowledge.order_days())
