@@ -43,7 +43,8 @@ def delivery_delays(
         supplier_id, delay_days, probability; ascending, probabilities of a supplier sum to 1.
     """
     lines = _known_lines(purchase_orders, as_of, delay_days_max=delay_days_max)
-    suppliers = sorted({str(s) for s in supplier_ids if not pd.isna(s)} | set(lines["supplier_id"]))
+    asked = pd.Series(list(supplier_ids), dtype=object).dropna().astype(str)
+    suppliers = sorted({*asked, *lines["supplier_id"]})
     everyone = _kaplan_meier(lines, delay_days_max)
     rows = []
     for supplier in suppliers:
