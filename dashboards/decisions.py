@@ -112,9 +112,11 @@ def approve(database: AppDatabase, proposal: Proposal, *, order_units: float, re
     """Approve a proposal, as proposed or with another quantity.
 
     Raises:
-        PermanentFailure: not whole packs, a changed quantity without a reason, or somebody decided before.
+        PermanentFailure: no supplier or pack, not whole packs, a changed quantity without a reason, or somebody decided
+            before.
     """
     _need_name(who)
+    _need_supply(proposal)
     _need_whole_packs(proposal, order_units)
     if order_units != proposal.order_units:
         _need_reason(reason, f"Ordering {order_units:g} instead of {proposal.order_units:g} units")
@@ -250,6 +252,14 @@ def _need_reason(reason: str, what: str) -> None:
         raise PermanentFailure(f"{what} needs a reason: write a few words, they are kept with the decision.")
     if len(reason) > REASON_LENGTH:
         raise PermanentFailure(f"The reason has {len(reason)} characters: keep it below {REASON_LENGTH}.")
+
+
+def _need_supply(proposal: Proposal) -> None:
+    if not proposal.supplier_id or proposal.pack_units <= 0:
+        raise PermanentFailure(
+            f"{proposal.product_id} for {proposal.store_id} has no supplier or no pack size: "
+            "add it to the sourcing of the source, then the next plan can order it."
+        )
 
 
 def _need_whole_packs(proposal: Proposal, order_units: float) -> None:

@@ -390,7 +390,7 @@ def plan(reader: Reader, *, as_of_date: date) -> pa.Table:
             coalesce(store_name, plan.store_id) AS store_name,
             coalesce(product_name, plan.product_id) AS product_name,
             coalesce(department, 'Unknown') AS department,
-            coalesce(supplier_name, plan.supplier_id) AS supplier_name
+            coalesce(supplier_name, nullif(plan.supplier_id, ''), 'No supplier') AS supplier_name
         FROM plan
         LEFT JOIN (SELECT store_id, store_name FROM store WHERE is_current) AS store USING (store_id)
         LEFT JOIN (SELECT product_id, product_name, department FROM product WHERE is_current) AS product

@@ -174,15 +174,14 @@ def what_if(
     settings = load_settings()
     if policies is None and service_level is None:
         raise PermanentFailure("what-if needs parameters to try: give --service-level or --policies FILE.")
-    print_what_if(
-        compare(
-            *_lake_and_calendar(settings),
-            before=policies_of(settings.policies, service_level=settings.service_level),
-            after=tried(settings, file=policies, service_level=service_level),
-            as_of=_day("--as-of", as_of),
-        ),
-        console=console,
+    after = tried(settings, file=policies, service_level=service_level)
+    found = compare(
+        *_lake_and_calendar(settings),
+        before=policies_of(settings.policies, service_level=settings.service_level),
+        after=after,
+        as_of=_day("--as-of", as_of),
     )
+    print_what_if(found, console=console, own_levels=0 if service_level is None else after.own_levels())
 
 
 @app.command()

@@ -32,6 +32,7 @@ class Snapshots:
         self._seen = {name: _seen(rows) for name, rows in self._versions.items()}
         self._key: tuple[int, ...] | None = None
         self._tables: dict[str, ibis.Table] = {}
+        self._is_assortment_assumed = False
         self._kept = ExitStack()
 
     def on(self, as_of: date) -> Knowledge:
@@ -42,15 +43,18 @@ class Snapshots:
             self._kept.close()
             self._tables = {name: self._known(name, as_of) for name in self._versions}
             self._key = key
-        return Knowledge(as_of, self._tables, self._zone)
+        return Knowledge(as_of, self._tables, self._zone, self._is_assortment_assumed)
 
     def _known(self, name: str, as_of: date) -> ibis.Table:
         known = known_on(self._versions[name], key=KEYS[name], as_of=as_of, zone=self._zone)
         rows = self._kept.enter_context(self._engine.kept(known))
-        if name == "assortment" and not rows.count().to_pyarrow().as_py():  # there was none then
-            sold = assortment_from_sales(self._engine.scan(FACT_SALES))
-            return self._kept.enter_context(self._engine.kept(sold))
-        return rows
+        if name != "assortment":
+            return rows
+        self._is_assortment_assumed = not rows.count().to_pyarrow().as_py()  # there was none then
+        if not self._is_assortment_assumed:
+            return rows
+        sold = assortment_from_sales(self._engine.scan(FACT_SALES))
+        return self._kept.enter_context(self._engine.kept(sold))
 
 
 def _seen(versions: ibis.Table) -> list[datetime]:

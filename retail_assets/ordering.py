@@ -20,7 +20,7 @@ from retail_assets.transforms.planning import Knowledge, open_orders
 from retail_assets.windows import Window
 
 LAST_SALE_DAYS = 365
-_DECISION_COLUMNS = ["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date"]
+_DECISION_COLUMNS = ["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date", "decided_at"]
 _SERIES = ["store_id", "product_id"]
 _WEEK = 7
 
@@ -53,6 +53,7 @@ class DayState:
     supply: SupplyKnowledge
     products: pd.DataFrame
     decisions: pd.DataFrame
+    approved_proposals: frozenset[str]
     segments: pd.DataFrame
 
     @classmethod
@@ -80,6 +81,7 @@ class DayState:
             supply=supply,
             products=_products(knowledge, supply, sold),
             decisions=knowledge.decisions().loc[:, _DECISION_COLUMNS],
+            approved_proposals=knowledge.approved_proposals(),
             segments=newest.drop_duplicates(_SERIES, keep="last"),
         )
 
@@ -102,6 +104,7 @@ class DayState:
             "on_hand": self.on_hand,
             "open_orders": self.supply.open_orders,
             "decisions": self.decisions,
+            "approved_proposals": self.approved_proposals,
             "terms": self.supply.terms,
             "order_days": self.supply.order_days,
             "delays": self.supply.delays,

@@ -13,7 +13,7 @@ def policies_of(file: Path | None, *, service_level: float) -> Policies:
     """Parameters of the file over the default service level; without a file that alone.
 
     Raises:
-        PermanentFailure: the file cannot be read, is not YAML, or names or holds something wrong.
+        PermanentFailure: the file cannot be read, is not UTF-8 or YAML, or names or holds something wrong.
     """
     plan = PlanPolicy(service_level=service_level)
     if file is None:
@@ -22,6 +22,9 @@ def policies_of(file: Path | None, *, service_level: float) -> Policies:
         read = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise PermanentFailure(f"The policies {file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start + 1}"
+        raise PermanentFailure(f"The policies {file} are not UTF-8 at {place}: save the file as UTF-8.") from None
     except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
         line = "" if place is None else f" in line {place.line + 1}"

@@ -18,6 +18,9 @@ from retail_assets.sources.proposal import Proposal
 from retail_assets.sources.source_check import EntityCheck
 from retail_assets.what_if import Comparison
 
+_NAMED_SCOPES = 5
+"""Parts of the policies that are named before the rest is only counted."""
+
 
 class WriteProgress(logging.Handler):
     """Shows the table and days being written in the status line, while used as a context."""
@@ -58,8 +61,12 @@ def print_report(found: Report, settings: Settings, *, console: Console) -> None
     )
 
 
-def print_what_if(found: Comparison, *, console: Console) -> None:
-    """Totals by supplier, now and with the parameters tried."""
+def print_what_if(found: Comparison, *, console: Console, own_levels: int = 0) -> None:
+    """Totals by supplier, now and with the parameters tried, and which parameters did nothing.
+
+    Args:
+        own_levels: scopes that keep a service level of their own while another one is tried.
+    """
     grid = Grid(
         "supplier",
         "",
@@ -77,6 +84,29 @@ def print_what_if(found: Comparison, *, console: Console) -> None:
             grid.add_row(escape(str(row["supplier_id"])) if kind == "before" else "", name, *_what_if_cells(row, kind))
     console.print(grid)
     console.print(f"{found.changed_lines} lines change. Nothing was stored.")
+    for line in (*_unmatched(found.unmatched), *_own_levels(own_levels)):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _unmatched(scopes: tuple[str, ...]) -> list[str]:
+    """How many parts of the policies match no line, and the first few."""
+    if not scopes:
+        return []
+    more = ", …" if len(scopes) > _NAMED_SCOPES else ""
+    named = ", ".join(scopes[:_NAMED_SCOPES])
+    count = "1 part of the policies matches" if len(scopes) == 1 else f"{len(scopes)} parts of the policies match"
+    return [f"{count} no line of this plan: {named}{more}."]
+
+
+def _own_levels(count: int) -> list[str]:
+    if not count:
+        return []
+    some = (
+        "1 class, supplier, store or product that sets its"
+        if count == 1
+        else (f"{count} classes, suppliers, stores or products that set their")
+    )
+    return [f"The level tried does not reach {some} own service level in the policies."]
 
 
 def _what_if_cells(row: dict[Any, Any], kind: str) -> list[str]:

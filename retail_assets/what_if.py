@@ -27,12 +27,14 @@ class Comparison:
     """Totals before and after, by supplier and in all.
 
     `totals` has supplier_id and, each as `before` and `after`, lines, order_units, order_value,
-    lost_margin_avoided_value, expected_waste_units and predicted_service_rate (mean over ordered lines).
+    lost_margin_avoided_value, expected_waste_units and predicted_service_rate (mean over ordered lines). `unmatched`
+    are the scopes of the parameters tried that no line belongs to.
     """
 
     as_of: date
     totals: pd.DataFrame
     changed_lines: int
+    unmatched: tuple[str, ...] = ()
 
 
 def compare(
@@ -56,7 +58,16 @@ def compare(
     if state.on_hand.empty or state.supply.terms.empty:
         raise PermanentFailure(f"There is nothing to plan as of {day}: the source delivers no stock or no suppliers.")
     plans = [replenishment_plan(**state.plan, policies=policies) for policies in (before, after)]
-    return Comparison(day, totals(*plans), changed_lines(*plans))
+    return Comparison(day, totals(*plans), changed_lines(*plans), after.unmatched(_identifiers(state)))
+
+
+def _identifiers(state: DayState) -> dict[str, set[str]]:
+    """What the lines of a plan can be addressed by, for each scope of the parameters."""
+    terms = state.supply.terms
+    columns = {"suppliers": "supplier_id", "stores": "store_id", "products": "product_id"}
+    classes = state.segments.merge(terms[["store_id", "product_id"]])["abc_class"]
+    found = {scope: terms[column].dropna() for scope, column in columns.items()} | {"classes": classes}
+    return {scope: set(values.astype(str)) for scope, values in found.items()}
 
 
 def _planned_day(cumulative: ibis.Table, as_of: date | None) -> date:

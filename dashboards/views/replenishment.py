@@ -303,6 +303,8 @@ def _decision(plan: Plan, line: Line) -> None:
         _decided(line)
     elif not plan.is_newest:
         st.caption("This is a past plan: choose the newest one to decide.")
+    elif not line["supplier_id"] or line["pack_units"] <= 0:
+        st.caption("Nothing can be ordered before the source names its supplier and pack.")
     else:
         _decision_inputs(_proposal(line))
 

@@ -70,7 +70,7 @@ def order_opportunities(
 
 
 def next_delivery_days(as_of: date, terms: pd.DataFrame, order_days: pd.DataFrame) -> pd.Series:
-    """Days from `as_of` to the arrival of what is ordered at the next chance, for each row of `terms`.
+    """Days from `as_of` to the arrival of what is ordered at the next chance, for each row of `terms` with a supplier.
 
     Args:
         as_of: closed day.
@@ -80,7 +80,7 @@ def next_delivery_days(as_of: date, terms: pd.DataFrame, order_days: pd.DataFram
     lead = terms["lead_time_days"].fillna(0).astype(np.int64)
     weekdays = order_weekdays(order_days, terms["supplier_id"], terms["store_id"])
     chance = order_opportunities(as_of, weekdays, lead_time_days=lead)
-    return pd.Series(chance.before_delivery_days + 1, index=terms.index)
+    return pd.Series(chance.before_delivery_days + 1, index=terms.index).where(terms["supplier_id"].notna())
 
 
 def order_weekdays(

@@ -23,7 +23,7 @@ def delivery_delays(
     purchase_orders: pd.DataFrame,
     as_of: date,
     *,
-    supplier_ids: Iterable[str] = (),
+    supplier_ids: Iterable[str | None] = (),
     delay_days_max: int = 14,
 ) -> pd.DataFrame:
     """Distribution of the delay of each supplier, from events on or before `as_of`.
@@ -36,14 +36,15 @@ def delivery_delays(
     Args:
         purchase_orders: supplier_id, ordered_date, promised_date, received_date, cancelled_date; a line each.
         as_of: last closed day.
-        supplier_ids: suppliers that need an answer even if they have no line.
+        supplier_ids: suppliers that need an answer even if they have no line; a missing one is nobody.
         delay_days_max: longest delay told apart.
 
     Returns:
         supplier_id, delay_days, probability; ascending, probabilities of a supplier sum to 1.
     """
     lines = _known_lines(purchase_orders, as_of, delay_days_max=delay_days_max)
-    suppliers = sorted({str(s) for s in supplier_ids} | set(lines["supplier_id"]))
+    asked = pd.Series(list(supplier_ids), dtype=object).dropna().astype(str)
+    suppliers = sorted({*asked, *lines["supplier_id"]})
     everyone = _kaplan_meier(lines, delay_days_max)
     rows = []
     for supplier in suppliers:

@@ -3,7 +3,7 @@
 A new parameter is one field here with its limits, and one line in docs/inventory.md. Reading files belongs elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -119,7 +119,7 @@ class Policies:
         default = _checked(known.get("default") or {}, "default", allowed=names)
         scopes = {
             scope: {
-                str(name): _checked(values, f"{scope} {name}", allowed=_OF_LINES)
+                _identifier(name, scope): _checked(values, f"{scope} {name}", allowed=_OF_LINES)
                 for name, values in _mapping(known.get(scope) or {}, scope).items()
             }
             for scope in SCOPES
@@ -154,6 +154,23 @@ class Policies:
             },
         )
 
+    def unmatched(self, known: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+        """Scope and identifier of what matches nothing among the `known` identifiers of each scope.
+
+        >>> Policies.of({"stores": {"S1": {}, "S9": {}}}).unmatched({"stores": ["S1"]})
+        ('stores S9',)
+        """
+        return tuple(
+            f"{scope} {identifier}"
+            for scope in SCOPES
+            for identifier in self.scopes.get(scope, {})
+            if identifier not in known.get(scope, ())
+        )
+
+    def own_levels(self) -> int:
+        """Scopes that set a service level of their own, which that of the whole plan does not reach."""
+        return sum("service_level" in given for scope in self.scopes.values() for given in scope.values())
+
     def _values(self, name: str, keys: Mapping[str, Any], count: int) -> NDArray[np.object_]:
         found = np.full(count, getattr(self.plan, name), dtype=object)
         for scope in SCOPES:
@@ -168,6 +185,16 @@ def _mapping(read: Any, what: str) -> Mapping[Any, Any]:
     if not isinstance(read, Mapping):
         raise PermanentFailure(f"The policies are wrong: {what} must be a mapping, got {read!r}.")
     return read
+
+
+def _identifier(name: Any, scope: str) -> str:
+    """YAML reads unquoted digits as numbers, 010 as 8, and words such as no as truth values: the text is lost."""
+    if not isinstance(name, str):
+        raise PermanentFailure(
+            f"The policies are wrong: {scope} has the identifier {name!r}, which is no text: "
+            "put every identifier in quotes."
+        )
+    return name
 
 
 def _checked(read: Any, what: str, *, allowed: list[str] | tuple[str, ...]) -> dict[str, Any]:

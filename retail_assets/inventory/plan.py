@@ -5,9 +5,11 @@ Order policies, positions and sentences have their own modules; this one puts th
 """
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -36,8 +38,10 @@ from retail_assets.inventory.quantity import (
     OrderLines,
     Quantities,
     below_minimum,
+    cost_of,
     filled_to_supplier_minimum,
     lost_margin_avoided,
+    minimum_unchecked,
     ordered_quantities,
     within_budget,
 )
@@ -78,6 +82,12 @@ class _Terms:
         return np.maximum(self.unit_price - self.unit_cost, 0.0)
 
     @property
+    def lead_times(self) -> dict[str, float]:
+        """Known lead time of each supplier."""
+        pairs = zip(self.supplier_ids.tolist(), self.lead_time_days.tolist(), strict=True)
+        return {supplier: days for supplier, days in pairs if not np.isnan(days)}
+
+    @property
     def can_pack(self) -> Flags:
         return self.pack_units > 0
 
@@ -115,6 +125,7 @@ class _Order:
     after_supplier_minimum: Array
     units: Array
     is_below_supplier_minimum: Flags
+    is_supplier_minimum_unchecked: Flags
 
 
 def replenishment_plan(
@@ -131,6 +142,7 @@ def replenishment_plan(
     receipts: pd.DataFrame | None = None,
     segments: pd.DataFrame | None = None,
     policies: Policies | None = None,
+    approved_proposals: Collection[str] = (),
 ) -> pd.DataFrame:
     """What to order on the next chance, why, and what needs a person; columns of REPLENISHMENT_PLAN.
 
@@ -141,15 +153,17 @@ def replenishment_plan(
         cumulative: store_id, product_id, horizon_days, mean_units, p_zero, q025 … q995.
         on_hand: store_id, product_id, on_hand_units.
         open_orders: store_id, product_id, supplier_id, ordered_date, promised_date, open_units.
-        decisions: approved, without a purchase order yet: store_id, product_id, order_units, expected_delivery_date.
-        terms: a row for each series that can be ordered: store_id, product_id, supplier_id, pack_units,
-            moq_units, shelf_max_units, unit_cost, shelf_life_days, lead_time_days, min_order_value; optionally
-            presentation_min_units.
+        decisions: approved, without a purchase order yet: store_id, product_id, order_units, expected_delivery_date;
+            with decided_at, in the zone of the stores, they are named two days after it at the latest.
+        terms: a row for each series carried, those without a supplier cannot be ordered: store_id, product_id,
+            supplier_id, pack_units, moq_units, shelf_max_units, unit_cost, shelf_life_days, lead_time_days,
+            min_order_value; optionally presentation_min_units.
         order_days: supplier_id, location_id, order_weekday.
         delays: supplier_id, delay_days, probability.
         prices: store_id, product_id, unit_price, unit_step.
         receipts: store_id, product_id, received_date, received_units: the age of the stock; without them it is fresh.
         segments: store_id, product_id, abc_class; policies: targets and costs.
+        approved_proposals: proposal_ids that are approved or on a purchase order: their names are not given again.
 
     Raises:
         PermanentFailure: the forecast lacks a horizon that a supplier's protection and delay need.
@@ -171,12 +185,14 @@ def replenishment_plan(
         expected_delivery=chance.expected_delivery_date,
         next_delivery=chance.next_delivery_date,
         overdue_days_max=given.plan.overdue_days_max,
+        lead_times=lines.lead_times,
     )
     windows = _windows(cumulative, lines)
     level = _level(lines, chance, position, windows=windows, delays=delays, rules=rules)
-    return _decided(
+    plan = _decided(
         as_of, lines, chance, position=position, level=level, receipts=receipts, plan=given.plan, is_fill=rules.is_fill
     )
+    return _with_free_names(plan, frozenset(approved_proposals))
 
 
 def _chance(as_of: date, lines: _Terms, order_days: pd.DataFrame, plan: PlanPolicy) -> Opportunities:
@@ -211,10 +227,20 @@ def _decided(
     return _table(as_of, lines, chance, position=position, level=level, order=order, future=future, is_fill=is_fill)
 
 
-def proposal_id(store_id: str, product_id: str, supplier_id: str, order_date: date) -> str:
-    """Stable name of the proposal of an order cycle."""
-    name = "\x1f".join((str(store_id), str(product_id), str(supplier_id), order_date.isoformat()))
-    return str(uuid.uuid5(_PROPOSALS, name))
+def proposal_id(store_id: str, product_id: str, supplier_id: str, order_date: date, *, number: int = 1) -> str:
+    """Stable name of the proposal of an order cycle; `number` counts what is added to it after an approval."""
+    parts = (str(store_id), str(product_id), str(supplier_id), order_date.isoformat())
+    added = () if number == 1 else (str(number),)
+    return str(uuid.uuid5(_PROPOSALS, "\x1f".join((*parts, *added))))
+
+
+def _with_free_names(plan: pd.DataFrame, approved: frozenset[str]) -> pd.DataFrame:
+    """The same with the first name of each order cycle that is not approved: it could not be decided again."""
+    taken = plan["proposal_id"].isin(list(approved))
+    keys = plan.loc[taken, ["store_id", "product_id", "supplier_id", "order_date"]].itertuples(index=False)
+    names = ((proposal_id(*key, number=number) for number in count(2)) for key in keys)
+    plan.loc[taken, "proposal_id"] = [next(name for name in own if name not in approved) for own in names]
+    return plan
 
 
 def _terms(terms: pd.DataFrame, prices: pd.DataFrame, order_days: pd.DataFrame) -> _Terms:
@@ -376,8 +402,9 @@ def _order(lines: _Terms, position: Position, level: _Level, *, chance: Opportun
     if plan.budget_value is not None:
         days = np.unique(chance.order_date, return_inverse=True)[1]
         units = within_budget(replace(offered, group=days), filled, budget_value=plan.budget_value)
-        is_below = below_minimum(offered.group, units * np.nan_to_num(lines.unit_cost), least) & (units > 0)
-    return _Order(quantities, room, filled, units, is_below)
+        is_below = below_minimum(offered.group, cost_of(units, lines.unit_cost), least) & (units > 0)
+    is_unchecked = minimum_unchecked(offered.group, cost_of(units, lines.unit_cost), least) & (units > 0)
+    return _Order(quantities, room, filled, units, is_below, is_unchecked)
 
 
 def _outlook(
@@ -525,11 +552,11 @@ def _quantity_columns(lines: _Terms, position: Position, *, level: _Level, order
 
 def _blocking(lines: _Terms, position: Position, level: _Level) -> dict[str, Flags]:
     """Why nothing can be ordered, with the word a person searches for."""
-    has_lead_time = ~np.isnan(lines.lead_time_days)
+    has_supplier, has_lead_time = lines.supplier_ids != "", ~np.isnan(lines.lead_time_days)
     return {
-        "missing supplier": lines.supplier_ids == "",
-        "missing lead time": ~has_lead_time,
-        "missing pack size": ~lines.can_pack,
+        "missing supplier": ~has_supplier,
+        "missing lead time": has_supplier & ~has_lead_time,
+        "missing pack size": has_supplier & ~lines.can_pack,
         "missing stock": ~position.has_stock,
         "missing forecast": has_lead_time & ~level.is_known,
     }
@@ -544,8 +571,10 @@ def _attention(lines: _Terms, position: Position, *, level: _Level, order: _Orde
         "overdue order": (position.late > 0) & (position.stopped < position.late),
         "overdue order no longer counted": position.stopped > 0,
         "approved order not in the purchase orders": position.has_unmatched,
+        "open order without a promised date": position.has_undated,
         "maximum leaves no room for the order": (steps.after_pack > 0) & (steps.after_cap <= 0) & ~is_ordered,
         "supplier minimum not reached": order.is_below_supplier_minimum,
+        "supplier minimum not checked: missing cost": order.is_supplier_minimum_unchecked,
         "cut by the budget": order.units < order.after_supplier_minimum,
         "missing cost": is_ordered & np.isnan(lines.unit_cost),
         "missing price": is_ordered & np.isnan(lines.unit_price),

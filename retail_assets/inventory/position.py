@@ -4,6 +4,7 @@ Open lines of the ERP and approved proposals that it does not show yet count onc
 not belong here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -19,13 +20,16 @@ Dates = NDArray[np.datetime64]
 Flags = NDArray[np.bool_]
 Days = NDArray[np.int64]
 
+UNMATCHED_DAYS = 2
+"""Days after its approval from which a proposal without a purchase order is named."""
+
 
 @dataclass(frozen=True)
 class Position:
     """Stock and orders of n series, in units.
 
     on order = counted + beyond + stopped; late is the part of it that is overdue; `before_delivery` arrives before
-    the order decided now. `coming` (n, j) are the lines of which any is counted or beyond, promised for day
+    the order decided now. `coming` (n, j) are the dated lines of which any is counted or beyond, promised for day
     `promised` (n, j) after the first day to come, below 0 when overdue.
     """
 
@@ -38,6 +42,7 @@ class Position:
     stopped: Array
     before_delivery: Array
     has_unmatched: Flags
+    has_undated: Flags
     coming: Array
     promised: Days
 
@@ -62,14 +67,18 @@ def stock_position(
     expected_delivery: Dates,
     next_delivery: Dates,
     overdue_days_max: int,
+    lead_times: Mapping[str, float],
 ) -> Position:
     """Position of each series.
 
     Open lines count when they are expected before the next delivery. Overdue ones keep their quantity and are
-    expected at the median of their supplier's delays beyond today; after `overdue_days_max` they stop counting.
-    Approved proposals count from their expected date and never lapse; unmatched means that the date has passed.
+    expected at the median of their supplier's delays beyond today; after `overdue_days_max` they stop counting. Lines
+    without a promised date are taken as promised after the lead time of their supplier (`lead_times`, days); where that
+    is unknown, they never come before the next delivery.
+    Approved proposals count from their expected date and never lapse; unmatched means that the date has passed, or
+    that the decision (`decided_at`, where given) is two days old at closing.
     """
-    lines = _expected_lines(open_orders, as_of, delays=delays, overdue_days_max=overdue_days_max)
+    lines = _expected_lines(open_orders, as_of, delays=delays, overdue_days_max=overdue_days_max, lead_times=lead_times)
     approved = _approved_lines(decisions, as_of)
     incoming = pd.concat([lines, approved], ignore_index=True)
     row = series.get_indexer(series_index(incoming))
@@ -82,6 +91,7 @@ def stock_position(
         return np.bincount(row[mask], weights=units[mask], minlength=len(series)).astype(np.float64)
 
     stock, has_stock = _stock(series, on_hand)
+    is_coming = ~is_stopped & incoming["promised"].notna().to_numpy()
     return Position(
         on_hand=stock,
         has_stock=has_stock,
@@ -92,7 +102,8 @@ def stock_position(
         stopped=total(is_stopped),
         before_delivery=total(~is_stopped & (arrives < expected_delivery[row])),
         has_unmatched=total(incoming["is_unmatched"].to_numpy(dtype=bool)) > 0,
-        **_coming(incoming.loc[~is_stopped], row[~is_stopped], as_of, count=len(series)),
+        has_undated=total(incoming["is_undated"].to_numpy(dtype=bool)) > 0,
+        **_coming(incoming.loc[is_coming], row[is_coming], as_of, count=len(series)),
     )
 
 
@@ -116,11 +127,17 @@ def _stock(series: pd.MultiIndex, on_hand: pd.DataFrame) -> tuple[Array, Flags]:
 
 
 def _expected_lines(
-    open_orders: pd.DataFrame, as_of: date, *, delays: pd.DataFrame, overdue_days_max: int
+    open_orders: pd.DataFrame,
+    as_of: date,
+    *,
+    delays: pd.DataFrame,
+    overdue_days_max: int,
+    lead_times: Mapping[str, float],
 ) -> pd.DataFrame:
     today = np.datetime64(as_of, "D")
-    promised = _dates(open_orders["promised_date"])
-    overdue = (today - promised).astype(np.int64)
+    given = _dates(open_orders["promised_date"])
+    promised = np.where(np.isnat(given), _usual_promise(open_orders, lead_times), given)
+    overdue = np.where(np.isnat(promised), -1, (today - promised).astype(np.int64))
     is_late = overdue >= 0
     delay = _median_delay(delays, open_orders["supplier_id"].to_numpy(), overdue=np.maximum(overdue, 0))
     arrives = np.where(is_late, promised + delay.astype("timedelta64[D]"), promised)
@@ -134,12 +151,20 @@ def _expected_lines(
             "is_late": is_late,
             "is_stopped": overdue > overdue_days_max,
             "is_unmatched": False,
+            "is_undated": np.isnat(given),
         }
     )
 
 
+def _usual_promise(open_orders: pd.DataFrame, lead_times: Mapping[str, float]) -> Dates:
+    """Order day plus the supplier's lead time; no date where that is unknown."""
+    days = np.array([lead_times.get(supplier, np.nan) for supplier in open_orders["supplier_id"]], dtype=np.float64)
+    whole = np.where(np.isnan(days), np.timedelta64("NaT", "D"), np.nan_to_num(days).astype("timedelta64[D]"))
+    return _dates(open_orders["ordered_date"]) + whole
+
+
 def _approved_lines(decisions: pd.DataFrame, as_of: date) -> pd.DataFrame:
-    arrives = _dates(decisions["expected_delivery_date"])
+    arrives, today = _dates(decisions["expected_delivery_date"]), np.datetime64(as_of, "D")
     return pd.DataFrame(
         {
             "store_id": decisions["store_id"].to_numpy(),
@@ -149,9 +174,17 @@ def _approved_lines(decisions: pd.DataFrame, as_of: date) -> pd.DataFrame:
             "promised": arrives.astype("datetime64[s]"),
             "is_late": False,
             "is_stopped": False,
-            "is_unmatched": arrives <= np.datetime64(as_of, "D"),
+            "is_unmatched": (arrives <= today) | (_decision_days(decisions) <= today - UNMATCHED_DAYS),
+            "is_undated": False,
         }
     )
+
+
+def _decision_days(decisions: pd.DataFrame) -> Dates:
+    """The day of `decided_at`, as its zone counts; none where it is not given."""
+    if "decided_at" not in decisions or decisions.empty:
+        return np.full(len(decisions), "NaT", dtype="datetime64[D]")
+    return _dates(pd.to_datetime(decisions["decided_at"]).dt.tz_localize(None))
 
 
 def _median_delay(delays: pd.DataFrame, supplier_ids: NDArray[Any], *, overdue: NDArray[np.int64]) -> NDArray[np.int64]:

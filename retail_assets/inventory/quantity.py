@@ -82,6 +82,8 @@ def filled_to_supplier_minimum(
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Packs added, one at a time where they save most margin per money, until each order reaches its minimum value.
 
+    An order with a line of unknown cost may be worth enough already: it is neither filled up nor called too small.
+
     Args:
         lines: all lines a supplier could deliver to a store, ordered or not.
         order_units: (n,) after the cap.
@@ -90,13 +92,13 @@ def filled_to_supplier_minimum(
     Returns:
         (n,) units ordered, and (n,) True for lines of an order that stays below its minimum.
     """
-    order, cost = order_units.copy(), np.nan_to_num(lines.unit_cost)
-    is_short = below_minimum(lines.group, order * cost, minimum_value)
+    order = order_units.copy()
+    is_short = below_minimum(lines.group, cost_of(order, lines.unit_cost), minimum_value)
     rows = np.flatnonzero(is_short)
     rows = rows[np.argsort(lines.group[rows], kind="stable")]
     if len(rows):
         order[rows] = _add_packs(lines.take(rows), order[rows], minimum_value=minimum_value[rows])
-    return order, below_minimum(lines.group, order * cost, minimum_value) & (order > 0)
+    return order, below_minimum(lines.group, cost_of(order, lines.unit_cost), minimum_value) & (order > 0)
 
 
 def within_budget(lines: OrderLines, order_units: Array, *, budget_value: float) -> Array:
@@ -146,10 +148,20 @@ def _best_packs(lines: OrderLines, order_units: Array, *, budget_value: float) -
     return kept
 
 
+def cost_of(order_units: Array, unit_cost: Array) -> Array:
+    """(n,) value of each line at cost; NaN where something is ordered at a cost nobody knows."""
+    return np.where(order_units > 0, order_units * unit_cost, 0.0)
+
+
 def below_minimum(group: NDArray[np.int64], value: Array, minimum_value: Array) -> NDArray[np.bool_]:
-    """(n,) lines of an order that is worth something, but less than its minimum."""
+    """(n,) lines of an order that is worth something, but less than its minimum; not where a value is unknown."""
     totals = np.bincount(group, weights=value)[group]
     return (totals > 0) & (totals < minimum_value - _SLACK)
+
+
+def minimum_unchecked(group: NDArray[np.int64], value: Array, minimum_value: Array) -> NDArray[np.bool_]:
+    """(n,) lines of an order that has a minimum and a line of unknown value."""
+    return np.isnan(np.bincount(group, weights=value)[group]) & (minimum_value > 0)
 
 
 def _add_packs(lines: OrderLines, order: Array, *, minimum_value: Array) -> Array:

@@ -22,7 +22,7 @@ Days = NDArray[np.int64]
 class Windows:
     """Cumulative distributions of n series at h stored horizons, the first of them 0 days without demand.
 
-    A series that lacks a stored horizon has no forecast (`is_known` is False) and no demand.
+    A series that lacks a stored horizon, or a number of one, has no forecast (`is_known` is False) and no demand.
     """
 
     horizons: Days
@@ -43,14 +43,15 @@ class Windows:
         row = series.get_indexer(series_index(cumulative))
         wanted = row >= 0
         place = row[wanted], np.searchsorted(horizons, cumulative["horizon_days"].to_numpy(dtype=np.int64)[wanted])
-        seen = np.zeros(shape, dtype=bool)
-        seen[:, 0] = True
-        seen[place] = True
         mean, p_zero = np.zeros(shape), np.ones(shape)
         quantiles = np.zeros((*shape, len(QUANTILE_LEVELS)), dtype=np.float32)
         mean[place] = cumulative["mean_units"].to_numpy(dtype=np.float64)[wanted]
         p_zero[place] = cumulative["p_zero"].to_numpy(dtype=np.float64)[wanted]
         quantiles[place] = cumulative[list(QUANTILE_LEVELS)].to_numpy(dtype=np.float32)[wanted]
+        is_number = np.isfinite(mean) & np.isfinite(p_zero) & np.isfinite(quantiles).all(axis=2)
+        seen = np.zeros(shape, dtype=bool)
+        seen[:, 0] = True
+        seen[place] = is_number[place]
         windows = cls(horizons, mean, p_zero, quantiles, unit_step, seen[:, 0], supplier_ids)
         return windows.without(~seen.all(axis=1) | np.full(len(series), len(horizons) == 1))
 

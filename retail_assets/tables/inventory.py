@@ -45,8 +45,13 @@ REPLENISHMENT_PLAN = _daily(
         _AS_OF,
         *_SERIES,
         *described(
-            ("supplier_id", TEXT, "Supplier."),
-            ("proposal_id", TEXT, "Stable name of the proposal: uuid5 of store, product, supplier, order cycle."),
+            ("supplier_id", TEXT, "Supplier; empty when the sourcing has none for the product."),
+            (
+                "proposal_id",
+                TEXT,
+                "Stable name of the proposal: uuid5 of store, product, supplier, order cycle; numbered when an earlier "
+                "proposal of the cycle is approved.",
+            ),
             ("order_date", DATE, "Day the order leaves."),
             ("expected_delivery_date", DATE, "Day it can be sold."),
             ("next_order_date", DATE, "Next chance to order."),

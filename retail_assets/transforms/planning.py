@@ -37,11 +37,15 @@ _SERIES = ["store_id", "product_id"]
 
 @dataclass(frozen=True)
 class Knowledge:
-    """The snapshots as known when `as_of` had closed, without version columns."""
+    """The snapshots as known when `as_of` had closed, without version columns.
+
+    `is_assortment_assumed`: the source does not say what stores carry, what they ever sold stands for it.
+    """
 
     as_of: date
     tables: Mapping[str, ibis.Table]
     zone: tzinfo = UTC
+    is_assortment_assumed: bool = False
 
     def series(self) -> pd.DataFrame:
         """store_id, product_id, region, department, category of what is carried on `as_of`."""
@@ -65,16 +69,20 @@ class Knowledge:
         return pd.DataFrame([*own.itertuples(index=False), *public], columns=pd.Index(columns))
 
     def supply_terms(self) -> pd.DataFrame:
-        """One row a series that can be ordered: source, pack, minimum, maximum, cost, shelf life, lead time.
+        """One row a series carried: source, pack, minimum, maximum, cost, shelf life, lead time.
 
         Terms of the store itself stand before terms for every store, later ones before earlier ones. The source is
-        called `supplier_id`, as in the plan; a distribution centre has no lead time among the suppliers.
+        called `supplier_id`, as in the plan; a distribution centre has no lead time among the suppliers. A series that
+        nobody supplies has no `supplier_id`. It has no row at all where the source knows no sourcing, or where the
+        assortment is assumed: what was sold once and is not sourced has probably left the range.
         """
         suppliers = self.tables["suppliers"].mutate(source_type=ibis.literal("supplier"))
         cost = self.tables["products"].select("product_id", product_cost="unit_cost")
         series, sourcing = self._carried(Window(self.as_of, self.as_of)).select(*_SERIES), self._sourcing()
         serves = ibis.or_(sourcing.location_id == series.store_id, sourcing.location_id == silver.EVERY)
-        joined = series.join(sourcing, [series.product_id == sourcing.product_id, serves])
+        is_named = not self.is_assortment_assumed and self._count("sourcing") > 0
+        join = series.left_join if is_named else series.join
+        joined = join(sourcing, [series.product_id == sourcing.product_id, serves])
         first = [joined.location_id == silver.EVERY, joined.valid_from.desc(), joined.supplier_id]
         ranked = joined.mutate(rank=ibis.row_number().over(ibis.window(group_by=_SERIES, order_by=first)))
         best = ranked.filter(ranked["rank"] == 0)
@@ -130,27 +138,43 @@ class Knowledge:
         is_received = known.received_date <= self.as_of
         # goods booked in before the line is closed; a later snapshot cannot say when that was
         is_begun = ibis.and_(known.received_date.isnull(), ~known.is_reconstructed)
-        units = known.received_units.cast("float64").fill_null(0.0)
+        ordered, units = (known[name].cast("float64") for name in ("ordered_units", "received_units"))
         seen = known.select(
             *_SERIES,
             "supplier_id",
             "ordered_date",
             "promised_date",
-            ordered_units=known.ordered_units.cast("float64"),
-            received_units=ibis.cases((is_received, units), (is_begun, units), else_=0.0),
+            ordered_units=ordered,
+            received_units=ibis.cases(
+                (is_received, units.fill_null(ordered)), (is_begun, units.fill_null(0.0)), else_=0.0
+            ),
             received_date=ibis.ifelse(is_received, known.received_date, ibis.null("date")),
             cancelled_date=ibis.ifelse(known.cancelled_date <= self.as_of, known.cancelled_date, ibis.null("date")),
         )
         return seen.to_pyarrow().to_pandas(date_as_object=False)
 
     def decisions(self) -> pd.DataFrame:
-        """Approved proposals, decided by the end of `as_of`, that no purchase order carries yet."""
-        decided, orders = self.tables["order_decisions"], self.tables["purchase_orders"]
+        """Approved proposals, decided by the end of `as_of` (in the zone), that no purchase order carries yet."""
+        waiting = self._approved().anti_join(self._carrying_proposals(), "proposal_id").to_pandas()
+        return waiting.assign(decided_at=pd.to_datetime(waiting["decided_at"], utc=True).dt.tz_convert(self.zone))
+
+    def approved_proposals(self) -> frozenset[str]:
+        """proposal_id of everything approved by the end of `as_of` or on a purchase order."""
+        names = (rows.select("proposal_id") for rows in (self._approved(), self._carrying_proposals()))
+        return frozenset(ibis.union(*names, distinct=True).to_pyarrow()["proposal_id"].to_pylist())
+
+    def _count(self, name: str) -> int:
+        return self.tables[name].count().to_pyarrow().as_py()
+
+    def _approved(self) -> ibis.Table:
+        decided = self.tables["order_decisions"]
         closed = ibis.literal(end_of_day(self.as_of, self.zone)).cast("timestamp('UTC', 6)")
-        matched = orders.filter(orders.proposal_id.notnull(), orders.ordered_date <= self.as_of)
-        approved = decided.filter(decided.decision == "approved", decided.decided_at < closed)
-        open_ones = approved.anti_join(matched, "proposal_id")
-        return open_ones.to_pandas()
+        return decided.filter(decided.decision == "approved", decided.decided_at < closed)
+
+    def _carrying_proposals(self) -> ibis.Table:
+        """Purchase order lines of `as_of` or before that came from a proposal."""
+        orders = self.tables["purchase_orders"]
+        return orders.filter(orders.proposal_id.notnull(), orders.ordered_date <= self.as_of)
 
     def _sourcing(self) -> ibis.Table:
         """The terms that hold on `as_of`."""

@@ -1,5 +1,6 @@
 """The pages as a planner meets them, without a browser."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -340,6 +341,24 @@ def test_a_changed_quantity_needs_whole_packs_and_a_reason(planning: AppDatabase
     _again(app)
     (row,) = planning.read(entities.ORDER_DECISIONS).to_pylist()
     assert (row["order_units"], row["reason"]) == (12.0, "fair in town")
+
+
+def test_a_line_that_nobody_supplies_says_so_instead_of_asking_for_packs(application, lake_folder, tmp_path):
+    """A copy of the lake with a product that is carried, has no sourcing and therefore no pack."""
+    folder = tmp_path / "lake"
+    shutil.copytree(lake_folder, folder)
+    plan = build_frames()["inventory/replenishment_plan"]
+    unknown = {"product_id": "P99", "proposal_id": "p99", "supplier_id": "", "pack_units": 0.0, "order_units": 0.0}
+    line = plan.iloc[:1].assign(**unknown, unit_cost=None, order_value=None, exception="missing supplier")
+    write_table(folder, table_at("inventory/replenishment_plan"), line)
+    application.setenv("RETAIL_LAKE_URI", str(folder))
+    app = _replenishment()
+    app.button_group(key="plan_status").set_value("All")
+    app.text_input(key="plan_search").set_value("P99")
+    (shown,) = _worklist(_again(app)).to_dict("records")
+    assert (shown["supplier_name"], shown["exception"]) == ("No supplier", "missing supplier")
+    assert _captions(app, "Nothing can be ordered before the source names its supplier and pack.")
+    assert not [widget for widget in app.number_input if str(widget.key).startswith("plan_units")]
 
 
 def test_ticked_lines_are_approved_together(planning: AppDatabase):

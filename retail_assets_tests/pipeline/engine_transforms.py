@@ -142,6 +142,11 @@ def _of_planning() -> Iterator[tuple[str, Transform]]:
     yield "planning/prices", lambda engine, days: _known(engine, days.last).prices()
     yield "planning/purchase_orders", lambda engine, days: _known(engine, days.last).purchase_orders()
     yield "planning/decisions", lambda engine, days: _known(engine, days.last).decisions()
+    yield "planning/approved_proposals", lambda engine, days: _approved_proposals(_known(engine, days.last))
+
+
+def _approved_proposals(known: Knowledge) -> pa.Table:
+    return pa.table({"proposal_id": pa.array(sorted(known.approved_proposals()), pa.string())})
 
 
 def _known(engine: Engine, day: date) -> Knowledge:

@@ -5,11 +5,12 @@ import io
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -17,9 +18,11 @@ import sqlalchemy as sa
 from dashboards import decisions
 from dashboards.decisions import Override, Proposal
 from retail_assets.failures import PermanentFailure, TransientFailure
+from retail_assets.inventory.plan import replenishment_plan
 from retail_assets.resources.app_database import METADATA, AppDatabase, read_schema
 from retail_assets.tables import entities
 from retail_assets.tables.bronze import APPLICATION_SNAPSHOTS, VERSION_COLUMNS
+from retail_assets_tests.unit.test_inventory_plan import retailer
 
 OVERRIDE = Override("S01", "P01", date(2026, 3, 2), date(2026, 3, 8), 12.5, "Street fair")
 PROPOSAL = Proposal("proposal-1", "S01", "P01", "SUP1", 24.0, 6.0, 0.84, date(2026, 3, 2), date(2026, 3, 4))
@@ -174,6 +177,16 @@ def test_an_impossible_approval_is_refused_in_one_sentence(database, units, reas
     assert _rows(database, entities.ORDER_DECISIONS) == []
 
 
+@pytest.mark.parametrize("missing", [{"supplier_id": ""}, {"pack_units": 0.0}])
+def test_what_nobody_supplies_cannot_be_approved(database: AppDatabase, missing: dict):
+    with pytest.raises(PermanentFailure) as caught:
+        decisions.approve(database, replace(PROPOSAL, **missing), order_units=6.0, reason="x", who="Ana")
+    assert str(caught.value) == (
+        "P01 for S01 has no supplier or no pack size: "
+        "add it to the sourcing of the source, then the next plan can order it."
+    )
+
+
 def test_packs_of_weighed_goods_need_not_be_whole_numbers(database: AppDatabase):
     weighed = replace(PROPOSAL, pack_units=0.1, order_units=0.7)
     decisions.approve(database, weighed, order_units=0.7, reason="", who="Ana")
@@ -264,6 +277,33 @@ def test_the_exported_file_has_what_a_purchase_order_needs(database: AppDatabase
         "proposal_id": "proposal-1",
         "decided_by": "Ana",
     }
+
+
+def test_what_an_approved_order_still_needs_can_be_approved_and_both_are_exported_once(database: AppDatabase):
+    """More is sold before the order leaves: the same order cycle is planned again with the approval on order."""
+    case = retailer(stock={"P": 5.0})
+    first = _proposed(replenishment_plan(**case))
+    decisions.approve(database, first, order_units=first.order_units, reason="", who="Ana")
+    read = pd.DataFrame(_rows(database, entities.ORDER_DECISIONS))
+    case |= {
+        "on_hand": case["on_hand"].assign(on_hand_units=1.0),
+        "decisions": read[["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date"]],
+        "approved_proposals": set(read["proposal_id"]),
+    }
+    more = _proposed(replenishment_plan(**case))
+    assert (more.order_date, more.order_units) == (first.order_date, 4.0) and more.proposal_id != first.proposal_id
+    assert _proposed(replenishment_plan(**case)) == more
+    decisions.approve(database, more, order_units=more.order_units, reason="", who="Ben")
+    lines = _csv(decisions.export_csv(database, decisions.export_approved(database, who="Ben")))
+    wanted = {proposal.proposal_id: proposal.order_units for proposal in (first, more)}
+    assert {line["proposal_id"]: float(line["order_units"]) for line in lines} == wanted and len(lines) == 2
+    with pytest.raises(PermanentFailure, match="Nothing is waiting for export"):
+        decisions.export_approved(database, who="Ben")
+
+
+def _proposed(plan: pd.DataFrame) -> Proposal:
+    (line,) = plan.to_dict("records")
+    return Proposal(**{field.name: line[field.name] for field in fields(Proposal)})
 
 
 def test_nothing_to_export_says_so(database: AppDatabase):

@@ -299,6 +299,15 @@ def test_the_same_input_gives_the_same_proposals_and_other_cycles_others():
     assert proposal_id("S", "A", "V1", AS_OF + DAY) in first["proposal_id"].tolist()
 
 
+def test_what_an_approved_order_lacks_is_a_proposal_of_its_own():
+    first, second, third = (proposal_id("S", "P", "V1", AS_OF + DAY, number=number) for number in (1, 2, 3))
+    assert proposal_id("S", "P", "V1", AS_OF + DAY) == first and len({first, second, third}) == 3
+    wanted = {(): first, (first,): second, (second, first): third, (second,): first, ("other",): first}
+    for taken, name in wanted.items():
+        plans = [replenishment_plan(**retailer(), approved_proposals=taken) for _ in range(2)]
+        assert [only_row(plan)["proposal_id"] for plan in plans] == [name, name], taken
+
+
 def test_order_days_widen_the_protection():
     case = retailer()
     case["order_days"] = pd.DataFrame({"supplier_id": ["V1", "V1"], "order_weekday": [1, 4]})
@@ -339,6 +348,48 @@ def test_an_approved_order_that_never_arrived_is_named():
     assert row["order_units"] == 0
     assert "approved order not in the purchase orders" in row["exception"]
     assert row["reason"].startswith("Position 30 (on hand 0, on order 30) is above the reorder point")
+
+
+@pytest.mark.parametrize(("days_ago", "is_named"), [(0, False), (1, False), (2, True), (30, True)])
+def test_an_approved_order_without_a_purchase_order_is_named_two_days_after_the_decision(days_ago, is_named):
+    """Its delivery is far ahead and nothing more is ordered: a planner must still hear that nobody ordered it."""
+    case = retailer(stock={"P": 30.0})
+    moment = pd.Timestamp(AS_OF - DAY * days_ago).tz_localize("America/New_York") + pd.Timedelta(hours=23)
+    case["decisions"] = approved(20, 30).assign(decided_at=moment)
+    plan = replenishment_plan(**case)
+    assert plan["exception"].tolist() == ["approved order not in the purchase orders"] * is_named
+    assert (plan["order_units"] == 0).all()
+
+
+def undated(ordered_days_ago: int, units: float, *, supplier: str = "V1") -> pd.DataFrame:
+    """An open line of product P that the supplier gave no date for."""
+    line = open_lines((0, units)).assign(promised_date=pd.NaT, supplier_id=supplier)
+    return line.assign(ordered_date=AS_OF - DAY * ordered_days_ago)
+
+
+def test_an_order_without_a_promised_date_is_expected_after_the_lead_time():
+    case, wanted = retailer(stock={"P": 2.0}), "open order without a promised date"
+    found, promised = (
+        only_row(replenishment_plan(**case | {"open_orders": lines})) for lines in (undated(1, 3), open_lines((1, 3)))
+    )
+    assert found["on_order_counted_units"] == 3 and found["exception"].split("; ")[-1] == wanted
+    same = [name for name in REPLENISHMENT_PLAN.column_names if name != "exception"]
+    assert [found[name] for name in same] == [promised[name] for name in same]
+    forgotten = only_row(replenishment_plan(**case | {"open_orders": undated(30, 6)}))
+    assert forgotten["exception"].endswith(f"overdue order no longer counted; {wanted}")
+    assert (forgotten["on_order_counted_units"], forgotten["on_order_late_units"]) == (0, 6)
+
+
+def test_an_order_without_promised_date_or_lead_time_does_not_come_before_the_next_delivery():
+    case = retailer(stock={"P": 2.0})
+    found, none = (
+        only_row(replenishment_plan(**case | {"open_orders": lines}))
+        for lines in (undated(1, 6, supplier="V9"), case["open_orders"])
+    )
+    assert (found["on_order_counted_units"], found["on_order_beyond_units"]) == (0, 6)
+    for name in ("order_units", "predicted_service_rate", "lost_margin_avoided_value"):
+        assert found[name] == none[name], name
+    assert found["exception"].endswith("open order without a promised date")
 
 
 def test_overdue_orders_count_until_the_limit():
@@ -397,6 +448,21 @@ def test_missing_terms_are_named_instead_of_a_silent_zero(change, exception):
     assert row["reason"] == f"No order could be computed: {exception}."
 
 
+def test_a_product_that_nobody_supplies_is_named_once_and_leaves_the_others_alone():
+    case = retailer(stock={"A": 0.0, "B": 0.0}, min_order_value=Decimal("1.0000"))
+    alone = replenishment_plan(**case | {"terms": case["terms"].iloc[:1]})
+    unknown = ["supplier_id", "pack_units", "moq_units", "lead_time_days", "min_order_value"]
+    case["terms"].loc[1, unknown] = None
+    plan = replenishment_plan(**case).set_index("product_id", drop=False)
+    row = plan.loc["B"].to_dict()
+    assert (row["supplier_id"], row["order_units"], row["exception"]) == ("", 0, "missing supplier")
+    assert row["reason"] == "No order could be computed: missing supplier."
+    assert plan.loc["A"].drop("predicted_service_rate").to_dict() == {
+        name: value for name, value in only_row(alone).items() if name != "predicted_service_rate"
+    }
+    pa.Table.from_pandas(plan, schema=REPLENISHMENT_PLAN.schema, preserve_index=False).validate(full=True)
+
+
 def test_missing_stock_and_missing_forecast_are_named():
     case = retailer(stock={"A": 0.0, "B": 0.0}, means={"A": 1.4, "B": 1.4, "C": 1.4})
     case["cumulative"] = case["cumulative"].query("product_id != 'B'")
@@ -405,6 +471,18 @@ def test_missing_stock_and_missing_forecast_are_named():
     assert plan.loc["B", "exception"] == "missing forecast" and plan.loc["B", "predicted_service_rate"] == 0
     assert plan.loc["C", "exception"] == "missing stock"
     assert (plan.loc[["B", "C"], "order_units"] == 0).all()
+
+
+@pytest.mark.parametrize("column", ["mean_units", "p_zero", "q025", "q995"])
+def test_a_forecast_with_a_number_missing_blocks_its_own_line_alone(column):
+    case = retailer(stock={"A": 0.0, "B": 0.0})
+    wanted = replenishment_plan(**case).set_index("product_id").loc["A", "order_units"]
+    broken = case["cumulative"]
+    broken.loc[(broken["product_id"] == "B") & (broken["horizon_days"] == 5), column] = np.nan
+    plan = replenishment_plan(**case).set_index("product_id")
+    assert plan.loc["A", "order_units"] == wanted > 0
+    assert plan.loc["B", ["order_units", "exception"]].tolist() == [0, "missing forecast"]
+    assert plan.loc["B", "reason"] == "No order could be computed: missing forecast."
 
 
 def test_an_order_without_cost_or_price_is_proposed_and_named():
@@ -500,6 +578,28 @@ def test_a_supplier_minimum_out_of_reach_is_named():
     row = only_row(replenishment_plan(**case))
     assert row["order_up_to_units"] == 10
     assert row["exception"] == "supplier minimum not reached"
+
+
+@pytest.mark.parametrize("policy", [PlanPolicy(), PlanPolicy(budget_value=1000.0)])
+def test_a_supplier_minimum_is_not_filled_while_a_cost_is_unknown(policy):
+    """The line without a cost may be worth the minimum alone; another supplier's order is filled as before."""
+    case = retailer(stock={"A": 0.0, "B": 0.0, "C": 0.0, "D": 30.0}, means=dict.fromkeys("ABCD", 1.4))
+    case["terms"] = case["terms"].assign(
+        unit_cost=[None, Decimal("2"), Decimal("2"), None], supplier_id=["V1", "V1", "V2", "V2"], min_order_value=25.0
+    )
+    plan = replenishment_plan(**case, policies=Policies(policy)).set_index("product_id")
+    level = stats.poisson.ppf(0.95, 4.2)
+    assert plan.loc[["A", "B"], "order_units"].tolist() == [level, level]
+    unchecked = "supplier minimum not checked: missing cost"
+    assert plan.loc["A", "exception"].endswith(f"{unchecked}; missing cost")
+    assert plan.loc["B", "exception"].endswith(unchecked)
+    assert plan.loc["C", "order_value"] >= 25 and unchecked not in plan.loc["C", "exception"]
+    assert "D" not in plan.index, "a cost that is missing of what is not ordered does not matter"
+
+
+def test_a_missing_cost_matters_only_where_there_is_a_minimum():
+    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, unit_cost=None, min_order_value=Decimal("0"))))
+    assert row["exception"] == "missing cost"
 
 
 def test_a_supplier_minimum_alone_orders_nothing():

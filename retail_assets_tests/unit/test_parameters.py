@@ -86,6 +86,15 @@ def test_nothing_given_is_the_default():
             "The policies are wrong: products P1 knows no budget_value, only service_level, service_measure, "
             "holding_rate, goodwill_value, salvage_rate, min_remaining_days, shelf_life_cap, expedite_probability.",
         ),
+        (
+            {"products": {8: {"service_level": 0.9}}},
+            "The policies are wrong: products has the identifier 8, which is no text: put every identifier in quotes.",
+        ),
+        (
+            {"stores": {False: {"service_level": 0.9}}},
+            "The policies are wrong: stores has the identifier False, which is no text: "
+            "put every identifier in quotes.",
+        ),
         ({"default": {"holding_rate": True}}, "The policies are wrong: holding_rate of default is True, wanted a "
          "number from 0 to 5."),
     ],
@@ -102,6 +111,33 @@ def test_the_file_stands_over_the_setting(tmp_path):
     found = policies_of(file, service_level=0.9)
     assert found.plan.service_level == 0.9 and found.scopes["suppliers"]["V1"] == {"service_level": 0.99}
     assert policies_of(None, service_level=0.9).scopes == {}
+
+
+def test_identifiers_of_digits_are_quoted(tmp_path):
+    """YAML reads 010 as the number 8: its parameters would be those of another product, or of none."""
+    file = tmp_path / "policies.yaml"
+    file.write_text("products:\n  010: {service_level: 0.99}\n", encoding="utf-8")
+    with pytest.raises(PermanentFailure, match=r"products has the identifier 8, which is no text: put every"):
+        policies_of(file, service_level=0.9)
+    file.write_text('products:\n  "010": {service_level: 0.99}\n', encoding="utf-8")
+    assert list(policies_of(file, service_level=0.9).scopes["products"]) == ["010"]
+
+
+def test_a_file_that_is_not_utf8_is_one_sentence(tmp_path):
+    file = tmp_path / "latin.yaml"
+    file.write_bytes("stores:\n  'Köln': {service_level: 0.9}\n".encode("latin-1"))
+    with pytest.raises(PermanentFailure) as failure:
+        policies_of(file, service_level=0.9)
+    assert str(failure.value) == f"The policies {file} are not UTF-8 at byte 13: save the file as UTF-8."
+
+
+def test_what_matches_nothing_is_known_scope_by_scope():
+    given = Policies.of(
+        {"classes": {"A": {}, "Z": {}}, "stores": {"P1": {"service_level": 0.9}}, "products": {"P1": {}}}
+    )
+    known = {"classes": {"A"}, "suppliers": {"V1"}, "stores": {"S1"}, "products": {"P1"}}
+    assert given.unmatched(known) == ("classes Z", "stores P1")
+    assert given.own_levels() == 1 and Policies().unmatched(known) == ()
 
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path):

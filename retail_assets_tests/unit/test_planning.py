@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.forecasting import History, Snapshots
-from retail_assets.tables import gold
+from retail_assets.tables import entities, gold
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import ALWAYS
 from retail_assets.transforms.planning import SNAPSHOTS, Knowledge, open_orders
@@ -216,8 +216,35 @@ def test_terms_of_the_store_stand_before_terms_for_all() -> None:
     assert general[["supplier_id", "pack_units", "lead_time_days", "unit_cost"]].values.tolist() == [
         ["U1", 6.0, 2, Decimal("2.0000")]
     ], "the first supplier by its id, at the product's cost"
-    assert _known(sourcing=sourcing[3:]).supply_terms().empty
+    (elsewhere,) = _known(sourcing=sourcing[3:]).supply_terms().to_dict("records")
+    assert elsewhere["supplier_id"] is None, "terms of another store are not its own"
     assert _known().order_days().values.tolist() == [["U1", "*", 1]]
+
+
+def test_what_is_carried_without_a_supplier_has_a_row_that_says_so() -> None:
+    products = [PRODUCT, PRODUCT | {"product_id": "P2"}]
+    found = _known(assortment=[CARRIED, CARRIED | {"product_id": "P2"}], products=products).supply_terms()
+    assert found["product_id"].tolist() == ["P1", "P2"]
+    assert found["supplier_id"].tolist() == ["U1", None]
+    empty = ["source_type", "pack_units", "moq_units", "shelf_life_days", "lead_time_days", "min_order_value"]
+    assert found.loc[1, empty].isna().all()
+    assert found["unit_cost"].tolist() == [Decimal("2.0000")] * 2, "the product's cost is known"
+
+
+def test_a_source_without_any_sourcing_gives_no_terms() -> None:
+    assert _known(sourcing=[]).supply_terms().empty
+
+
+def test_what_is_carried_by_assumption_alone_is_not_missed_when_nobody_supplies_it() -> None:
+    """Without an assortment all that ever sold is taken as carried; most of what is not sourced has left the range."""
+    products = [PRODUCT, PRODUCT | {"product_id": "P7"}]
+    day = {"store_id": "S1", "business_date": A - timedelta(days=30)}
+    sold = frame_of(gold.FACT_SALES, [day | {"product_id": name} for name in ("P1", "P7")])
+    given = {**BASE, "assortment": [], "products": products}
+    tables = {t.path: frame_of(t, given.get(name, [])) for name, t in SNAPSHOTS.items()}
+    known = Snapshots(LakeInMemory(tables | {gold.FACT_SALES.path: sold})).on(A)
+    assert known.series()["product_id"].tolist() == ["P1", "P7"]
+    assert known.supply_terms()[["product_id", "supplier_id"]].values.tolist() == [["P1", "U1"]]
 
 
 def test_terms_hold_from_their_first_to_their_last_day() -> None:
@@ -228,7 +255,7 @@ def test_terms_hold_from_their_first_to_their_last_day() -> None:
     ]
     packs = {day: _known(day, sourcing=sourcing).supply_terms()["pack_units"].tolist() for day in (A, TOMORROW)}
     assert packs == {A: [8.0], TOMORROW: [9.0]}
-    assert _known(A, sourcing=sourcing[:1]).supply_terms().empty
+    assert _known(A, sourcing=sourcing[:1]).supply_terms()["supplier_id"].tolist() == [None]
     later = [TERMS, TERMS | {"valid_from": A - timedelta(days=9), "pack_units": 7.0}]
     assert _known(A, sourcing=later).supply_terms()["pack_units"].tolist() == [7.0], "the later of two that hold"
 
@@ -288,6 +315,22 @@ def test_goods_booked_in_before_a_line_is_closed_are_no_longer_on_order() -> Non
     assert open_orders(reconstructed)["open_units"].tolist() == [12.0], "nobody knows when they were booked in"
 
 
+def test_a_received_line_without_units_brought_what_was_ordered() -> None:
+    received = _orders(A, received_date=A)
+    assert (received["received_units"], received["ordered_units"]) == (12.0, 12.0)
+    assert _orders(A, received_date=TOMORROW)["received_units"] == 0
+    assert _orders(A)["received_units"] == 0, "nothing was booked in yet"
+    assert _orders(A, received_date=A, received_units=Decimal("0.000"))["received_units"] == 0, "nothing came"
+
+
+def test_the_date_of_receipt_closes_a_line_whatever_came() -> None:
+    short = {"received_date": A, "received_units": Decimal("5.000")}
+    lines = _known(A, purchase_orders=[ORDER | short]).purchase_orders()
+    assert lines["received_units"].tolist() == [5.0] and open_orders(lines).empty
+    said = {column.name: column.meaning for column in entities.PURCHASE_ORDERS.columns}
+    assert "no longer expected" in said["received_date"]
+
+
 def test_open_orders_leave_out_what_is_received_cancelled_or_complete() -> None:
     lines = [
         ORDER,
@@ -317,6 +360,31 @@ def test_decisions_are_the_approved_ones_of_the_day_that_no_order_carries() -> N
     assert sorted(tomorrow["proposal_id"]) == ["X1", "X5"]
 
 
+def test_the_day_of_a_decision_is_that_of_the_zone() -> None:
+    late = datetime(A.year, A.month, A.day, 23, tzinfo=UTC) - timedelta(days=3)
+    decision = DECISION | {"decided_at": late}
+    east = Knowledge(A, _known(order_decisions=[decision]).tables, ZoneInfo("Asia/Tokyo"))
+    assert east.decisions()["decided_at"].dt.date.tolist() == [A - timedelta(days=2)]
+    assert east.decisions()["decided_at"].tolist() == [pd.Timestamp(late)], "the same moment"
+
+
+def test_proposals_that_are_approved_or_on_an_order_are_known_to_be_as_of_the_day() -> None:
+    rows = [
+        DECISION,
+        DECISION | {"decision_id": "D2", "proposal_id": "X2", "decision": "rejected"},
+        DECISION | {"decision_id": "D3", "proposal_id": "X3"},
+        DECISION | {"decision_id": "D5", "proposal_id": "X5", "decided_at": NEXT},
+    ]
+    orders = [
+        ORDER | {"proposal_id": "X3"},
+        ORDER | {"purchase_order_line_id": "L2", "proposal_id": "X4"},
+        ORDER | {"purchase_order_line_id": "L3", "proposal_id": "X6", "ordered_date": TOMORROW},
+    ]
+    known = {day: _known(day, order_decisions=rows, purchase_orders=orders) for day in (A, TOMORROW)}
+    assert known[A].approved_proposals() == {"X1", "X3", "X4"}
+    assert known[TOMORROW].approved_proposals() == {"X1", "X3", "X4", "X5", "X6"}
+
+
 def test_a_decision_taken_later_does_not_show_on_days_before_the_first_snapshot() -> None:
     assert _known(A - timedelta(days=30)).decisions().empty
 
@@ -330,6 +398,7 @@ _OUTPUTS = {
     "order_days": lambda known: known.order_days(),
     "orders": lambda known: known.purchase_orders(),
     "decisions": lambda known: known.decisions(),
+    "approved": lambda known: pd.DataFrame({"proposal_id": sorted(known.approved_proposals())}),
     "events": lambda known: known.events({}),
 }
 _LATER_CHANGES: Given = {

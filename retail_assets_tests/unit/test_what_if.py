@@ -56,6 +56,45 @@ def test_the_terminal_says_what_was_not_stored():
     assert "3 lines change. Nothing was stored." in text.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("unmatched", "own_levels", "lines"),
+    [
+        ((), 0, []),
+        (("stores S9",), 0, ["1 part of the policies matches no line of this plan: stores S9."]),
+        (
+            tuple(f"products [P{n}]" for n in range(7)),
+            0,
+            [
+                "7 parts of the policies match no line of this plan: products [P0], products [P1], products [P2], "
+                "products [P3], products [P4], …."
+            ],
+        ),
+        (
+            (),
+            1,
+            [
+                "The level tried does not reach 1 class, supplier, store or product that sets its own service level in "
+                "the policies."
+            ],
+        ),
+        (
+            (),
+            3,
+            [
+                "The level tried does not reach 3 classes, suppliers, stores or products that set their own service "
+                "level in the policies."
+            ],
+        ),
+    ],
+)
+def test_the_terminal_says_which_parameters_did_nothing(unmatched, own_levels, lines):
+    text = StringIO()
+    found = Comparison(pd.Timestamp("2026-01-31").date(), totals(BEFORE, AFTER), 3, unmatched)
+    print_what_if(found, console=Console(file=text, width=120), own_levels=own_levels)
+    said = text.getvalue().splitlines()
+    assert said[said.index("3 lines change. Nothing was stored.") + 1 :] == lines
+
+
 def test_a_tried_level_stands_over_the_setting_and_beside_the_file(tmp_path):
     file = tmp_path / "policies.yaml"
     file.write_text("stores:\n  S1: {service_level: 0.9}\n", encoding="utf-8")

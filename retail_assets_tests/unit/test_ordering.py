@@ -1,0 +1,114 @@
+"""What orders of a day are made of: series that nobody supplies are unknown, never a supplier of that name."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retail_assets.calendar import Calendar
+from retail_assets.forecasting import Snapshots
+from retail_assets.inventory.calendar import horizons_in_use
+from retail_assets.inventory.parameters import Policies
+from retail_assets.inventory.plan import replenishment_plan
+from retail_assets.inventory.replay_world import ASSUMED_LEAD_TIME_DAYS, replay_world
+from retail_assets.ordering import DayState, SupplyKnowledge, replay_frames
+from retail_assets.tables import forecast, gold
+from retail_assets.transforms.planning import SNAPSHOTS
+from retail_assets.what_if import compare
+from retail_assets_tests.unit.ibis_frames import frame_of
+from retail_assets_tests.unit.replay_frames import forecasts
+from retail_assets_tests.unit.test_planning import BASE, CARRIED, PRODUCT, A, LakeInMemory
+
+# ibis 12 calls fetch_arrow_table, which DuckDB 2 renamed
+pytestmark = pytest.mark.filterwarnings("ignore:fetch_.* is deprecated:DeprecationWarning")
+
+BOTH = pd.DataFrame({"store_id": "S1", "product_id": ["P1", "P2"]})
+"""P1 comes from supplier U1 within two days, P2 from nobody."""
+
+
+def lake(**given: Sequence[dict[str, Any]]) -> LakeInMemory:
+    carried = {
+        "assortment": [CARRIED, CARRIED | {"product_id": "P2"}],
+        "products": [PRODUCT, PRODUCT | {"product_id": "P2"}],
+    }
+    rows = {**BASE, "purchase_orders": [], "order_decisions": [], **carried, **given}
+    stock = [key | {"business_date": A, "on_hand_units": Decimal("0.000")} for key in BOTH.to_dict("records")]
+    tables = {t.path: frame_of(t, rows.get(name, [])) for name, t in SNAPSHOTS.items()}
+    segment = BOTH.iloc[0].to_dict() | {"valid_from": A, "abc_class": "A"}
+    tables |= {t.path: frame_of(t, rows) for t, rows in ((gold.DEMAND_DAILY, []), (gold.PRODUCT_SEGMENTS, [segment]))}
+    cumulative = forecasts(BOTH, 1, mean=2.0, horizons=range(1, 15)).assign(as_of_date=A, origin="live")
+    known = {gold.FACT_INVENTORY.path: frame_of(gold.FACT_INVENTORY, stock)}
+    known[forecast.CUMULATIVE_FORECAST.path] = frame_of(forecast.CUMULATIVE_FORECAST, cumulative.to_dict("records"))
+    return LakeInMemory(tables | known)
+
+
+def state_of(engine: LakeInMemory) -> DayState:
+    return DayState.of(
+        Snapshots(engine).on(A),
+        cumulative=engine.scan(forecast.CUMULATIVE_FORECAST),
+        stock=engine.scan(gold.FACT_INVENTORY),
+        demand_rows=engine.scan(gold.DEMAND_DAILY),
+        segments=engine.scan(gold.PRODUCT_SEGMENTS),
+    )
+
+
+def test_the_plan_names_what_nobody_supplies() -> None:
+    plan = replenishment_plan(**state_of(lake()).plan).set_index("product_id")
+    assert plan.loc["P1", "order_units"] > 0
+    assert plan.loc["P2", ["order_units", "exception"]].tolist() == [0, "missing supplier"]
+
+
+def test_nobody_is_no_supplier_with_delays_or_horizons() -> None:
+    supply = SupplyKnowledge.of(Snapshots(lake()).on(A))
+    assert supply.terms["supplier_id"].tolist() == ["U1", None]
+    assert supply.delays["supplier_id"].tolist() == ["U1"]
+    wanted, found = (
+        horizons_in_use(terms, supply.delays, horizon_days=28, order_days=supply.order_days)
+        for terms in (supply.terms.iloc[:1], supply.terms)
+    )
+    assert found == wanted
+    none = horizons_in_use(supply.terms.iloc[1:], supply.delays, horizon_days=28, order_days=supply.order_days)
+    assert none == [7, 14, 28]
+
+
+def test_a_what_if_run_names_the_parameters_that_match_no_line() -> None:
+    tried = {
+        "classes": {"A": {}, "Z": {}},
+        "suppliers": {"U1": {}, "None": {}},
+        "stores": {"S1": {}},
+        "products": {"P2": {}, "P9": {"service_level": 0.99}},
+    }
+    engine, calendar = lake(), Calendar(A - timedelta(days=400), "GB", ZoneInfo("Europe/London"))
+    found = compare(engine, calendar, before=Policies(), after=Policies.of(tried))
+    assert found.unmatched == ("classes Z", "suppliers None", "products P9") and found.changed_lines == 0
+
+
+def test_what_nobody_supplies_is_awaited_for_a_week() -> None:
+    days = state_of(lake()).products.set_index("product_id")["next_delivery_days"]
+    assert days["P2"] == 7
+    assert days["P1"] == 4, "Saturday closed, the order of Monday takes two days"
+
+
+def test_the_replay_assumes_a_lead_time_where_nobody_supplies() -> None:
+    engine, days = lake(), 14
+    snapshots, keys = Snapshots(engine), BOTH
+    dates = [A + timedelta(days=offset) for offset in range(-27, days)]
+    demand = keys.loc[keys.index.repeat(len(dates))].assign(business_date=dates * 2, unconstrained_units=2.0)
+    cumulative = forecasts(keys, 1, mean=2.0, horizons=[9]).assign(as_of_date=A)
+    known = replay_frames(
+        snapshots,
+        cumulative,
+        last=A,
+        stock=engine.scan(gold.FACT_INVENTORY),
+        segments=engine.scan(gold.PRODUCT_SEGMENTS),
+    )
+    known.pop("segments")
+    world = replay_world(demand, cumulative, **known, seed=0)
+    assert world.lead_time_days.tolist() == [2, ASSUMED_LEAD_TIME_DAYS]
+    assert np.array_equal(world.delay_chances[1], np.eye(1, world.delay_chances.shape[1])[0])
+    assert any("for 1 of 2 series without a supplier" in sentence for sentence in world.assumptions)
