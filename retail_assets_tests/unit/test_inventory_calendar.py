@@ -98,8 +98,8 @@ def test_horizons_of_a_fill_rate_and_of_a_shelf_life():
     terms = sourcing(B=3).assign(shelf_life_days=5)
     plain = horizons_in_use(terms, NO_DELAY, horizon_days=28, order_days=calendar())
     fill = horizons_in_use(terms, NO_DELAY, horizon_days=28, order_days=calendar(), service_measure="fill")
-    assert plain == [4, 7, 8, 14, 28]
-    assert fill == [3, 4, 7, 8, 14, 28]
+    assert plain == [4, 5, 7, 8, 14, 28]
+    assert fill == [3, 4, 5, 7, 8, 14, 28]
 
 
 def test_the_days_of_a_store_stand_in_place_of_those_for_every_store() -> None:
