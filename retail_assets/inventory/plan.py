@@ -40,9 +40,9 @@ from retail_assets.inventory.quantity import (
     below_minimum,
     cost_of,
     filled_to_supplier_minimum,
-    lost_margin_avoided,
     minimum_unchecked,
     ordered_quantities,
+    shortage_avoided,
     within_budget,
 )
 from retail_assets.inventory.reasons import reason
@@ -117,6 +117,11 @@ class _Level:
     is_known: Flags
     empties_early: Flags
 
+    @property
+    def cycle_mean(self) -> Array:
+        """Expected demand from this delivery to the next."""
+        return self.demand.mean - self.before_delivery.mean
+
 
 @dataclass(frozen=True)
 class _Order:
@@ -171,7 +176,8 @@ def replenishment_plan(
     """
     if on_hand.empty or terms.empty:
         return pd.DataFrame(columns=pd.Index(REPLENISHMENT_PLAN.column_names))
-    lines = _terms(terms, prices, order_days)
+    ordered = terms.sort_values(["store_id", "product_id"], ignore_index=True)
+    lines = _terms(ordered, prices, order_days)
     given = policies or Policies()
     rules = given.of_lines(lines.series, supplier_ids=lines.supplier_ids, classes=_classes(segments, lines.series))
     chance = _chance(as_of, lines, order_days, given.plan)
@@ -389,6 +395,7 @@ def _order(lines: _Terms, position: Position, level: _Level, *, chance: Opportun
     offered = OrderLines(
         group=stores.astype(np.int64),
         demand=level.demand,
+        cycle_mean=level.cycle_mean,
         position=stock,
         pack_units=lines.safe_pack,
         line_minimum_units=lines.line_minimum_units,
@@ -418,7 +425,7 @@ def _outlook(
     batches: Array,
 ) -> Outlook:
     """What lost sales and waste do until the next delivery; nothing for lines without a window."""
-    change = Outlook(*(np.zeros(len(lines.series)) for _ in range(3)))
+    change = Outlook(*(np.zeros(len(lines.series)) for _ in range(4)))
     spoils, rng = np.isfinite(lines.shelf_life_days), np.random.default_rng(as_of.toordinal())
     prospect = Prospect(
         on_hand=position.usable_on_hand,
@@ -436,7 +443,7 @@ def _outlook(
         rows = np.flatnonzero(kind & _can_order(lines, position, level))
         demands = [demand.take(rows) for demand in level.by_delay]
         found = outlook(prospect.take(rows), demands, paths=paths, rng=rng)
-        for name in ("service_change", "wasted_units", "lost_units"):
+        for name in ("service_change", "fill_change", "wasted_units", "lost_units"):
             getattr(change, name)[rows] = getattr(found, name)
     return change
 
@@ -487,8 +494,8 @@ def _table(
         }
     )
     frame = frame.loc[(frame["order_units"] > 0) | frame["exception"].notna()]
-    keys = ["lost_margin_avoided_value", "store_id", "product_id"]
-    return _finished(frame.sort_values(keys, ascending=[False, True, True], ignore_index=True))
+    keys = {"lost_margin_avoided_value": False, "expected_shortage_units": False, "store_id": True, "product_id": True}
+    return _finished(frame.sort_values(list(keys), ascending=list(keys.values()), ignore_index=True))
 
 
 def _calendar_columns(lines: _Terms, chance: Opportunities) -> dict[str, Any]:
@@ -505,8 +512,8 @@ def _service_columns(
     position: Position, level: _Level, *, order: _Order, future: Outlook, is_fill: Flags
 ) -> dict[str, Any]:
     after = position.inventory_position + order.units
-    cycle = level.demand.cdf(after) + future.service_change
-    predicted = np.where(is_fill, fill_rate(level.demand, level.before_delivery, position=after), cycle)
+    formula = np.where(is_fill, fill_rate(level.demand, level.before_delivery, position=after), level.demand.cdf(after))
+    predicted = formula + np.where(is_fill, future.fill_change, future.service_change)
     return {
         "service_measure": np.where(is_fill, "fill", "cycle"),
         "service_level": level.nominal,
@@ -529,7 +536,7 @@ def _position_columns(position: Position) -> dict[str, Any]:
 
 def _quantity_columns(lines: _Terms, position: Position, *, level: _Level, order: _Order) -> dict[str, Any]:
     stock, steps = position.inventory_position, order.quantities
-    saved = lost_margin_avoided(level.demand, np.nan_to_num(lines.unit_margin), position=stock, order_units=order.units)
+    avoided = shortage_avoided(level.demand, level.cycle_mean, position=stock, order_units=order.units)
     return {
         "demand_mean_units": level.demand.mean,
         "reorder_point_units": level.reorder_point,
@@ -545,7 +552,7 @@ def _quantity_columns(lines: _Terms, position: Position, *, level: _Level, order
         "order_units": order.units,
         "unit_cost": lines.unit_cost,
         "expected_shortage_units": level.demand.expected_shortage(stock),
-        "lost_margin_avoided_value": saved,
+        "lost_margin_avoided_value": np.nan_to_num(lines.unit_margin) * avoided,
         "is_margin_known": ~np.isnan(lines.unit_margin),
     }
 

@@ -62,10 +62,12 @@ class Prospect:
 class Outlook:
     """Of each order (n,), until the next one arrives.
 
-    `service_change` is what lost sales and waste add to or take from P(D <= position).
+    `service_change` is what lost sales and waste add to or take from P(D <= position), `fill_change` from the share of
+    the demand between the two arrivals that stock and orders could serve if nobody left and nothing spoiled.
     """
 
     service_change: Array
+    fill_change: Array
     wasted_units: Array
     lost_units: Array
 
@@ -86,7 +88,7 @@ def outlook(
     where days scatter more. `demands[d]` is the demand up to the next arrival when that comes d days late.
     """
     prospect = prospect.within_days()
-    sums = np.zeros((4, len(prospect.on_hand)))
+    sums = np.zeros((6, len(prospect.on_hand)))
     for days in np.unique(prospect.next_arrival):
         rows = np.flatnonzero(prospect.next_arrival == days)
         at_once = max(_ROWS_AT_ONCE // len(rows), 1)
@@ -101,8 +103,10 @@ def outlook(
                 rng=rng,
                 unmet_demand=unmet_demand,
             )
-            sums[:, rows] += found.reshape(4, len(slices), len(rows)).sum(axis=1)
-    return Outlook(sums[1] / np.maximum(sums[0], 1e-9), sums[2] / paths, sums[3] / paths)
+            sums[:, rows] += found.reshape(6, len(slices), len(rows)).sum(axis=1)
+    cycles, service, wasted, lost, demanded, served = sums
+    fill = np.divide(served, demanded, out=np.zeros_like(served), where=demanded > 0)
+    return Outlook(service / np.maximum(cycles, 1e-9), fill, wasted / paths, lost / paths)
 
 
 def _simulated_paths(
@@ -113,7 +117,11 @@ def _simulated_paths(
     rng: np.random.Generator,
     unmet_demand: UnmetDemand,
 ) -> Array:
-    """Weight of the cycle, what simulation adds to the formula's success, wasted and lost units; (4, n)."""
+    """Weights of what one path brought, (6, n).
+
+    They are the cycle, what simulation adds to the formula's success, wasted and lost units, the demand of the cycle
+    and what simulation adds to the units of it that the formula serves.
+    """
     count = len(level)
     late = _delays(prospect.delay_chances, rng.random(count))
     start = prospect.arrival + _delays(prospect.delay_chances, rng.random(count))
@@ -133,8 +141,13 @@ def _simulated_paths(
     is_expected = total <= prospect.position + 1e-9
     before_end = day < end[:, None]
     wasted, lost = ((units * before_end).sum(axis=1) for units in (trace.wasted, trace.unmet))
+    demanded, unmet = ((units * is_cycle).sum(axis=1) for units in (daily, trace.unmet))
+    before_start = (daily * (day < start[:, None])).sum(axis=1)
+    position = prospect.position
+    expected_unmet = np.maximum(total - position, 0.0) - np.maximum(before_start - position, 0.0)
     change = has_days * (is_served.astype(np.float64) - is_expected)
-    return weight * np.stack([has_days.astype(np.float64), change, wasted, lost])
+    served = np.where(has_days, expected_unmet - unmet, 0.0)
+    return weight * np.stack([has_days.astype(np.float64), change, wasted, lost, demanded, served])
 
 
 def _levels(even: Array, covered: Array) -> tuple[Array, Array]:

@@ -3,7 +3,7 @@
 Levels and positions come in as numbers; reasons are written elsewhere.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from retail_assets.inventory.distribution import Demand
 
 Array = NDArray[np.float64]
 _SLACK = 1e-9
+_LATER_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Quantities:
 class OrderLines:
     """What the supplier minimum needs to know of n lines; `group` numbers supplier and store.
 
-    `room_units` is what the maximum still allows in all, `line_minimum_units` the least order of a line.
+    `demand` is that up to the next delivery, `cycle_mean` the expected part of it after this one. `room_units` is what
+    the maximum still allows in all, `line_minimum_units` the least order of a line.
     """
 
     group: NDArray[np.int64]
     demand: Demand
+    cycle_mean: Array
     position: Array
     pack_units: Array
     line_minimum_units: Array
@@ -45,6 +48,14 @@ class OrderLines:
             demand=self.demand.take(rows),
             **{name: getattr(self, name)[rows] for name in self.__dataclass_fields__ if name != "demand"},
         )
+
+    def margin_avoided(self, order_units: Array, *, ordered_units: Array | float = 0.0) -> Array:
+        """What `order_units` on top of `ordered_units` save."""
+        before, after = (
+            shortage_avoided(self.demand, self.cycle_mean, position=self.position, order_units=units)
+            for units in (ordered_units, ordered_units + order_units)
+        )
+        return np.nan_to_num(self.unit_margin) * np.maximum(after - before, 0.0)
 
 
 def ordered_quantities(
@@ -71,10 +82,13 @@ def ordered_quantities(
     return Quantities(need, after_minimum, after_pack, after_cap)
 
 
-def lost_margin_avoided(demand: Demand, unit_margin: Array, *, position: Array, order_units: Array) -> Array:
-    """Unit margin × [E shortage before the next delivery without the order - with it]."""
+def shortage_avoided(demand: Demand, cycle_mean: Array, *, position: Array, order_units: Array | float) -> Array:
+    """E shortage before the next delivery without the order - with it, at most the demand after this delivery.
+
+    Who found nothing before the order arrived has gone to another shop: no order can serve those.
+    """
     saved = demand.expected_shortage(position) - demand.expected_shortage(position + order_units)
-    return unit_margin * np.maximum(saved, 0.0)
+    return np.clip(saved, 0.0, np.maximum(cycle_mean, 0.0))
 
 
 def filled_to_supplier_minimum(
@@ -130,9 +144,7 @@ def _best_packs(lines: OrderLines, order_units: Array, *, budget_value: float) -
     units = np.where(number == 0, first[row], lines.pack_units[row])
     before = np.where(number == 0, 0.0, first[row] + (number - 1) * lines.pack_units[row])
     some = lines.take(row)
-    saved = lost_margin_avoided(
-        some.demand, np.nan_to_num(some.unit_margin), position=some.position + before, order_units=units
-    )
+    saved = some.margin_avoided(units, ordered_units=before)
     price = units * some.unit_cost
     best = np.lexsort((number, row, -saved / price))
     left, is_cut = {}, np.zeros(len(count), dtype=bool)
@@ -184,11 +196,14 @@ def _add_packs(lines: OrderLines, order: Array, *, minimum_value: Array) -> Arra
 
 
 def _next_addition(lines: OrderLines, order: Array) -> tuple[Array, Array]:
-    """Units of the next addition to each line, and margin saved per money; 0 where it is not possible."""
+    """Units of the next addition to each line, and margin saved per money; 0 where it is not possible.
+
+    What an addition saves only later, because this cycle is served already, decides among those that save nothing now.
+    """
     first = np.ceil(np.maximum(lines.line_minimum_units / lines.pack_units, 1.0) - _SLACK) * lines.pack_units
     units = np.where(order > 0, lines.pack_units, first)
-    saved = lost_margin_avoided(
-        lines.demand, np.nan_to_num(lines.unit_margin), position=lines.position + order, order_units=units
-    )
+    endless = replace(lines, cycle_mean=np.full(len(order), np.inf))
+    later = endless.margin_avoided(units, ordered_units=order)
+    saved = lines.margin_avoided(units, ordered_units=order) + _LATER_WEIGHT * later
     is_possible = (order + units <= lines.room_units + _SLACK) & (np.nan_to_num(lines.unit_cost) > 0)
     return units, np.where(is_possible, saved / np.where(is_possible, units * lines.unit_cost, 1.0), 0.0)

@@ -216,7 +216,7 @@ def _rows(replay: Replay, targets: Sequence[float], *, order_line_value: float) 
     scores: list[pd.DataFrame] = []
     notes: set[str] = set()
     for run in replay.runs():
-        scores += _scores(run, targets)
+        scores += _scores(run, targets, has_orders=replay.world.has_orders)
         notes |= set(run.notes)
     if not scores:
         return _empty()
@@ -234,11 +234,11 @@ def _has_days(demand: pd.DataFrame, cumulative: pd.DataFrame) -> bool:
     return bool(days_of(demand["business_date"]).max() > days_of(cumulative["as_of_date"]).min())
 
 
-def _scores(run: Run, targets: Sequence[float]) -> list[pd.DataFrame]:
+def _scores(run: Run, targets: Sequence[float], *, has_orders: bool) -> list[pd.DataFrame]:
     """Sums of each series by policy and target."""
     frames = [_sums(run, "forecast", target, trace=run.trace("forecast", target)) for target in targets]
     rules: list[tuple[PolicyName, float]] = [("days_of_cover", COVER_SAFETY_DAYS), ("min_max", MINIMUM_FACTOR)]
-    if run.world.has_orders:
+    if has_orders:
         rules.append(("history", np.nan))
     for policy, parameter in rules:
         sums = _sums(run, policy, np.nan, trace=run.trace(policy, parameter))

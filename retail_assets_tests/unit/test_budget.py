@@ -10,12 +10,13 @@ from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.quantity import OrderLines, within_budget
 
 
-def lines(means, *, packs, costs, margins, minimums=None, groups=None):
+def lines(means, *, packs, costs, margins, minimums=None, groups=None, cycle_means=None):
     count = len(means)
     pmf = np.array([stats.poisson.pmf(np.arange(200), mean) for mean in means])
     return OrderLines(
         group=np.zeros(count, dtype=np.int64) if groups is None else np.array(groups),
         demand=Demand.from_pmf(pmf / pmf.sum(axis=1, keepdims=True)),
+        cycle_mean=np.full(count, np.inf) if cycle_means is None else np.array(cycle_means),
         position=np.zeros(count),
         pack_units=np.array(packs, dtype=float),
         line_minimum_units=np.zeros(count) if minimums is None else np.array(minimums, dtype=float),
@@ -30,6 +31,13 @@ def test_the_pack_that_saves_most_for_its_money_comes_first():
     some = lines([12.0, 12.0], packs=[5, 5], costs=[1, 1], margins=[1.0, 0.5])
     assert within_budget(some, np.array([15.0, 15.0]), budget_value=10).tolist() == [10, 0]
     assert within_budget(some, np.array([15.0, 15.0]), budget_value=30).tolist() == [15, 15]
+
+
+def test_no_order_saves_what_is_lost_before_it_arrives():
+    """A sells 12 of which 2 after the delivery, B 6 all after it: the second pack goes to B."""
+    some = lines([12.0, 6.0], packs=[2, 2], costs=[1, 1], margins=[1.0, 0.5], cycle_means=[2.0, 6.0])
+    assert within_budget(some, np.array([8.0, 8.0]), budget_value=4).tolist() == [2, 2]
+    assert some.margin_avoided(np.array([8.0, 6.0]))[0] == 2.0
 
 
 def test_a_first_order_below_the_minimum_is_not_made():

@@ -550,6 +550,31 @@ def test_a_life_of_no_days_is_the_day_of_receipt():
     assert none == one
 
 
+def test_the_order_of_rows_changes_nothing():
+    case = retailer(stock={"A": 4.0, "B": 2.0, "C": 1.0}, means={"A": 1.4, "B": 2.0, "C": 0.5}, shelf_life_days=4)
+    shuffled = {
+        name: frame.sample(frac=1, random_state=2) if isinstance(frame, pd.DataFrame) else frame
+        for name, frame in case.items()
+    }
+    pd.testing.assert_frame_equal(replenishment_plan(**case), replenishment_plan(**shuffled))
+
+
+def test_a_predicted_fill_rate_knows_waste():
+    case = retailer(stock={"P": 0.0}, means={"P": 2.0}, lead_time_days=0, pack_units=12, shelf_life_days=2)
+    case["order_days"] = pd.DataFrame({"supplier_id": ["V1"], "location_id": ["*"], "order_weekday": [4]})
+    rules = Policies(PlanPolicy(service_measure="fill", service_level=0.9, goodwill_value=1000.0))
+    row = only_row(replenishment_plan(**case, policies=rules))
+    # of seven days only two can be sold from one delivery that keeps two days
+    assert row["expected_waste_units"] > 4
+    assert row["predicted_service_rate"] < 0.5
+
+
+def test_a_shop_does_not_save_what_it_loses_before_the_delivery():
+    row = only_row(replenishment_plan(**retailer(stock={"P": 0.0}, means={"P": 6.0}, lead_time_days=14)))
+    assert float(row["lost_margin_avoided_value"]) <= 1.5 * 6.0 + 0.01
+    assert row["expected_shortage_units"] == pytest.approx(90, rel=0.02)
+
+
 def test_the_supplier_minimum_is_filled_where_it_saves_most():
     case = retailer(stock={"A": 4.0, "B": 12.0, "C": 100.0}, means={"A": 1.4, "B": 1.4, "C": 0.5})
     case["terms"]["min_order_value"] = Decimal("40.0000")

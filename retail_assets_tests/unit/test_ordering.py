@@ -101,7 +101,7 @@ def test_the_replay_assumes_a_lead_time_where_nobody_supplies() -> None:
     demand = keys.loc[keys.index.repeat(len(dates))].assign(business_date=dates * 2, unconstrained_units=2.0)
     cumulative = forecasts(keys, 1, mean=2.0, horizons=[9]).assign(as_of_date=A)
     known = replay_frames(
-        snapshots,
+        snapshots.on,
         cumulative,
         last=A,
         stock=engine.scan(gold.FACT_INVENTORY),
