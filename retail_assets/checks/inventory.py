@@ -9,8 +9,9 @@ from retail_assets.tables import inventory
 
 def orders_are_packs(rows: Rows) -> Finding:
     plan = rows.of(inventory.REPLENISHMENT_PLAN)
-    packs = plan.order_units / plan.pack_units
-    wrong = plan.filter((packs - packs.round()).abs() > 1e-6).count().to_pyarrow().as_py()
+    packs = plan.order_units / plan.pack_units.nullif(0.0)  # what nobody supplies has no pack, and no order
+    is_broken = ibis.or_((packs - packs.round()).abs() > 1e-6, ibis.and_(plan.order_units > 0, packs.isnull()))
+    wrong = plan.filter(is_broken.fill_null(False)).count().to_pyarrow().as_py()
     return Finding(passed=wrong == 0, sentence=f"{wrong} orders are not whole packs.", figures={"wrong_rows": wrong})
 
 

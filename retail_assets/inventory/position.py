@@ -158,7 +158,7 @@ def _expected_lines(
 
 def _usual_promise(open_orders: pd.DataFrame, lead_times: Mapping[str, float]) -> Dates:
     """Order day plus the supplier's lead time; no date where that is unknown."""
-    days = np.array([lead_times.get(supplier, np.nan) for supplier in open_orders["supplier_id"]], dtype=np.float64)
+    days = np.array([lead_times.get(str(name), np.nan) for name in open_orders["supplier_id"]], dtype=np.float64)
     whole = np.where(np.isnan(days), np.timedelta64("NaT", "D"), np.nan_to_num(days).astype("timedelta64[D]"))
     return _dates(open_orders["ordered_date"]) + whole
 

@@ -21,7 +21,7 @@ from retail_assets_tests.pipeline.walmart import Walmart
 from retail_assets_tests.unit.ibis_frames import frame_of
 
 TRANSFORMS = transforms()
-EMPTY_IN_DEMO = {"overrides", "decisions", "rejected_snapshot_rows"}
+EMPTY_IN_DEMO = {"overrides", "decisions", "approved_proposals", "rejected_snapshot_rows"}
 OF_M5 = [name for name in TRANSFORMS if name.startswith(("gold/", "planning/", "silver/sales", "silver/rejected_rows"))]
 """The rest sees the same kinds of rows in both lakes."""
 

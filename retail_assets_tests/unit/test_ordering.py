@@ -14,15 +14,15 @@ from retail_assets.calendar import Calendar
 from retail_assets.forecasting import Snapshots
 from retail_assets.inventory.calendar import horizons_in_use
 from retail_assets.inventory.parameters import Policies
-from retail_assets.inventory.plan import replenishment_plan
+from retail_assets.inventory.plan import proposal_id, replenishment_plan
 from retail_assets.inventory.replay_world import ASSUMED_LEAD_TIME_DAYS, replay_world
 from retail_assets.ordering import DayState, SupplyKnowledge, replay_frames
 from retail_assets.tables import forecast, gold
 from retail_assets.transforms.planning import SNAPSHOTS
 from retail_assets.what_if import compare
-from retail_assets_tests.unit.ibis_frames import frame_of
+from retail_assets_tests.unit.ibis_frames import MOMENT, frame_of
 from retail_assets_tests.unit.replay_frames import forecasts
-from retail_assets_tests.unit.test_planning import BASE, CARRIED, PRODUCT, A, LakeInMemory
+from retail_assets_tests.unit.test_planning import BASE, CARRIED, DECISION, ORDER, PRODUCT, A, LakeInMemory
 
 # ibis 12 calls fetch_arrow_table, which DuckDB 2 renamed
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_.* is deprecated:DeprecationWarning")
@@ -61,6 +61,23 @@ def test_the_plan_names_what_nobody_supplies() -> None:
     plan = replenishment_plan(**state_of(lake()).plan).set_index("product_id")
     assert plan.loc["P1", "order_units"] > 0
     assert plan.loc["P2", ["order_units", "exception"]].tolist() == [0, "missing supplier"]
+
+
+def test_what_is_added_to_an_approved_order_has_a_name_of_its_own_every_time_the_day_is_planned() -> None:
+    """Six units were approved two days ago for the order of Monday, to come later than the next delivery."""
+    monday = A + timedelta(days=2)
+    first, second = (proposal_id("S1", "P1", "U1", monday, number=number) for number in (1, 2))
+    approval = DECISION | {"proposal_id": first, "order_date": monday, "decided_at": MOMENT - timedelta(days=2)}
+    engine = lake(order_decisions=[approval | {"expected_delivery_date": A + timedelta(days=20)}])
+    plans = [replenishment_plan(**state_of(engine).plan).set_index("product_id") for _ in range(2)]
+    pd.testing.assert_frame_equal(*plans)
+    row = plans[0].loc["P1"]
+    assert (row["order_date"], row["proposal_id"]) == (monday, second) and row["order_units"] > 0
+    assert "approved order not in the purchase orders" in row["exception"]
+    ordered = ORDER | {"proposal_id": first, "promised_date": A + timedelta(days=20)}
+    matched = lake(order_decisions=[approval], purchase_orders=[ordered])
+    known = replenishment_plan(**state_of(matched).plan).set_index("product_id").loc["P1"]
+    assert known["proposal_id"] == second and "approved order" not in known["exception"]
 
 
 def test_nobody_is_no_supplier_with_delays_or_horizons() -> None:
