@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from retail_assets.inventory.distribution import Demand
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 _SLACK = 1e-9
 _LATER_WEIGHT = 1e-3
 
@@ -23,6 +24,18 @@ class Quantities:
     after_minimum: Array
     after_pack: Array
     after_cap: Array
+
+
+@dataclass(frozen=True)
+class PlannedOrder:
+    """What becomes of the quantities of a plan's lines, (n,) each."""
+
+    quantities: Quantities
+    room: Array
+    after_supplier_minimum: Array
+    units: Array
+    is_below_supplier_minimum: Flags
+    is_supplier_minimum_unchecked: Flags
 
 
 @dataclass(frozen=True)
@@ -91,9 +104,7 @@ def shortage_avoided(demand: Demand, cycle_mean: Array, *, position: Array, orde
     return np.clip(saved, 0.0, np.maximum(cycle_mean, 0.0))
 
 
-def filled_to_supplier_minimum(
-    lines: OrderLines, order_units: Array, *, minimum_value: Array
-) -> tuple[Array, NDArray[np.bool_]]:
+def filled_to_supplier_minimum(lines: OrderLines, order_units: Array, *, minimum_value: Array) -> tuple[Array, Flags]:
     """Packs added, one at a time where they save most margin per money, until each order reaches its minimum value.
 
     An order with a line of unknown cost may be worth enough already: it is neither filled up nor called too small.
@@ -165,13 +176,13 @@ def cost_of(order_units: Array, unit_cost: Array) -> Array:
     return np.where(order_units > 0, order_units * unit_cost, 0.0)
 
 
-def below_minimum(group: NDArray[np.int64], value: Array, minimum_value: Array) -> NDArray[np.bool_]:
+def below_minimum(group: NDArray[np.int64], value: Array, minimum_value: Array) -> Flags:
     """(n,) lines of an order that is worth something, but less than its minimum; not where a value is unknown."""
     totals = np.bincount(group, weights=value)[group]
     return (totals > 0) & (totals < minimum_value - _SLACK)
 
 
-def minimum_unchecked(group: NDArray[np.int64], value: Array, minimum_value: Array) -> NDArray[np.bool_]:
+def minimum_unchecked(group: NDArray[np.int64], value: Array, minimum_value: Array) -> Flags:
     """(n,) lines of an order that has a minimum and a line of unknown value."""
     return np.isnan(np.bincount(group, weights=value)[group]) & (minimum_value > 0)
 

@@ -14,7 +14,8 @@ from retail_assets.calendar import Calendar
 from retail_assets.forecasting import Snapshots
 from retail_assets.inventory.calendar import horizons_in_use
 from retail_assets.inventory.parameters import Policies
-from retail_assets.inventory.plan import proposal_id, replenishment_plan
+from retail_assets.inventory.plan import replenishment_plan
+from retail_assets.inventory.plan_rows import proposal_id
 from retail_assets.inventory.replay_world import ASSUMED_LEAD_TIME_DAYS, replay_world
 from retail_assets.ordering import DayState, SupplyKnowledge, replay_frames
 from retail_assets.tables import forecast, gold
