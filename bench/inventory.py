@@ -13,7 +13,7 @@ from typing import Any
 from bench import inventory_demo, inventory_m5, inventory_scale, inventory_values
 from bench.figures import Figure, keep, publish
 from bench.forecast import FOLDER, finished_demo
-from bench.inventory_scores import Scored, against_rules, calibration
+from bench.inventory_scores import FRESH, Scored, against_rules, calibration
 from retail_assets.inventory.replay import Replay
 
 
@@ -46,7 +46,7 @@ def demo_figures(frames: dict[str, Any]) -> Iterator[Figure]:
     suppliers = scored.grouped(scored.replay.world.supplier_ids)
     yield from against_rules(suppliers, name="demo", by_value=True)
     fresh = suppliers.with_fresh_goods_to_the_target()
-    yield from against_rules(fresh, name="demo, fresh goods to the target", by_value=True)
+    yield from against_rules(fresh, name=FRESH, by_value=True)
 
 
 def m5_figures(frames: dict[str, Any]) -> Iterator[Figure]:

@@ -13,6 +13,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 from bench.figures import RESULTS
+from bench.inventory_scores import FRESH
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "cost_service.png"
 _RULES = {"days_of_cover": "fixed days of cover", "min_max": "min/max", "history": "what the retailer did"}
@@ -26,12 +27,15 @@ def main() -> None:
     levels = sorted({float(found[1]) for name in values if (found := re.match(r"demo, service level ([\d.]+):", name))})
     ours = [_point(values, f"demo, service level {level:g}") for level in levels]
     axes.plot(*zip(*ours, strict=True), marker="o", color="#1f5aa6", label="forecast distribution")
+    fresh = [_point(values, f"{FRESH}, service level {level:g}") for level in levels]
+    axes.plot(*zip(*fresh, strict=True), marker=".", linestyle="--", color="#1f5aa6", label="fresh goods to the target")
     for level, point in zip(levels, ours, strict=True):
         if level in (0.8, 0.9, 0.95, 0.98, 0.99):
             axes.annotate(f"{level:g}", point, textcoords="offset points", xytext=(6, -12), fontsize=8)
     for rule, label in _RULES.items():
-        if f"demo, {rule}: fill rate" in values:
-            axes.plot(*_point(values, f"demo, {rule}"), marker=_MARKS[rule], linestyle="", markersize=9, label=label)
+        names = [f"{run}, {rule}" for run in ("demo", FRESH) if f"{run}, {rule}: fill rate" in values]
+        points = [_point(values, name) for name in names]
+        axes.plot(*zip(*points, strict=True), marker=_MARKS[rule], linestyle="", markersize=9, label=label)
     title = f"Demo retailer, {values['demo: weeks compared']:g} weeks"
     axes.set(xlabel="share of demand served", ylabel="average stock at cost", title=title)
     axes.grid(alpha=0.3)
