@@ -216,7 +216,7 @@ class Run:
         )
         return replace(self._simulated(lambda state: np.zeros(len(self.world)), supply), ordered=self.world.ordered)
 
-    def _levels(self, trigger: Array, up_to: Array, most: Array, lot: Array) -> Levels:
+    def _levels(self, trigger: Array, up_to: Array, most: Array, lot: ArrayLike) -> Levels:
         """Levels from values for each chance."""
         world, at = self.world, (self.chances.row, self.chances.day)
         given = {
@@ -279,13 +279,12 @@ class Run:
         return self._rule(up_to=lowest + lot + self._step, lowest=lowest)
 
     def _rule(self, *, up_to: Array, lowest: Array | None = None) -> Levels:
-        """A rule of thumb: never more than the shelf holds, nor more days of mean demand than an order can be sold."""
+        """A rule of thumb: up to no more days of mean demand than an order can be sold, and what the shelf holds."""
         row = self.chances.row
         sellable = self._mean_daily * (self.world.lead_time_days + self.world.shelf_life_days)[row]
         most = self._rounded(np.fmin(up_to, sellable))
         trigger = most - self._step if lowest is None else np.minimum(lowest, most - self._step)
-        lot = self._rounded(np.fmin(self._mean_daily * self.world.shelf_life_days[row], np.inf))
-        return self._levels(trigger, most, self.world.shelf_max_units[row], lot)
+        return self._levels(trigger, most, self.world.shelf_max_units[row], np.inf)
 
     @property
     def _step(self) -> Array:

@@ -46,7 +46,9 @@ def test_against_steady_demand_a_rule_of_thumb_can_be_as_good(figures):
 
 def test_a_rule_takes_the_least_stock_that_reaches_the_fill_rate():
     def weeks(unmet, stock):
-        return Weeks({"demand": np.full((2, 1), 10.0), "unmet": np.full((2, 1), unmet), "stock": np.full((2, 1), stock)})
+        return Weeks(
+            {"demand": np.full((2, 1), 10.0), "unmet": np.full((2, 1), unmet), "stock": np.full((2, 1), stock)}
+        )
 
     tried = {(0.0, 0.0): weeks(2.0, 10.0), (1.0, 0.0): weeks(1.0, 20.0), (2.0, 0.0): weeks(0.5, 40.0)}
     assert _tuned(tried, np.array([0.85])) == [(1.0, 0.0)]
