@@ -1,4 +1,4 @@
-"""Scores of a replay: what is compared is of the same cycles, weeks and fill rates, and a rule is tuned on the past only."""
+"""Scores of a replay: the same cycles, weeks and fill rates are compared, and a rule is tuned on the past only."""
 
 import numpy as np
 import pytest
