@@ -88,7 +88,7 @@ class Scored:
         )
 
     def predicted_frames(self, target: float) -> pd.DataFrame:
-        """The same of the forecast policy, with what its orders promised; cycles without a forecast are left out."""
+        """The same of the forecast policy, with what its orders promised."""
         traces = [run.trace("forecast", target) for run in self.runs]
         pairs = zip(self.runs, traces, strict=True)
         return self._whole_weeks([self.replay.weeks(run, trace, run.predicted(trace)) for run, trace in pairs])

@@ -33,7 +33,10 @@ _EVENT_COLUMNS = ("event_date", "event_name", "event_type", "region")
 _SETTLING_DAYS = 56
 """Zeros before the first sale count as demand only this far back: longer ones are a product not yet launched."""
 
-_BULK_FACTOR, _BULK_UNITS, _BULK_WINDOW, _BULK_DAYS_MOST = 10, 10.0, 182, 4
+_BULK_FACTOR, _BULK_UNITS, _BULK_WINDOW = 10, 10.0, 182
+"""A sale in bulk has this multiple of every other day within the window, and at least these units."""
+_BULK_DAYS_MOST = 4
+"""Series with more days near their highest are not looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +125,7 @@ def without_bulk(demand: np.ndarray, *, is_explained: np.ndarray) -> np.ndarray:
 
     One customer who buys 600 units of what sells 4 a week says nothing of next week; left in, such a day moves the
     forecast and, through the pooled errors, the upper quantiles of others for months. A product that takes off has a
-    second such day at once, and then all count. In 280 series of the M5 data three days of
-    1,941 are this far out.
+    second such day at once, and then all count. In 280 series of the M5 data three days of 1,941 are this far out.
 
     Args:
         demand: units, NaN where unknown.

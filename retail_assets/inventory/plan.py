@@ -12,11 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retail_assets.inventory.calendar import (
-    Opportunities,
-    order_opportunities,
-    order_weekdays,
-)
+from retail_assets.inventory.calendar import Opportunities, order_opportunities, order_weekdays
 from retail_assets.inventory.parameters import PlanPolicy, Policies
 from retail_assets.inventory.plan_lines import Level, Lines, classes_of, level_of, lines_of, windows_of
 from retail_assets.inventory.plan_rows import plan_rows, with_free_names
@@ -85,9 +81,7 @@ def replenishment_plan(
     """
     if on_hand.empty or terms.empty:
         return pd.DataFrame(columns=pd.Index(REPLENISHMENT_PLAN.column_names))
-    ordered = terms.sort_values(["store_id", "product_id"], ignore_index=True)
-    lines = lines_of(ordered, prices, order_days)
-    given = policies or Policies()
+    given, lines = policies or Policies(), lines_of(terms, prices, order_days)
     rules = given.of_lines(lines.series, supplier_ids=lines.supplier_ids, classes=classes_of(segments, lines.series))
     chance = _chance(as_of, lines, order_days, given.plan)
     position = stock_position(
@@ -102,12 +96,15 @@ def replenishment_plan(
         overdue_days_max=given.plan.overdue_days_max,
         lead_times=lines.lead_times,
     )
-    windows = windows_of(cumulative, lines)
-    level = level_of(lines, chance, position, windows=windows, delays=delays, rules=rules)
-    plan = _decided(
-        as_of, lines, chance, position=position, level=level, receipts=receipts, plan=given.plan, is_fill=rules.is_fill
-    )
-    return with_free_names(plan, frozenset(approved_proposals))
+    level = level_of(lines, chance, position, windows=windows_of(cumulative, lines), delays=delays, rules=rules)
+    held = {
+        "position": position,
+        "level": level,
+        "order": _order(lines, position, level, chance=chance, plan=given.plan),
+    }
+    future = _outlook(as_of, lines, chance, **held, receipts=receipts)
+    rows = plan_rows(as_of, lines, chance, **held, future=future, is_fill=rules.is_fill)
+    return with_free_names(rows, frozenset(approved_proposals))
 
 
 def _chance(as_of: date, lines: Lines, order_days: pd.DataFrame, plan: PlanPolicy) -> Opportunities:
@@ -117,29 +114,6 @@ def _chance(as_of: date, lines: Lines, order_days: pd.DataFrame, plan: PlanPolic
         lead_time_days=np.nan_to_num(lines.lead_time_days).astype(np.int64),
         receipt_delay_days=plan.receipt_delay_days,
     )
-
-
-def _decided(
-    as_of: date,
-    lines: Lines,
-    chance: Opportunities,
-    *,
-    position: Position,
-    level: Level,
-    receipts: pd.DataFrame | None,
-    plan: PlanPolicy,
-    is_fill: Flags,
-) -> pd.DataFrame:
-    order = _order(lines, position, level, chance=chance, plan=plan)
-    batches = batches_by_age(
-        as_of,
-        lines.series,
-        on_hand=position.usable_on_hand,
-        shelf_life_days=lines.shelf_life_days,
-        receipts=receipts,
-    )
-    future = _outlook(as_of, lines, chance, position=position, level=level, order=order, batches=batches)
-    return plan_rows(as_of, lines, chance, position=position, level=level, order=order, future=future, is_fill=is_fill)
 
 
 def _order(lines: Lines, position: Position, level: Level, *, chance: Opportunities, plan: PlanPolicy) -> PlannedOrder:
@@ -175,7 +149,7 @@ def _order(lines: Lines, position: Position, level: Level, *, chance: Opportunit
         units = within_budget(replace(offered, group=days), filled, budget_value=plan.budget_value)
         is_below = below_minimum(offered.group, cost_of(units, lines.unit_cost), least) & (units > 0)
     is_unchecked = minimum_unchecked(offered.group, cost_of(units, lines.unit_cost), least) & (units > 0)
-    return PlannedOrder(quantities, room, filled, units, is_below, is_unchecked)
+    return PlannedOrder(quantities, filled, units, is_below, is_unchecked)
 
 
 def _outlook(
@@ -186,21 +160,22 @@ def _outlook(
     position: Position,
     level: Level,
     order: PlannedOrder,
-    batches: Array,
+    receipts: pd.DataFrame | None,
 ) -> Outlook:
     """What lost sales and waste do until the next delivery; nothing for lines without a window."""
     change = Outlook(*(np.zeros(len(lines.series)) for _ in range(4)))
     spoils, rng = np.isfinite(lines.shelf_life_days), np.random.default_rng(as_of.toordinal())
+    on_hand, life = position.usable_on_hand, lines.shelf_life_days
     prospect = Prospect(
-        on_hand=position.usable_on_hand,
-        batches=batches,
+        on_hand=on_hand,
+        batches=batches_by_age(as_of, lines.series, on_hand=on_hand, shelf_life_days=life, receipts=receipts),
         coming=position.coming,
         promised=position.promised,
         order_units=order.units,
         arrival=chance.before_delivery_days,
         next_arrival=chance.protection_days,
         delay_chances=level.delay_chances,
-        shelf_life_days=lines.shelf_life_days,
+        shelf_life_days=life,
         daily_mean=level.daily_mean,
     )
     for kind, paths in ((~spoils, _PATHS), (spoils, _SPOILING_PATHS)):

@@ -92,6 +92,12 @@ class Level:
 
 
 def lines_of(terms: pd.DataFrame, prices: pd.DataFrame, order_days: pd.DataFrame) -> Lines:
+    """The terms in the order of stores and products, whatever the order of the rows.
+
+    Raises:
+        ValueError: a series has more than one row.
+    """
+    terms = terms.sort_values(["store_id", "product_id"], ignore_index=True)
     series = series_index(terms)
     if series.has_duplicates:
         store, product = series[series.duplicated()][0]

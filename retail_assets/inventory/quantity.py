@@ -31,7 +31,6 @@ class PlannedOrder:
     """What becomes of the quantities of a plan's lines, (n,) each."""
 
     quantities: Quantities
-    room: Array
     after_supplier_minimum: Array
     units: Array
     is_below_supplier_minimum: Flags

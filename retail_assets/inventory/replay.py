@@ -34,7 +34,6 @@ _SUMS = (
     "cycles",
     "failures",
     "predicted",
-    "predicted_cycles",
     "demand",
     "unmet",
     "stock",
@@ -248,7 +247,7 @@ def _scores(run: Run, targets: Sequence[float], *, has_orders: bool) -> list[pd.
 
 def _sums(run: Run, policy: PolicyName, target: float, *, trace: Trace) -> pd.DataFrame:
     world, cycles, scored = run.world, run.cycles(trace), run.scored_days()
-    predicted = run.predicted(trace) if policy == "forecast" else np.full(len(cycles.row), np.nan)
+    predicted = run.predicted(trace) if policy == "forecast" else np.zeros(len(cycles.row))
     count = len(world)
     cost, margin = np.nan_to_num(world.unit_cost), np.nan_to_num(world.unit_price - world.unit_cost)
     stock, unmet, wasted = ((units * scored).sum(axis=1) for units in (trace.closing, trace.unmet, trace.wasted))
@@ -262,8 +261,7 @@ def _sums(run: Run, policy: PolicyName, target: float, *, trace: Trace) -> pd.Da
             "last": scored.argmax(axis=1) + length,
             "cycles": np.bincount(cycles.row, minlength=count),
             "failures": np.bincount(cycles.row, cycles.has_failed, minlength=count),
-            "predicted": np.bincount(cycles.row, np.nan_to_num(predicted), minlength=count),
-            "predicted_cycles": np.bincount(cycles.row, ~np.isnan(predicted), minlength=count),
+            "predicted": np.bincount(cycles.row, predicted, minlength=count),
             "demand": (world.demand * scored).sum(axis=1),
             "unmet": unmet,
             "stock": stock / length,
@@ -304,7 +302,9 @@ def _summary(
     frame["from_date"], frame["to_date"] = (day.astype("datetime64[D]").astype(object) for day in dates)
     frame["series_count"] = groups.size().to_numpy()
     frame["cycle_count"], frame["order_count"] = frame["cycles"].astype(int), frame["orders"].astype(int)
-    frame["predicted_service_rate"] = frame["predicted"] / frame["predicted_cycles"].replace(0, np.nan)
+    frame["predicted_service_rate"] = np.where(
+        frame["policy"] == "forecast", frame["predicted"] / frame["cycles"], np.nan
+    )
     frame["achieved_cycle_rate"] = 1 - frame["failures"] / frame["cycles"]
     wanted = frame["demand"].to_numpy()
     frame["achieved_fill_rate"] = 1 - frame["unmet"].to_numpy() / np.where(wanted > 0, wanted, 1.0)

@@ -299,19 +299,18 @@ class Run:
         return np.ceil(units / step - 1e-9) * step
 
     def predicted(self, trace: Trace) -> Array:
-        """What the order of each scored cycle promised, NaN without a forecast.
+        """What the order of each scored cycle promised; all of them have a forecast.
 
         P(D <= position) right after ordering, changed by what lost sales and waste do on sampled paths.
         """
         kept = np.flatnonzero(self.chances.is_scored)
-        rate, known = np.full(len(kept), np.nan), np.flatnonzero(self.need[kept] >= 0)
-        if self.needs is None or not len(known):
-            return rate
-        chances, need = self.chances.take(kept[known]), self.need[kept[known]]
+        if self.needs is None or not len(kept):
+            return np.zeros(0)
+        chances, need = self.chances.take(kept), self.need[kept]
         position = (trace.position - self.world.beyond)[chances.row, chances.day]
-        rate[known] = self.needs.demand.take(need).cdf(position)
+        rate = self.needs.demand.take(need).cdf(position)
         if self.unmet_demand == "lost" or np.isfinite(self.world.shelf_life_days).any():
-            rate[known] = np.clip(rate[known] + self._service_change(chances, need, trace), 0.0, 1.0)
+            rate = np.clip(rate + self._service_change(chances, need, trace), 0.0, 1.0)
         return rate
 
     def _service_change(self, chances: Chances, need: Days, trace: Trace) -> Array:
