@@ -84,24 +84,11 @@ def replenishment_plan(
     given, lines = policies or Policies(), lines_of(terms, prices, order_days)
     rules = given.of_lines(lines.series, supplier_ids=lines.supplier_ids, classes=classes_of(segments, lines.series))
     chance = _chance(as_of, lines, order_days, given.plan)
-    position = stock_position(
-        lines.series,
-        as_of,
-        on_hand=on_hand,
-        open_orders=open_orders,
-        decisions=decisions,
-        delays=delays,
-        expected_delivery=chance.expected_delivery_date,
-        next_delivery=chance.next_delivery_date,
-        overdue_days_max=given.plan.overdue_days_max,
-        lead_times=lines.lead_times,
-    )
+    frames = {"on_hand": on_hand, "open_orders": open_orders, "decisions": decisions, "delays": delays}
+    position = _position(as_of, lines, chance, given.plan, **frames)
     level = level_of(lines, chance, position, windows=windows_of(cumulative, lines), delays=delays, rules=rules)
-    held = {
-        "position": position,
-        "level": level,
-        "order": _order(lines, position, level, chance=chance, plan=given.plan),
-    }
+    order = _order(lines, position, level, chance=chance, plan=given.plan)
+    held = {"position": position, "level": level, "order": order}
     future = _outlook(as_of, lines, chance, **held, receipts=receipts)
     rows = plan_rows(as_of, lines, chance, **held, future=future, is_fill=rules.is_fill)
     return with_free_names(rows, frozenset(approved_proposals))
@@ -113,6 +100,18 @@ def _chance(as_of: date, lines: Lines, order_days: pd.DataFrame, plan: PlanPolic
         order_weekdays(order_days, lines.supplier_ids, lines.series.get_level_values(0)),
         lead_time_days=np.nan_to_num(lines.lead_time_days).astype(np.int64),
         receipt_delay_days=plan.receipt_delay_days,
+    )
+
+
+def _position(as_of: date, lines: Lines, chance: Opportunities, plan: PlanPolicy, **frames: pd.DataFrame) -> Position:
+    return stock_position(
+        lines.series,
+        as_of,
+        expected_delivery=chance.expected_delivery_date,
+        next_delivery=chance.next_delivery_date,
+        overdue_days_max=plan.overdue_days_max,
+        lead_times=lines.lead_times,
+        **frames,
     )
 
 
