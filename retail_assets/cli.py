@@ -7,6 +7,7 @@ when tried again, 130 interrupted.
 import atexit
 import fcntl
 import os
+import signal
 import sys
 import time
 import warnings
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -48,6 +50,7 @@ def entry_point() -> None:
 
 def main() -> None:
     """Parse, run, and turn failures into a sentence and an exit code."""
+    end_when_terminated()
     let_idle_threads_sleep()
     warnings.filterwarnings("ignore", message=".*backfill_policy.*|.*is currently in (beta|preview).*")
     try:
@@ -62,6 +65,21 @@ def main() -> None:
         _stop(f"{error} Try again later.", EXIT_TRY_AGAIN)
     except KeyboardInterrupt:
         _stop(_INTERRUPTED, EXIT_INTERRUPTED)
+
+
+def end_when_terminated() -> None:
+    """Let SIGTERM end this process, and those it starts, also where Ctrl-C is ignored.
+
+    A script's background job starts with SIGINT ignored, children inherit that, and Dagster gives SIGTERM the handler
+    of SIGINT (dagster/_utils/interrupts.py): only SIGKILL would end a run, the webserver or the daemon.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupt_unless_asked_to_ignore)
+
+
+def _interrupt_unless_asked_to_ignore(number: int, _frame: FrameType | None) -> None:
+    if number != signal.SIGINT:
+        raise KeyboardInterrupt
 
 
 @app.command()

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.spark import SparkSessions
 from retail_assets.settings import let_idle_threads_sleep, prepare_for_spark
 
 let_idle_threads_sleep()
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")  # a busy machine is no failure
 ON_CI = os.environ.get("CI", "").lower() == "true"
 
 

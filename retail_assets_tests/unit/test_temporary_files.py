@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -133,7 +132,7 @@ def test_a_killed_process_leaves_its_files_to_the_next_one(temp_folder: Path) ->
     killed, left = _holding(temp_folder)
     running, used = _holding(temp_folder)
     (left / "file.parquet").touch()
-    killed.send_signal(signal.SIGTERM)
+    killed.kill()
     killed.communicate()
     assert left.is_dir()
     rows_left = temp_folder / left.name.replace("fetched-", "rows-")
