@@ -69,7 +69,8 @@ def publish_after_ingest(context: dg.RunStatusSensorContext):
 def demand_after_late_days(context: dg.RunStatusSensorContext):
     """After a backfill of past days: later days whose demand was estimated without them are made again.
 
-    Runs of the command line do it themselves.
+    Tables made from all of demand follow in each of those runs: the last one reads what all of them wrote. Runs of the
+    command line do it themselves.
     """
     run, facts = context.dagster_run, dg.AssetKey(gold.FACT_SALES.asset_key)
     window = window_of(run)
@@ -77,7 +78,7 @@ def demand_after_late_days(context: dg.RunStatusSensorContext):
         return dg.SkipReason("The run ingested no past days, or the command line looks after what follows.")
     there = context.instance.get_materialized_partitions(dg.AssetKey(gold.DEMAND_DAILY.asset_key))
     behind = runs_of(demand_days_after(window, map(date.fromisoformat, there)))
-    keys = [dg.AssetKey(table.asset_key) for table in jobs.DEMAND]
+    keys = [dg.AssetKey(table.asset_key) for table in (*jobs.DEMAND, *jobs.AFTER_DAYS)]
     return [
         dg.RunRequest(run_key=f"demand {days} {run.run_id}", tags=range_tags(days), asset_selection=keys)
         for days in behind

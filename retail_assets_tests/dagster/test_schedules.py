@@ -174,7 +174,9 @@ def test_demand_that_looks_back_on_days_ingested_late_is_made_again():
         ("2025-05-07", "2025-05-07"),
         ("2025-05-09", "2025-05-09"),
     ]
-    assert first.asset_selection == [dg.AssetKey([layer, "demand_daily"]) for layer in ("gold", "warehouse")]
+    assert first.asset_selection == [
+        dg.AssetKey([layer, name]) for name in ("demand_daily", "product_segments") for layer in ("gold", "warehouse")
+    ]
     assert first.run_key != second.run_key
 
 
