@@ -44,8 +44,8 @@ def dispersion(panel: Panel) -> np.ndarray:
     expected = np.maximum(np.where(count > 0, mean, borrowed_level(panel)), _LEAST_MEAN)
     code = group_codes(panel.series, ["department"])
     own = squares / np.maximum((count - 1) * expected, _LEAST_MEAN)
-    pooled = grouped_median(own, np.minimum(count - 1, count * mean).clip(min=0), code)
-    pooled = np.where(pooled > 0, pooled, 1.0)[code]
+    known = np.minimum(count - 1, count * mean).clip(min=0)
+    pooled = np.maximum(grouped_median(own, known, code, usual=1.0), _LEAST_MEAN)[code]
     return np.maximum((squares + _PRIOR_DAYS * pooled * expected) / ((count + _PRIOR_DAYS) * expected), 1e-3)
 
 
