@@ -128,7 +128,7 @@ def _occasions(panel: Panel) -> np.ndarray:
     region, names = pd.factorize(panel.series["region"].astype(str))
     days = panel.dates[: panel.day_count]
     found = np.zeros((len(names), len(days)), dtype=bool)
-    for kind, events in panel.events.groupby("event_type"):
+    for _, events in panel.events.groupby("event_type"):
         on = pd.to_datetime(events["event_date"]).to_numpy().astype("datetime64[D]")
         if np.isin(days, on).mean() <= _RHYTHM_SHARE:
             for number, name in enumerate(names):
