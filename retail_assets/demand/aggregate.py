@@ -20,9 +20,10 @@ from retail_assets.demand.backtest import Contender
 from retail_assets.demand.baselines import seasonal_naive, seasonal_smoothing
 from retail_assets.demand.group_models import MODELS, Fit, Order, fitted, forecast, searched_order
 from retail_assets.demand.group_series import Calendar, GroupSeries, group_series
-from retail_assets.demand.hierarchy import BY_NAME, LEVELS, Target, coherent, groups_of, pulled
+from retail_assets.demand.hierarchy import BY_NAME, LEVELS, Level, Target, coherent, groups_of, pulled
 from retail_assets.demand.metrics import bias, rmsse_scale, series_rmsse
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.pooling import ordinary_days, shared_ratio
 from retail_assets.tables.forecast import HIERARCHY_QUANTILES
 
 AGGREGATE_FILE = "aggregate_models.json"
@@ -41,6 +42,7 @@ _BEST_COUNT = 3
 _PRIOR_ERRORS = 28
 _GUESSED_SPREAD = 0.25
 _PROBABILITIES = np.array(list(HIERARCHY_QUANTILES.values()))
+_PULLED = tuple(BY_NAME[name] for name in PULL_LEVELS)
 _COLUMNS = ("region", "store_id", "category", "department")
 # The matrices of an ARIMA are tiny: threads that wait for each other made fitting three times as slow.
 _ONE_THREAD = threadpool_limits.wrap(limits=1)
@@ -170,6 +172,7 @@ def fit_aggregate(
     if not starts:
         return fit_pull(panel)
     now, failures = _by_level(panel, calendar), []
+    shared = _by_level(_ordinary(panel), calendar, _PULLED)
     folds = [_fold(panel, start, calendar=calendar, bottom=bottom, now=now) for start in starts]
     orders = _orders(folds[0].series, models)
     levels: list[LevelModel] = []
@@ -178,7 +181,7 @@ def fit_aggregate(
         scores, parts = _judged(folds, level, models=able, orders=orders)
         fits = _fits(groups, parts, orders=orders, failures=failures)
         towards = [name for name in PULL_MODELS if name in able and level in PULL_LEVELS]
-        pull_fits = _fits(groups, towards, orders=orders, failures=failures)
+        pull_fits = _fits(shared.get(level, ()), towards, orders=orders, failures=failures)
         name = MEAN_OF_BEST if len(parts) > 1 else (parts or (BOTTOM_UP,))[0]
         levels.append(LevelModel(level, name, scores, fits, pull_fits, Spread()))
     spreads = _spreads(folds)
@@ -192,7 +195,7 @@ def fit_pull(panel: Panel) -> AggregateModel:
     calendar, failures = Calendar.of(panel), []
     if panel.day_count < _MIN_DAYS:
         return AggregateModel((), calendar)
-    now = _by_level(panel, calendar)
+    now = _by_level(_ordinary(panel), calendar)
     orders, levels = _orders(now, PULL_MODELS), []
     for level in PULL_LEVELS:
         able = _able(PULL_MODELS, level, len(now[level]))
@@ -206,9 +209,18 @@ def _able(models: Sequence[str], level: str, count: int) -> tuple[str, ...]:
     return tuple(name for name in models if few or name not in _COSTLY)
 
 
-def _by_level(panel: Panel, calendar: Calendar) -> Series:
-    found: Series = {level.name: [] for level in LEVELS}
-    for group in group_series(panel, LEVELS, calendar):
+def _ordinary(panel: Panel) -> Panel:
+    """The panel in which no series has the say in its department's total: what others are pulled towards."""
+    return replace(panel, units=ordinary_days(panel.demand, _pulled_groups(panel)))
+
+
+def _pulled_groups(panel: Panel) -> np.ndarray:
+    return groups_of(panel.series, _PULLED[-1]).code
+
+
+def _by_level(panel: Panel, calendar: Calendar, levels: tuple[Level, ...] = LEVELS) -> Series:
+    found: Series = {level.name: [] for level in levels}
+    for group in group_series(panel, levels, calendar):
         found[group.level].append(group)
     return found
 
@@ -333,7 +345,8 @@ def _spread(errors: np.ndarray, names: Sequence[str]) -> Spread:
     if not seen.any():
         return Spread()
     squares, count = np.where(seen, errors, 0.0) ** 2, seen.sum(axis=1)
-    pooled = max(float(squares.sum() / count.sum()), 1e-8)
+    known = count > 0
+    pooled = max(shared_ratio(squares.sum(axis=1)[known], count[known].astype(float)), 1e-8)
     scale = np.sqrt((squares.sum(axis=1) + _PRIOR_ERRORS * pooled) / (count + _PRIOR_ERRORS))
     scaled = (errors / scale[:, None])[seen]
     quantiles = np.quantile(scaled, _PROBABILITIES)
@@ -363,14 +376,19 @@ def _said(
 
 
 def nudge(mean: np.ndarray, panel: Panel, model: AggregateModel, *, strength: float = STRENGTH) -> np.ndarray:
-    """Moves the series (n, H) so that department sums come nearer to what models of the departments say."""
-    return pulled(mean, pull_targets(panel, model), strength=strength)
+    """Moves the series (n, H) so that department sums come nearer to what models of the departments say.
+
+    Sums and models both leave out what no second series of a department comes near.
+    """
+    shared = ordinary_days(mean, _pulled_groups(panel))
+    moved = pulled(shared, pull_targets(panel, model), strength=strength)
+    return mean * np.divide(moved, shared, out=np.ones_like(shared), where=shared > 0)
 
 
 def pull_targets(panel: Panel, model: AggregateModel) -> list[Target]:
     """What `nudge` moves the series towards, level by level."""
     fits = {level.level: level.pull_fits for level in model.levels if level.level in PULL_LEVELS}
-    totals = _said(panel, model.calendar, fits)
+    totals = _said(_ordinary(panel), model.calendar, fits)
     return [_target(panel, level, totals) for level in PULL_LEVELS]
 
 

@@ -49,9 +49,15 @@ def joined(parts: Sequence[Errors]) -> Errors:
         segment=np.concatenate([nature.segment for nature in natures]),
         dispersion=np.concatenate([nature.dispersion for nature in natures]),
         is_whole=np.concatenate([nature.is_whole for nature in natures]),
+        series=_series_of(natures),
     )
     mean = np.concatenate([part.mean for part in parts])
     return Errors(mean, np.concatenate([part.actual for part in parts]), nature)
+
+
+def _series_of(natures: Sequence[Nature]) -> np.ndarray | None:
+    numbers = [nature.series for nature in natures if nature.series is not None]
+    return np.concatenate(numbers) if len(numbers) == len(natures) else None
 
 
 def fold_origins(day_count: int, *, window: int, step: int = 7) -> list[int]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from retail_assets.demand import intermittent, smoothing
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.pooling import within_reach
 from retail_assets.demand.store_calendar import store_calendar_index
 
 WEEK = 7
@@ -98,7 +99,8 @@ def weekday_profile(panel: Panel, prior_weeks: float = 8.0) -> np.ndarray:
     hot = (slot[:, None] == np.arange(WEEK)).astype(float)
     total, count = np.nan_to_num(history) @ hot, (~np.isnan(history)) @ hot
     group = group_codes(panel.series, ["store_id", "department"])
-    pooled = _shares(_summed(total, group), _summed(count, group))[group]
+    usual = np.nan_to_num(within_reach(_ratio(total, count), group))
+    pooled = _shares(_summed(usual * count, group), _summed(count, group))[group]
     level = _ratio(total.sum(axis=1), count.sum(axis=1))[:, None]
     prior = prior_weeks
     expected = np.nan_to_num(level)
@@ -129,16 +131,21 @@ def borrowed_level(panel: Panel) -> np.ndarray:
 
 
 def like_level(recent: np.ndarray, price: np.ndarray, department: np.ndarray) -> np.ndarray:
-    """Mean of recent demand over the same department and price band, else the department, else everything, (n,)."""
+    """Mean of recent demand over the same department and price band, else the department, else everything, (n,).
+
+    No series has the say in a mean: the highest and lowest count as the next ones (`pooling.within_reach`).
+    """
     frame = pd.DataFrame({"department": department, "level": _mean(recent)})
     rank = pd.Series(price).groupby(frame["department"]).rank(pct=True)
     frame["band"] = np.ceil(rank.fillna(0.5) * _PRICE_BANDS)
     like = _mean_of_like(frame, ["department", "band"]).fillna(_mean_of_like(frame, ["department"]))
-    return like.fillna(frame["level"].mean()).fillna(0.0).to_numpy()
+    return like.fillna(_mean_of_like(frame.assign(all=0), ["all"])).fillna(0.0).to_numpy()
 
 
 def _mean_of_like(frame: pd.DataFrame, columns: list[str]) -> pd.Series:
-    return pd.Series(frame.groupby(columns)["level"].transform("mean"))
+    group = frame.groupby(columns, dropna=False).ngroup()
+    level = pd.Series(within_reach(frame["level"].to_numpy(dtype=float), group.to_numpy()), index=frame.index)
+    return pd.Series(level.groupby(group).transform("mean"))
 
 
 def _flat(panel: Panel, level: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from scipy.stats import norm
 
 from retail_assets.demand.baselines import borrowed_level, group_codes
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.pooling import grouped_median, quantiles, say_of_errors
 from retail_assets.demand.segments import demand_class
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
@@ -22,6 +23,8 @@ SIZE_EDGES = (0.3, 1.0, 3.0, 10.0, 30.0)
 DAILY_BUCKETS = (7, 14, 21)
 GRID = np.unique(np.round([*np.arange(0.01, 1.0, 0.02), *QUANTILE_LEVELS.values()], 3))
 _MIN_ERRORS = 200
+_FEW_SERIES = 20
+"""Errors of so many series count half, beside those of a wider pool."""
 _OFFSETS = (1 / 6, 1 / 2, 5 / 6)
 _DISPERSION_DAYS = 112
 _PRIOR_DAYS = 28.0
@@ -29,7 +32,10 @@ _LEAST_MEAN = 0.02
 
 
 def dispersion(panel: Panel) -> np.ndarray:
-    """Variance over mean of daily demand in the last 112 days, (n,), shrunk to the department's; always > 0."""
+    """Variance over mean of daily demand in the last 112 days, (n,), shrunk to the department's; always > 0.
+
+    The department's is the weighted median of its series': sums would belong to whoever sells or swings most.
+    """
     history = panel.demand[:, -_DISPERSION_DAYS:]
     seen = ~np.isnan(history)
     count = seen.sum(axis=1)
@@ -37,8 +43,9 @@ def dispersion(panel: Panel) -> np.ndarray:
     squares = np.nansum(np.where(seen, history - mean[:, None], 0.0) ** 2, axis=1)
     expected = np.maximum(np.where(count > 0, mean, borrowed_level(panel)), _LEAST_MEAN)
     code = group_codes(panel.series, ["department"])
-    pooled = np.bincount(code, squares) / np.maximum(np.bincount(code, expected * count), _LEAST_MEAN)
-    pooled = np.where(pooled > 0, pooled, 1.0)[code]
+    own = squares / np.maximum((count - 1) * expected, _LEAST_MEAN)
+    known = np.minimum(count - 1, count * mean).clip(min=0)
+    pooled = np.maximum(grouped_median(own, known, code, usual=1.0), _LEAST_MEAN)[code]
     return np.maximum((squares + _PRIOR_DAYS * pooled * expected) / ((count + _PRIOR_DAYS) * expected), 1e-3)
 
 
@@ -50,18 +57,24 @@ def is_integer_like(panel: Panel) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Nature:
-    """What decides how wide a series' errors are pooled and drawn, (n,) each, as of one day."""
+    """What decides how wide a series' errors are pooled and drawn, (n,) each, as of one day.
+
+    `series` numbers the series, so that none has the say in a pool; without it every row is a series of its own.
+    """
 
     segment: np.ndarray
     dispersion: np.ndarray
     is_whole: np.ndarray
+    series: np.ndarray | None = None
 
     @classmethod
     def of(cls, panel: Panel) -> "Nature":
-        return cls(demand_class(panel), dispersion(panel), is_integer_like(panel))
+        number = np.arange(panel.series_count)
+        return cls(demand_class(panel), dispersion(panel), is_integer_like(panel), number)
 
     def take(self, rows: np.ndarray) -> "Nature":
-        return Nature(self.segment[rows], self.dispersion[rows], self.is_whole[rows])
+        series = None if self.series is None else self.series[rows]
+        return Nature(self.segment[rows], self.dispersion[rows], self.is_whole[rows], series)
 
     def for_days(self, days: int) -> "Nature":
         """Each series `days` times: the order of a raveled (n, days) array."""
@@ -115,23 +128,56 @@ class Calibration:
 
 
 def calibrate(errors: Errors) -> Calibration:
-    """Pools by segment and size; thin cells take the size's errors of all segments, then everything's."""
+    """Pools by segment and size; thin cells lean on the size's errors of all segments, those on everything's.
+
+    A cell stands on its own errors the more, the more series they come from, so that no series has the say in it.
+    """
     kept = np.isfinite(errors.actual) & np.isfinite(errors.mean)
-    errors = errors.where(kept)
-    segments = tuple(sorted(set(errors.nature.segment.tolist())))
-    scaled, size = errors.scaled, size_bin(errors.mean)
-    every = _quantiles(scaled, instead=norm.ppf(GRID))
+    pool = _Pool.of(errors.where(kept))
+    segment, size = pool.errors.nature.segment, size_bin(pool.errors.mean)
+    segments = tuple(sorted(set(segment.tolist())))
+    every = pool.quantiles() if len(segment) >= _MIN_ERRORS else norm.ppf(GRID)
     table = np.empty((len(segments) + 1, len(SIZE_EDGES) + 1, len(GRID)))
     for number in range(len(SIZE_EDGES) + 1):
-        of_size = _quantiles(scaled[size == number], instead=every)
-        table[-1, number] = of_size
+        of_size = pool.where(size == number)
+        table[-1, number] = of_size.leaning_on(every)
         for row, name in enumerate(segments):
-            table[row, number] = _quantiles(scaled[(size == number) & (errors.nature.segment == name)], instead=of_size)
+            of_cell = of_size.where(of_size.errors.nature.segment == name)
+            table[row, number] = of_cell.leaning_on(table[-1, number])
     return Calibration(segments, table)
 
 
-def _quantiles(scaled: np.ndarray, *, instead: np.ndarray) -> np.ndarray:
-    return np.quantile(scaled, GRID) if len(scaled) >= _MIN_ERRORS else instead
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """Errors and their scaled values (m, 3), and what each of them counts, (m,)."""
+
+    errors: Errors
+    scaled: np.ndarray
+    weight: np.ndarray
+
+    @classmethod
+    def of(cls, errors: Errors) -> "_Pool":
+        scaled, series = errors.scaled, errors.nature.series
+        weight = np.ones(len(scaled)) if series is None else say_of_errors(scaled[:, 1], series)
+        return cls(errors, scaled, weight)
+
+    def where(self, kept: np.ndarray) -> "_Pool":
+        return _Pool(self.errors.where(kept), self.scaled[kept], self.weight[kept])
+
+    def quantiles(self) -> np.ndarray:
+        return quantiles(self.scaled.ravel(), np.repeat(self.weight, len(_OFFSETS)), GRID)
+
+    @property
+    def series_count(self) -> int:
+        series = self.errors.nature.series
+        return len(self.weight) if series is None else len(np.unique(series))
+
+    def leaning_on(self, wider: np.ndarray) -> np.ndarray:
+        """The pool's quantiles, and those of a wider one as far as this one is of few errors or few series."""
+        of_errors = np.clip(len(self.weight) / _MIN_ERRORS - 1, 0.0, 1.0)
+        of_series = self.series_count**2 / (self.series_count**2 + _FEW_SERIES**2)
+        own = of_errors * of_series
+        return own * self.quantiles() + (1 - own) * wider if own > 0 else wider
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from retail_assets.demand.baselines import WEEK, group_codes, like_level
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.pooling import ordinary_days
 
 LEVEL_SMOOTHING = 0.03
 _SMOOTHINGS = (0.3, 0.1, 0.03, 0.01)
@@ -73,13 +74,14 @@ class FeatureSource:
 
     @cached_property
     def group_means(self) -> dict[str, np.ndarray]:
-        """Mean demand of the observed series of each group a day, (groups, T)."""
+        """Mean demand of the observed series of each group a day, (groups, T); none has the say in it."""
         return {name: self._group_mean(code) for name, code in self.groups.items()}
 
     def _group_mean(self, code: np.ndarray) -> np.ndarray:
         order = np.argsort(code, kind="stable")
         starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-        total = np.add.reduceat(self.filled[order], starts, axis=0, dtype=np.float64)
+        ordinary = np.nan_to_num(ordinary_days(self.demand, code)).astype(np.float32)
+        total = np.add.reduceat(ordinary[order], starts, axis=0, dtype=np.float64)
         count = np.add.reduceat(self.seen[order], starts, axis=0, dtype=np.float64)
         return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 

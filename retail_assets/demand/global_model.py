@@ -11,13 +11,18 @@ from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
+import pandas as pd
 
 from retail_assets.demand.features import CATEGORICAL, FeatureSource, Vocabulary, design, feature_names
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.pooling import within_reach
 
 _NAME = "global_model"
 _WARM_UP_DAYS = 28
 _PREDICT_ROWS = 4096
+_GOLDEN = 0x9E3779B97F4A7C15
+_MOST_TIMES_LEVEL, _MOST_UNITS = 20.0, 20.0
+"""A day counts as at most so many times its level and units more: Tweedie gradients grow with the demand itself."""
 
 
 @dataclass(frozen=True)
@@ -148,26 +153,58 @@ def _origins(panel: Panel, boosting: Boosting) -> list[int]:
 
 
 def training_rows(source: FeatureSource, boosting: Boosting) -> tuple[np.ndarray, ...]:
-    """Regressors, demand, level and weight of the cells learned from."""
+    """Regressors, demand, level and weight of the cells learned from; no series has the say in them.
+
+    A series draws the same random cells whichever other series there are, weighs no more than the next largest of its
+    department, and a day far above its level counts as less.
+    """
     panel, origins = source.panel, _origins(source.panel, boosting)
-    rng = np.random.default_rng(boosting.seed)
     cells = sum(min(panel.horizon, panel.day_count - origin) for origin in origins) * panel.series_count
     share = min(1.0, boosting.rows_of(panel.series_count) / max(cells, 1))
-    parts = [_rows_of_origin(source, origin, share=share, rng=rng) for origin in origins]
+    draw = _Draw.of(panel, boosting.seed)
+    parts = [_rows_of_origin(source, origin, share=share, draw=draw) for origin in origins]
     age = np.repeat([panel.day_count - origin for origin in origins], [len(part[1]) for part in parts])
-    table, demand, level = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return table, demand, level, 0.5 ** (age / boosting.half_life_days)
+    table, demand, level, say = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return table, demand, level, say * 0.5 ** (age / boosting.half_life_days)
 
 
-def _rows_of_origin(
-    source: FeatureSource, origin: int, *, share: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class _Draw:
+    """Even random numbers that belong to a series: the same whatever else is in the panel."""
+
+    key: np.ndarray
+
+    @classmethod
+    def of(cls, panel: Panel, seed: int) -> "_Draw":
+        names = panel.series.loc[:, ["store_id", "product_id"]].astype(str)
+        return cls(_mixed(pd.util.hash_pandas_object(names, index=False).to_numpy() + np.uint64(seed)))
+
+    def even(self, day: int, columns: int) -> np.ndarray:
+        """(n, columns), 0 … 1, for one day."""
+        place = np.arange(columns, dtype=np.uint64)[None, :] + np.uint64(day << 16)
+        return (_mixed(self.key[:, None] + place * np.uint64(_GOLDEN)) >> np.uint64(11)) * 2.0**-53
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """The finaliser of splitmix64 (Steele, Lea & Flood 2014)."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _rows_of_origin(source: FeatureSource, origin: int, *, share: float, draw: _Draw) -> tuple[np.ndarray, ...]:
     """A share of one origin's cells: series are thinned first, for memory, then horizons."""
     panel = source.panel
     horizon = min(panel.horizon, panel.day_count - origin)
     series_share = min(1.0, share * 4)
-    rows = np.flatnonzero(rng.random(panel.series_count) < series_share)
+    chance = draw.even(origin, horizon + 1)
+    rows = np.flatnonzero(chance[:, 0] < series_share)
     table, level = design(source, origin, rows=rows, horizon=horizon)
-    demand = source.demand[rows, origin : origin + horizon]
-    kept = ~np.isnan(demand) & (rng.random(demand.shape) < share / series_share)
-    return table[kept], demand[kept], np.broadcast_to(level[:, None], demand.shape)[kept]
+    demand = np.minimum(
+        source.demand[rows, origin : origin + horizon], (_MOST_TIMES_LEVEL * level + _MOST_UNITS)[:, None]
+    )
+    kept = ~np.isnan(demand) & (chance[rows, 1:] < share / series_share)
+    every = source.level(origin)
+    say = np.sqrt(np.minimum(within_reach(every, source.groups["department"]) / every, 1.0))[rows]
+    level, say = (np.broadcast_to(column[:, None], demand.shape)[kept] for column in (level, say))
+    return table[kept], demand[kept], level, say

@@ -10,7 +10,8 @@ import numpy as np
 
 from retail_assets.demand.baselines import WEEK, group_codes
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.promotion_response import Response, response
+from retail_assets.demand.pooling import within_reach
+from retail_assets.demand.promotion_response import Response, deepest_seen, response, weekday_sums
 
 PROMOTION_MEMORY_DAYS = 364
 _LEVEL_SMOOTHING = 0.03
@@ -59,9 +60,10 @@ def _weeks(panel: Panel) -> list[int]:
 
 
 def _promotion_factors(panel: Panel, demand: np.ndarray) -> np.ndarray:
-    """(n, T + H)"""
+    """(n, T + H); a discount deeper than any its department has seen counts as the deepest seen."""
     product = group_codes(panel.series, ["product_id"])
     discount, factors = panel.discount_rate, np.ones(panel.discount_rate.shape)
+    department = group_codes(panel.series, ["department"])
     level = _levels(demand, discount[:, : panel.day_count])
     for week in _weeks(panel):
         days = slice(week, week + WEEK if week < panel.day_count else None)
@@ -69,7 +71,8 @@ def _promotion_factors(panel: Panel, demand: np.ndarray) -> np.ndarray:
         if (asked > 0).any():
             past = slice(max(week - PROMOTION_MEMORY_DAYS, 0), week)
             found = _response(panel, demand[:, past], level[:, past], discount=discount[:, past], product=product)
-            factors[:, days] = np.exp(found.log_lift(asked))
+            most = deepest_seen(discount[:, :week], department)
+            factors[:, days] = np.exp(found.log_lift(np.minimum(asked, most[:, None])))
     return factors
 
 
@@ -94,8 +97,7 @@ def _response(
 def _usual(demand: np.ndarray, level: np.ndarray, *, discount: np.ndarray) -> np.ndarray:
     plain = np.isfinite(demand) & (discount <= 0) & np.isfinite(level)
     slot = np.arange(demand.shape[1]) % WEEK
-    sold = np.bincount(slot, np.where(plain, demand, 0.0).sum(axis=0), minlength=WEEK)
-    expected = np.bincount(slot, np.where(plain, level, 0.0).sum(axis=0), minlength=WEEK)
+    sold, expected = (weekday_sums(np.where(plain, part, 0.0), slot) for part in (demand, level))
     profile = (sold + _HALF) / (expected + _HALF)
     return level * profile[slot]
 
@@ -151,7 +153,10 @@ def _launch_curve(sums: np.ndarray, *, known_weeks: np.ndarray) -> np.ndarray:
     """Share of settled demand by week of age, (weeks + 1,), 1 at the end; from weeks that had ended, never above 1."""
     known = np.where(np.arange(sums.shape[1])[None, :] < known_weeks[:, None], sums, np.nan)
     both = np.isfinite(known[:, 1:]) & np.isfinite(known[:, :-1])
-    later = np.where(both, known[:, 1:], 0.0).sum(axis=0) + _PRIOR_UNITS
-    sooner = np.where(both, known[:, :-1], 0.0).sum(axis=0) + _PRIOR_UNITS
+    everyone = np.zeros(len(known), dtype=int)
+    later, sooner = (
+        np.nansum(within_reach(np.where(both, part, np.nan), everyone), axis=0) + _PRIOR_UNITS
+        for part in (known[:, 1:], known[:, :-1])
+    )
     share = np.append(np.cumprod((sooner / later)[::-1])[::-1], 1.0)
     return np.clip(share, 0.1, 1.0)

@@ -35,6 +35,8 @@ _SETTLING_DAYS = 56
 
 _BULK_FACTOR, _BULK_UNITS, _BULK_WINDOW = 10, 10.0, 182
 """A sale in bulk has this multiple of every other day within the window, and at least these units."""
+_RHYTHM_SHARE = 0.1
+"""Types of events on more than this share of all days, as benefit days, are no reason to sell ten times as much."""
 _BULK_DAYS_MOST = 4
 """Series with more days near their highest are not looked at."""
 
@@ -82,7 +84,8 @@ class Panel:
         first_sale = np.where(sold.any(axis=1), sold.argmax(axis=1), self.day_count)
         start = np.minimum(first_sale, max(self.day_count - _SETTLING_DAYS, 0))
         launched = np.where(np.arange(self.day_count) < start[:, None], np.nan, self.units)
-        return without_bulk(launched, is_explained=self.discount_rate[:, : self.day_count] > 0)
+        is_promoted = self.discount_rate[:, : self.day_count] > 0
+        return without_bulk(launched, is_explained=is_promoted | _occasions(self))
 
     def through(self, day: date) -> "Panel":
         """The panel as it was when `day` was the last closed one; what follows is future."""
@@ -120,6 +123,19 @@ class Panel:
         )
 
 
+def _occasions(panel: Panel) -> np.ndarray:
+    """Days of a known event in the series' region, (n, T), but for types on more than a tenth of all days."""
+    region, names = pd.factorize(panel.series["region"].astype(str))
+    days = panel.dates[: panel.day_count]
+    found = np.zeros((len(names), len(days)), dtype=bool)
+    for _, events in panel.events.groupby("event_type"):
+        on = pd.to_datetime(events["event_date"]).to_numpy().astype("datetime64[D]")
+        if np.isin(days, on).mean() <= _RHYTHM_SHARE:
+            for number, name in enumerate(names):
+                found[number] |= np.isin(days, on[events["region"].isin(["*", name]).to_numpy()])
+    return found[region]
+
+
 def without_bulk(demand: np.ndarray, *, is_explained: np.ndarray) -> np.ndarray:
     """Demand (n, T) in which a day that no other day within half a year comes near counts as the highest of those.
 
@@ -129,7 +145,7 @@ def without_bulk(demand: np.ndarray, *, is_explained: np.ndarray) -> np.ndarray:
 
     Args:
         demand: units, NaN where unknown.
-        is_explained: (n, T) days whose sales have a reason, such as a promotion; they stay.
+        is_explained: (n, T) days whose sales have a reason, a promotion or an event; they stay.
     """
     units = np.nan_to_num(demand)
     highest = units.max(axis=1, initial=0.0)

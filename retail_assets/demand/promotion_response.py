@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retail_assets.demand.pooling import within_reach
+
 Floats = np.ndarray
 
 _FIRST_GUESS = np.array([0.1, 1.5])
@@ -15,15 +17,39 @@ _FIRST_WEIGHTS = np.array([50.0, 2.0])
 _PRODUCT_SPREAD = 1.0
 _DISPERSION = 2.0
 _DAY_NOISE = 0.3
-_HALF = 0.5
+_HALF, _LEAST = 0.5, 1e-9
 _STEPS = 8
 _MAX_ELASTICITY = 6.0
 _MAX_DISCOUNT = 0.9
+_UNSEEN_DISCOUNT = 0.3
+"""The deepest discount that is believed where nobody ever gave one."""
+_FAR = 5.0
+"""Deviations beyond which sales of one day say no more."""
 
 
 def depth(discount_rate: Floats) -> Floats:
     """Minus the log of the share of the price still asked, 0 without a discount."""
     return -np.log1p(-np.clip(np.nan_to_num(discount_rate), 0.0, _MAX_DISCOUNT))
+
+
+def deepest_seen(discount_rate: Floats, department: NDArray[np.integer]) -> Floats:
+    """Deepest discount of each series' department so far, (n,), of (n, days); nobody knows what deeper ones would do.
+
+    A department that never gave one takes the deepest of all, and 30 % counts as seen where nobody did.
+
+    >>> deepest_seen(np.array([[0.0, 0.2], [0.0, 0.0], [0.0, 0.0]]), np.array([0, 0, 1]))
+    array([0.2, 0.2, 0.2])
+    """
+    own = np.zeros(int(department.max()) + 1)
+    np.maximum.at(own, department, np.nan_to_num(discount_rate).max(axis=1, initial=0.0))
+    every = own.max() or _UNSEEN_DISCOUNT
+    return np.where(own > 0, own, every)[department]
+
+
+def weekday_sums(values: Floats, slot: NDArray[np.integer]) -> Floats:
+    """Sums of (n, days) over series and the days of each of seven slots, (7,); no series has the say in one."""
+    sums = np.stack([values[:, slot == number].sum(axis=1) for number in range(7)], axis=1)
+    return within_reach(sums, np.zeros(len(values), dtype=int)).sum(axis=0)
 
 
 @dataclass(frozen=True)
@@ -69,7 +95,7 @@ def response(
     sold, expected = np.bincount(place, sales[row, day]), np.bincount(place, usual)
     depths = np.bincount(place, depth(discount_rate[row, day])) / np.maximum(np.bincount(place), 1)
     told = _Told(sold, expected, depths)
-    display, pooled = _pooled(told)
+    display, pooled = _pooled(told, cell // sales.shape[1])
     elasticity = _of_products(told, cell // sales.shape[1], display=display, pooled=pooled, count=product.max() + 1)
     return Response(display, elasticity[product])
 
@@ -83,22 +109,36 @@ class _Told:
     depth: Floats
 
     def gap(self, display: float, elasticity: Floats | float) -> tuple[Floats, Floats]:
-        """Sales beyond what was expected, and expected sales, both over dispersion + a day's own noise."""
+        """Sales beyond what was expected, and expected sales, both over dispersion + a day's own noise.
+
+        Sales more than five deviations off count as five (Huber 1964): one bulk buyer tells nothing of a discount.
+        """
         expected = self.usual * np.exp(display + elasticity * self.depth)
-        weight = 1 / (_DISPERSION + _DAY_NOISE**2 * expected)
-        return weight * (self.sold - expected), weight * expected
+        known = expected / (_DISPERSION + _DAY_NOISE**2 * expected)
+        deviation = np.sqrt(np.maximum(expected, _LEAST) * (_DISPERSION + _DAY_NOISE**2 * expected))
+        off = np.clip((self.sold - expected) / deviation, -_FAR, _FAR)
+        return off * np.sqrt(known), known
 
 
-def _pooled(told: _Told) -> tuple[float, float]:
+def _pooled(told: _Told, product: NDArray[np.integer]) -> tuple[float, float]:
     """Display and elasticity of all products together, leaning on a first guess, by Newton's method."""
     design = np.stack([np.ones_like(told.depth), told.depth])
-    found = _FIRST_GUESS.copy()
+    found, number = _FIRST_GUESS.copy(), np.unique(product, return_inverse=True)[1]
     for _ in range(_STEPS):
         gap, expected = told.gap(found[0], found[1])
+        say = _say(expected, number)
+        gap, expected = gap * say, expected * say
         known = (design * expected) @ design.T + np.diag(_FIRST_WEIGHTS)
         step = np.linalg.solve(known, design @ gap + _FIRST_WEIGHTS * (_FIRST_GUESS - found))
         found = np.clip(found + np.clip(step, -1.0, 1.0), 0.0, _MAX_ELASTICITY)
     return float(found[0]), float(found[1])
+
+
+def _say(known: Floats, product: NDArray[np.integer]) -> Floats:
+    """What each day counts, 0 … 1, so that no product knows more than the next one does."""
+    own = np.bincount(product, known)
+    bounded = within_reach(own, np.zeros(len(own), dtype=int))
+    return np.minimum(bounded / np.maximum(own, _LEAST), 1.0)[product]
 
 
 def _of_products(told: _Told, product: NDArray[np.integer], *, display: float, pooled: float, count: int) -> Floats:
@@ -137,9 +177,6 @@ def _usual(sales: Floats, discount_rate: Floats, *, exposure: Floats, weekday: N
     plain = (discount_rate <= 0) & (exposure > 0) & np.isfinite(sales)
     sold, seen = np.where(plain, sales, 0.0), np.where(plain, exposure, 0.0)
     level = sold.sum(axis=1) / np.maximum(seen.sum(axis=1), _HALF)
-    expected = (seen * level[:, None]).sum(axis=0)
     number = weekday.astype(int) - 1
-    profile = (np.bincount(number, sold.sum(axis=0), minlength=7) + _HALF) / (
-        np.bincount(number, expected, minlength=7) + _HALF
-    )
+    profile = (weekday_sums(sold, number) + _HALF) / (weekday_sums(seen * level[:, None], number) + _HALF)
     return level[:, None] * profile[number]

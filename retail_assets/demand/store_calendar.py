@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.pooling import ordinary_days
 
 _YEAR = 365.25
 _FOURIER_TERMS = 3
@@ -30,9 +31,9 @@ def store_calendar_index(panel: Panel) -> np.ndarray:
     regions = panel.series["region"].astype(str).to_numpy()[first]
     calendar = _weekdays_and_season(panel)
     events = {region: _events(panel, region) for region in np.unique(regions)}
-    index = np.ones((len(names), panel.horizon))
+    index, demand = np.ones((len(names), panel.horizon)), ordinary_days(panel.demand, code)
     for number, region in enumerate(regions):
-        total = _log_total(panel.demand[code == number])
+        total = _log_total(demand[code == number])
         index[number] = _index(total, calendar, events[region])
     return index[code]
 

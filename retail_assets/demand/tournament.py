@@ -28,6 +28,7 @@ from retail_assets.demand.contenders import (
 )
 from retail_assets.demand.global_model import Boosting
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.pooling import shared_ratio
 from retail_assets.demand.segments import DEMAND_CLASSES, NO_SALE, demand_class
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import QUANTILE_LEVELS
@@ -181,9 +182,14 @@ def _before(panel: Panel, origin: int) -> Panel:
 
 
 def _sample(panel: Panel, config: TrainingConfig) -> np.ndarray:
-    """Rows of at most `tournament_sample` series of each segment."""
-    segment, rng = demand_class(panel), np.random.default_rng(config.seed)
-    drawn = [rng.permutation(np.flatnonzero(segment == name))[: config.tournament_sample] for name in DEMAND_CLASSES]
+    """Rows of at most `tournament_sample` series of each segment, those whose names' hashes come first.
+
+    So whether a series is drawn does not depend on which others there are, but for the last places.
+    """
+    names = panel.series.loc[:, ["store_id", "product_id"]].astype(str)
+    place = pd.util.hash_pandas_object(names, index=False, hash_key=f"{config.seed:016d}"[-16:]).to_numpy()
+    segment, order = demand_class(panel), np.argsort(place, kind="stable")
+    drawn = [order[segment[order] == name][: config.tournament_sample] for name in DEMAND_CLASSES]
     return np.sort(np.concatenate(drawn))
 
 
@@ -253,12 +259,22 @@ def _segment_scores(folds: Sequence[Fold], name: str, losses: _Losses, *, segmen
     step = np.concatenate([fold.step[rows] for fold, rows in zip(folds, kept, strict=True)])
     return {
         "scaled_pinball": _total_pinball(losses, segment),
-        "bias": metrics.bias(known, mean),
+        "bias": _bias(folds, name, kept),
         "wape": metrics.wape(scored, mean),
         "rmsse": _finite_mean(metrics.series_rmsse(scored, mean, scale=step)),
         "series_count": float(np.any(kept, axis=0).sum()),
         "actual_units": float(np.nansum(known)),
     }
+
+
+def _bias(folds: Sequence[Fold], name: str, kept: Sequence[np.ndarray]) -> float:
+    """Sum of forecast minus actual over the sum of actual demand; no series has the say in either."""
+    gap, actual = np.zeros((2, len(kept[0])))
+    for fold, rows in zip(folds, kept, strict=True):
+        gap[rows] += np.nansum(fold.means[name] - fold.actual, axis=1)[rows]
+        actual[rows] += np.nansum(fold.actual, axis=1)[rows]
+    took_part = np.any(kept, axis=0)
+    return shared_ratio(gap[took_part], actual[took_part])
 
 
 def _finite_mean(values: np.ndarray) -> float:
@@ -268,11 +284,14 @@ def _finite_mean(values: np.ndarray) -> float:
 
 def _total_pinball(losses: _Losses, segment: str | None) -> float:
     """Of total demand at the protection horizons over its mean."""
-    loss = weight = 0.0
+    loss, weight = np.zeros((2, len(losses[0][2])))
+    took_part = np.zeros(len(loss), dtype=bool)
     for fold, lost, actual in losses:
         kept = np.isfinite(actual) & (True if segment is None else fold.nature.segment == segment)
-        loss, weight = loss + lost[kept].sum(), weight + actual[kept].sum()
-    return float(loss / weight) if weight > 0 else float("nan")
+        loss[kept] += lost[kept]
+        weight[kept] += actual[kept]
+        took_part |= kept
+    return shared_ratio(loss[took_part], weight[took_part])
 
 
 def _losses(folds: Sequence[Fold], name: str, config: TrainingConfig) -> _Losses:
