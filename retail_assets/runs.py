@@ -15,6 +15,7 @@ from retail_assets.assets.restating import RESTATE_TAG
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 from retail_assets.schedules import RANGE_TAGS, range_tags, trailing
 from retail_assets.settings import Settings
+from retail_assets.slots import free_ended
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.tables.forecast import DAILY_FORECASTS, FORECAST_ACCURACY
 from retail_assets.transforms.demand import LOOKBACK_DAYS
@@ -28,6 +29,12 @@ MIN_FORECAST_DAYS = 28
 _EXPECTED = {kind.__name__ for kind in (PermanentFailure, TransientFailure, ContractViolation)} | {
     "DagsterAssetCheckFailedError"
 }
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -215,12 +222,21 @@ def execute(step: Step, planner: Planner, definitions: dg.Definitions) -> None:
         raise _cause(result, step)
 
 
+def runs_in_a_command(run: dg.DagsterRun) -> bool:
+    """Whether a command executes the run in its own process; the daemon's retry of such a run has its tags too."""
+    return LAUNCHED_BY.items() <= run.tags.items() and run.remote_job_origin is None
+
+
 def close_abandoned(instance: dg.DagsterInstance) -> int:
-    """Runs of an interrupted command are ended, so that the UI does not show them running for ever."""
-    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING], tags=LAUNCHED_BY)
-    abandoned = instance.get_runs(filters=running)
+    """Runs of an interrupted command are ended and their slots freed, so that nothing shows or waits for them.
+
+    Only for a command that is alone at work in its home: every unfinished run of a command there is abandoned.
+    """
+    running = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED, tags=LAUNCHED_BY))
+    abandoned = [run for run in running if runs_in_a_command(run)]
     for run in abandoned:
         instance.report_run_canceled(run, message="The command was interrupted; a later run carries on.")
+    free_ended(instance)
     return len(abandoned)
 
 
