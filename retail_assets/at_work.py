@@ -1,7 +1,7 @@
-"""Whether a command executes runs in a home of Dagster now: a lock the system takes back when the process ends.
+"""Which runs a command executes in its own process, and whether a command is at work in a home of Dagster now.
 
-A process id would be given to another process some day; the lock of a killed process, or of a machine that lost
-power, is gone at once. Everything that decides whether a run of the command line was abandoned asks here.
+A lock tells, which the system takes back when the process ends. A process id would be given to another process some
+day; the lock of a killed process, or of a machine that lost power, is gone at once.
 """
 
 import fcntl
@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dagster as dg
+
+LAUNCHED_BY = {"retail/launched-by": "command line"}
 _FILE = "command.lock"
+
+
+def runs_in_a_command(run: dg.DagsterRun) -> bool:
+    """Whether a command executes the run in its own process; a run that the UI makes of it has the same tags."""
+    return LAUNCHED_BY.items() <= run.tags.items() and run.remote_job_origin is None
 
 
 @contextmanager

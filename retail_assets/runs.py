@@ -12,6 +12,7 @@ import dagster as dg
 
 from retail_assets import jobs
 from retail_assets.assets.restating import RESTATE_TAG
+from retail_assets.at_work import LAUNCHED_BY, runs_in_a_command
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 from retail_assets.schedules import RANGE_TAGS, range_tags, trailing
 from retail_assets.settings import Settings
@@ -22,7 +23,6 @@ from retail_assets.transforms.demand import LOOKBACK_DAYS
 from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG
 from retail_assets.windows import ONE_DAY, Window, runs_of
 
-LAUNCHED_BY = {"retail/launched-by": "command line"}
 RETRAIN_EVERY = timedelta(weeks=4)
 MIN_TRAINING_DAYS = 90
 MIN_FORECAST_DAYS = 28
@@ -222,11 +222,6 @@ def execute(step: Step, planner: Planner, definitions: dg.Definitions) -> None:
         raise _cause(result, step)
 
 
-def runs_in_a_command(run: dg.DagsterRun) -> bool:
-    """Whether a command executes the run in its own process; the daemon's retry of such a run has its tags too."""
-    return LAUNCHED_BY.items() <= run.tags.items() and run.remote_job_origin is None
-
-
 def close_abandoned(instance: dg.DagsterInstance) -> int:
     """Runs of an interrupted command are ended and their slots freed, so that nothing shows or waits for them.
 
@@ -243,6 +238,8 @@ def close_abandoned(instance: dg.DagsterInstance) -> int:
 def _cause(result: dg.ExecuteInProcessResult, step: Step) -> RetailError:
     """The first failure as a sentence, of the class that says whether trying again can help."""
     failures = [event for event in result.all_events if event.is_step_failure]
+    if not failures and _was_interrupted(result):
+        raise KeyboardInterrupt
     if not failures:
         return PermanentFailure(
             f"The run {step.title} failed before its first step; open run {result.run_id} in the UI."
@@ -254,6 +251,12 @@ def _cause(result: dg.ExecuteInProcessResult, step: Step) -> RetailError:
         sentence = f"{kind}: {sentence} (the whole trace is in run {result.run_id} of make ui)"
     kind_of = TransientFailure if kind == TransientFailure.__name__ else PermanentFailure
     return kind_of(f"{step.title}, {failures[0].step_key}: {sentence}")
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether an interrupt ended the run outside its steps, as while one waits for a slot."""
+    ends = [event for event in result.all_events if event.event_type is dg.DagsterEventType.RUN_FAILURE]
+    return any(_root(event.job_failure_data.error)[0] == KeyboardInterrupt.__name__ for event in ends)
 
 
 def _root(error: object) -> tuple[str, str]:

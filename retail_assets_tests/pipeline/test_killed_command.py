@@ -128,7 +128,7 @@ def test_a_slot_of_somebody_alive_is_named_and_the_wait_for_it_can_be_interrupte
     assert _slots(started) == [(HOLDER, "source")]
     with _instance(started) as instance:
         [ended, holder] = instance.get_runs()
-        assert (ended.status, holder.status) == (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.STARTED)
+        assert ended.is_finished and holder.status is dg.DagsterRunStatus.STARTED
 
 
 def test_the_command_carries_on_when_the_other_run_is_over_although_nobody_freed_its_slot(started: Shop) -> None:
