@@ -17,7 +17,7 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus  # as Dags
 from retail_assets.at_work import is_at_work, runs_in_a_command
 
 SILENT_SECONDS = 180
-_BEATS = 9
+BEATS = 9
 _LONGEST = 20
 """Times the silent seconds after which a worker is given up although its code location does not answer."""
 
@@ -70,7 +70,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
     @property
     def beat_seconds(self) -> float:
         """How often a worker gives a sign of life."""
-        return self._silent_seconds / _BEATS
+        return self._silent_seconds / BEATS
 
     @property
     def supports_check_run_worker_health(self) -> bool:

@@ -1,8 +1,8 @@
-"""A code location with two tiny jobs under the names of the nightly ones, and the executor, alerts and tags of the real.
+"""A code location with two tiny jobs named like the nightly ones, and the executor, alerts and tags of the real one.
 
 Belongs to test_lost_worker.py, which starts it as a server of its own: the folder NIGHT_FOLDER is its outside world.
 A file asked-DAY asks for the night of that day; while the file hang-JOB exists, a run of the job says that it began
-(began-JOB) and does not end.
+(began-JOB) and waits.
 """
 
 import os
@@ -25,9 +25,9 @@ POLICY = dg.BackfillPolicy.single_run()
 
 
 def _work(job: str) -> None:
-    if (FOLDER / f"hang-{job}").exists():
+    while (FOLDER / f"hang-{job}").exists():
         (FOLDER / f"began-{job}").touch()
-        time.sleep(3600)
+        time.sleep(0.2)
 
 
 @dg.asset(partitions_def=DAYS, backfill_policy=POLICY)

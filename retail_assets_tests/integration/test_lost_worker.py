@@ -8,7 +8,7 @@ import http.server
 import json
 import os
 import re
-import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +23,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from retail_assets import jobs
+from retail_assets.run_launcher import BEATS, last_beat
 from retail_assets_tests.integration.postgresql import running_postgresql
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -33,7 +34,7 @@ QUICK = {"silent_seconds": 9, "poll_interval_seconds": 1, "free_slots_after_run_
 """In the place of minutes: what test_deploy.py reads in the shipped files."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The address of a receiver, and what it got."""
     got: list[dict[str, Any]] = []
@@ -66,6 +67,7 @@ class Deployment:
             "PYTHONPATH": str(LOCATION.parents[2]),
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._orphans: list[psutil.Process] = []
 
     def start_code(self) -> None:
         options = ["-f", str(LOCATION), "--host", "127.0.0.1", "--port", str(self._port)]
@@ -85,20 +87,24 @@ class Deployment:
     def kill_code(self, *, worker: bool) -> None:
         """The code location without warning, and with it, or not, the processes it started."""
         server = self._processes.pop("code")
-        children = psutil.Process(server.pid).children(recursive=True)
-        for process in (server, *(children if worker else ())):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
+        self._orphans += psutil.Process(server.pid).children(recursive=True)
+        server.kill()
         server.wait()
+        if worker:
+            self._kill_orphans()
 
     def stop(self) -> None:
         for process in self._processes.values():
-            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            if process.poll() is None:
+                self._orphans += psutil.Process(process.pid).children(recursive=True)
             process.kill()
             process.wait()
-            for child in children:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
+        self._kill_orphans()
+
+    def _kill_orphans(self) -> None:
+        for process in self._orphans:
+            with contextlib.suppress(psutil.NoSuchProcess):  # psutil knows a process by its start too
+                process.kill()
 
     def wait_for(self, what: str, found: Callable[[], Any]) -> Any:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -111,25 +117,23 @@ class Deployment:
         return "\n".join(file.read_text()[-4000:] for file in self.folder.glob("*.log"))
 
 
-@pytest.fixture
-def deployment(
-    tmp_path: Path, webhook: tuple[str, list], monkeypatch: pytest.MonkeyPatch, unused_port: int
-) -> Iterator[Deployment]:
-    with running_postgresql() as url:
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory, webhook: tuple[str, list]) -> Iterator[Deployment]:
+    folder = tmp_path_factory.mktemp("deployment")
+    with running_postgresql() as url, pytest.MonkeyPatch.context() as patch:
         address = make_url(url).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
-        monkeypatch.setenv("DAGSTER_POSTGRES_URL", address)
-        (tmp_path / "dagster.yaml").write_text(_quick((DEPLOY / "compose/dagster.yaml").read_text(), tmp_path))
-        made = Deployment(tmp_path, webhook[0], unused_port)
+        patch.setenv("DAGSTER_POSTGRES_URL", address)
+        (folder / "dagster.yaml").write_text(_quick((DEPLOY / "compose/dagster.yaml").read_text(), folder))
+        made = Deployment(folder, webhook[0], _free_port())
         try:
+            made.start_code()
+            made.start_daemon()
             yield made
         finally:
             made.stop()
 
 
-@pytest.fixture
-def unused_port() -> int:
-    import socket
-
+def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
@@ -141,39 +145,73 @@ def _quick(shipped: str, folder: Path) -> str:
     return shipped.replace("/data/", f"{folder}/")
 
 
-def _runs(instance: dg.DagsterInstance, job: str) -> list[dg.DagsterRun]:
-    """Oldest first."""
-    return instance.get_runs(filters=dg.RunsFilter(job_name=job))[::-1]
-
-
-def _outcomes(instance: dg.DagsterInstance, job: str) -> list[dg.DagsterRunStatus]:
-    return [run.status for run in _runs(instance, job)]
-
-
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+
+
+class Night:
+    """One night of the deployment, whose plan hangs until it is let go."""
+
+    def __init__(self, deployment: Deployment, day: str) -> None:
+        self.deployment, self.day = deployment, day
+        self._hang, self._began = deployment.folder / "hang-publish", deployment.folder / "began-publish"
+
+    def begin(self) -> None:
+        self._began.unlink(missing_ok=True)
+        self._hang.touch()
+        self.ask()
+        self.deployment.wait_for("the plan's step", self._began.exists)
+
+    def ask(self) -> None:
+        (self.deployment.folder / f"asked-{self.day}").touch()
+
+    def let_go(self) -> None:
+        self._hang.unlink()
+
+    def plans(self, instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+        """Runs of `publish` for the day, the oldest first."""
+        of_day = dg.RunsFilter(job_name=jobs.PUBLISH, tags={"dagster/partition": self.day})
+        return instance.get_runs(filters=of_day)[::-1]
+
+    def wait_for(self, instance: dg.DagsterInstance, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
+        self.deployment.wait_for(
+            f"{self.day}: {statuses}", lambda: [run.status for run in self.plans(instance)] == [*statuses]
+        )
+        return self.plans(instance)
 
 
 def test_a_code_location_killed_with_its_worker_costs_neither_the_plan_nor_the_next_night(
     deployment: Deployment, webhook: tuple[str, list]
 ) -> None:
-    hang, alerts = deployment.folder / "hang-publish", webhook[1]
-    hang.touch()
-    deployment.start_code()
-    deployment.start_daemon()
+    night, alerts = Night(deployment, "2026-05-06"), webhook[1]
     with dg.DagsterInstance.from_config(str(deployment.folder)) as instance:
-        (deployment.folder / "asked-2026-05-06").touch()
-        deployment.wait_for("the plan's step", (deployment.folder / "began-publish").exists)
+        night.begin()
         deployment.kill_code(worker=True)
-        hang.unlink()
+        night.let_go()
         deployment.start_code()
-        deployment.wait_for("the retry", lambda: _outcomes(instance, jobs.PUBLISH) == [FAILURE, SUCCESS])
-        lost, again = _runs(instance, jobs.PUBLISH)
-        assert again.tags["dagster/partition"] == "2026-05-06" and again.parent_run_id == lost.run_id
-        assert instance.get_materialized_partitions(dg.AssetKey("plan")) == {"2026-05-06"}
+        lost, again = night.wait_for(instance, FAILURE, SUCCESS)
+        assert again.parent_run_id == lost.run_id
+        assert "2026-05-06" in instance.get_materialized_partitions(dg.AssetKey("plan"))
         deployment.wait_for("the alert", lambda: alerts)
-        (deployment.folder / "asked-2026-05-07").touch()
-        deployment.wait_for("the next night", lambda: _outcomes(instance, jobs.PUBLISH)[2:] == [SUCCESS])
+        following = Night(deployment, "2026-05-07")
+        following.ask()
+        following.wait_for(instance, SUCCESS)
     assert [alert["summary"] for alert in alerts] == ["publish failed, and is tried again"]
     told = json.dumps(alerts[0])
     assert lost.run_id in told and "2026-05-06" in told
     assert "gave no sign of life" in told and "another alert follows if it gives up" in told
+
+
+def test_a_worker_that_outlives_its_code_location_finishes_the_night_alone(deployment: Deployment) -> None:
+    """Else two processes would write the same tables."""
+    night = Night(deployment, "2026-05-08")
+    with dg.DagsterInstance.from_config(str(deployment.folder)) as instance:
+        night.begin()
+        deployment.kill_code(worker=False)
+        deployment.start_code()
+        [run] = night.plans(instance)
+        signs = {None}
+        while len(signs) < 4 * BEATS:  # of four times the silence that would have cost the run
+            deployment.wait_for("a sign of life", lambda: last_beat(instance, run.run_id) not in signs)
+            signs.add(last_beat(instance, run.run_id))
+        night.let_go()
+        night.wait_for(instance, SUCCESS)
