@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from retail_assets import jobs, registry, schedules, sensors
+from retail_assets.heartbeat import in_process_with_heartbeat
 from retail_assets.partitions import partitions
 from retail_assets.settings import Settings
 from retail_assets.sources.mapping import Mapping, load_mapping
@@ -34,7 +35,7 @@ def build_definitions(settings: Settings, *, overrides: dict[str, Any] | None = 
         schedules=schedules.schedules(settings, settings.timezone or mapping.timezone),
         sensors=[*sensors.SENSORS, sensors.ingest_changed_days(settings)],
         resources={**resources_of(settings, mapping), **(overrides or {})},
-        executor=dg.in_process_executor,
+        executor=in_process_with_heartbeat,
     )
 
 

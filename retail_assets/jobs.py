@@ -6,6 +6,7 @@ join any. A warehouse load belongs to the job of its table.
 
 import dagster as dg
 
+from retail_assets.heartbeat import in_process_with_heartbeat
 from retail_assets.tables import bronze, forecast, gold, inventory, operations, silver
 from retail_assets.tables.contract import Partitioning, Table
 from retail_assets.tables.warehouse import PUBLISHED, load_contract
@@ -59,7 +60,7 @@ def _job(name: str):
         name,
         selection=dg.AssetSelection.assets(*(table.asset_key for table in TABLES_OF_JOB[name])),
         description=_DESCRIPTIONS[name],
-        executor_def=dg.in_process_executor,
+        executor_def=in_process_with_heartbeat,
         tags={"retail/job": name},
     )
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -19,12 +20,14 @@ from rich.console import Console
 from sqlalchemy import event
 
 from retail_assets import jobs
+from retail_assets.at_work import at_work
 from retail_assets.build import build_definitions
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.report import report
 from retail_assets.resources.source import Source
 from retail_assets.runs import Planner, Step, close_abandoned, execute, in_order
 from retail_assets.settings import Settings, plan_ranges_at_once
+from retail_assets.slots import visible_waits
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.terminal import WriteProgress, print_report
 from retail_assets.windows import Window
@@ -73,7 +76,13 @@ def launch(
     _same_places(settings)
     definitions = build_definitions(settings, overrides=resources)
     plan_ranges_at_once()
-    with _quick_event_log(), _instance(settings) as instance, closing(resources["engine"]):
+    with (
+        at_work(settings.dagster_home),
+        _quick_event_log(),
+        _instance(settings) as instance,
+        closing(resources["engine"]),
+        visible_waits(instance, partial(console.print, soft_wrap=True)),
+    ):
         if close_abandoned(instance):
             console.print("An interrupted run was closed; carrying on.")
         planner = Planner(instance, settings, window, again=again, restate=restate, accept_empty=accept_empty)

@@ -12,22 +12,29 @@ import dagster as dg
 
 from retail_assets import jobs
 from retail_assets.assets.restating import RESTATE_TAG
+from retail_assets.at_work import LAUNCHED_BY, runs_in_a_command
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 from retail_assets.schedules import RANGE_TAGS, range_tags, trailing
 from retail_assets.settings import Settings
+from retail_assets.slots import free_ended
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.tables.forecast import DAILY_FORECASTS, FORECAST_ACCURACY
 from retail_assets.transforms.demand import LOOKBACK_DAYS
 from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG
 from retail_assets.windows import ONE_DAY, Window, runs_of
 
-LAUNCHED_BY = {"retail/launched-by": "command line"}
 RETRAIN_EVERY = timedelta(weeks=4)
 MIN_TRAINING_DAYS = 90
 MIN_FORECAST_DAYS = 28
 _EXPECTED = {kind.__name__ for kind in (PermanentFailure, TransientFailure, ContractViolation)} | {
     "DagsterAssetCheckFailedError"
 }
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -216,17 +223,23 @@ def execute(step: Step, planner: Planner, definitions: dg.Definitions) -> None:
 
 
 def close_abandoned(instance: dg.DagsterInstance) -> int:
-    """Runs of an interrupted command are ended, so that the UI does not show them running for ever."""
-    running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING], tags=LAUNCHED_BY)
-    abandoned = instance.get_runs(filters=running)
+    """Runs of an interrupted command are ended and their slots freed, so that nothing shows or waits for them.
+
+    Only for a command that is alone at work in its home: every unfinished run of a command there is abandoned.
+    """
+    running = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED, tags=LAUNCHED_BY))
+    abandoned = [run for run in running if runs_in_a_command(run)]
     for run in abandoned:
         instance.report_run_canceled(run, message="The command was interrupted; a later run carries on.")
+    free_ended(instance)
     return len(abandoned)
 
 
 def _cause(result: dg.ExecuteInProcessResult, step: Step) -> RetailError:
     """The first failure as a sentence, of the class that says whether trying again can help."""
     failures = [event for event in result.all_events if event.is_step_failure]
+    if not failures and _was_interrupted(result):
+        raise KeyboardInterrupt
     if not failures:
         return PermanentFailure(
             f"The run {step.title} failed before its first step; open run {result.run_id} in the UI."
@@ -238,6 +251,12 @@ def _cause(result: dg.ExecuteInProcessResult, step: Step) -> RetailError:
         sentence = f"{kind}: {sentence} (the whole trace is in run {result.run_id} of make ui)"
     kind_of = TransientFailure if kind == TransientFailure.__name__ else PermanentFailure
     return kind_of(f"{step.title}, {failures[0].step_key}: {sentence}")
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether an interrupt ended the run outside its steps, as while one waits for a slot."""
+    ends = [event for event in result.all_events if event.event_type is dg.DagsterEventType.RUN_FAILURE]
+    return any(_root(event.job_failure_data.error)[0] == KeyboardInterrupt.__name__ for event in ends)
 
 
 def _root(error: object) -> tuple[str, str]:

@@ -11,11 +11,13 @@ from typing import Any
 import dagster as dg
 
 from retail_assets import jobs
+from retail_assets.at_work import runs_in_a_command
 from retail_assets.calendar import Calendar
 from retail_assets.checks.moved import CHECK_NAME, OLDER_DAYS
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.resources.notifier import Notifier
 from retail_assets.resources.source import Source
+from retail_assets.retries import MAKE_UP, MEND, RETRY_TAG, TRIED_AGAIN, outcome, will_be_tried_again
 from retail_assets.runs import LAUNCHED_BY, demand_days_after, window_of
 from retail_assets.schedules import RANGE_TAGS, range_tags
 from retail_assets.settings import Settings
@@ -162,21 +164,44 @@ def _were_in_vain(instance: dg.DagsterInstance) -> bool:
 
 
 @dg.run_failure_sensor(name="alert_on_failure", default_status=dg.DefaultSensorStatus.RUNNING)
-def alert_on_failure(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:
-    """What failed, where, since when and what to do, to the webhook of RETAIL_ALERT_WEBHOOK_URL."""
-    run = context.dagster_run
+def alert_on_failure(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> dg.SkipReason | None:
+    """What failed, where, since when and what to do, to the webhook of RETAIL_ALERT_WEBHOOK_URL.
+
+    Of a run that Dagster tries again there are two alerts at most: the first failure, and the last one.
+    """
+    run, is_tried_again = context.dagster_run, will_be_tried_again(context.dagster_run)
+    if is_tried_again and RETRY_TAG in run.tags:
+        return dg.SkipReason(f"The first failure was alerted, and run {run.run_id} is tried again.")
     causes = [f"{event.step_key}: {_innermost(event)}" for event in context.get_step_failure_events()]
-    notifier.send(
-        f"{run.job_name} failed",
-        "\n".join(causes) or context.failure_event.message or "The run failed.",
-        facts={
-            "job": run.job_name,
-            "run": run.run_id,
-            "partitions": _partitions(run.tags),
-            "noticed": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-            "what to do": "Open the run in the Dagster UI, mend the cause, and re-execute from failure.",
-        },
-    )
+    text = "\n".join(causes) or context.failure_event.message or "The run failed."
+    what_to_do = TRIED_AGAIN if is_tried_again else MEND
+    notifier.send(f"{run.job_name} {outcome(run)}", text, facts={**_facts(run), "what to do": what_to_do})
+
+
+@dg.run_status_sensor(
+    name="alert_on_cancellation",
+    run_status=dg.DagsterRunStatus.CANCELED,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def alert_on_cancellation(
+    context: dg.RunStatusSensorContext, notifier: dg.ResourceParam[Notifier]
+) -> dg.SkipReason | None:
+    """A cancelled run is not made up by itself, so somebody has to know; whoever stops a command knows it."""
+    run = context.dagster_run
+    if runs_in_a_command(run):
+        return dg.SkipReason("The run was one of a retail-assets command, which a person stopped.")
+    text = context.dagster_event.message or "The run was cancelled."
+    notifier.send(f"{run.job_name} was cancelled", text, facts={**_facts(run), "what to do": MAKE_UP})
+
+
+def _facts(run: dg.DagsterRun) -> dict[str, object]:
+    """Where to look, for every alert about a run."""
+    return {
+        "job": run.job_name,
+        "run": run.run_id,
+        "partitions": _partitions(run.tags),
+        "noticed": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    }
 
 
 def _innermost(event: dg.DagsterEvent) -> str:
@@ -248,5 +273,11 @@ def _changed_days(source: Source, since: datetime, *, first: date, last: date) -
     return {day for entity in telling for day in source.changed_days(entity, since=since, start=first, end=last)}
 
 
-SENSORS = [publish_after_ingest, demand_after_late_days, ingest_moved_days, alert_on_failure]
+SENSORS = [
+    publish_after_ingest,
+    demand_after_late_days,
+    ingest_moved_days,
+    alert_on_failure,
+    alert_on_cancellation,
+]
 """Those that need no settings."""

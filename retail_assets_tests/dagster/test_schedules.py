@@ -17,6 +17,7 @@ from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.source import Source
 from retail_assets.schedules import schedules
 from retail_assets.sensors import (
+    alert_on_cancellation,
     alert_on_failure,
     demand_after_late_days,
     ingest_changed_days,
@@ -342,6 +343,99 @@ def test_an_alert_of_a_run_without_partitions_does_not_invent_any():
 def test_an_alert_gives_the_cause():
     notifier, _ = _alerts(RANGE)
     assert notifier.sent[0][1] == "work: dagster._core.definitions.events.Failure: The till feed is empty."
+
+
+def _alert_of(run: dg.DagsterRun, event: dg.DagsterEvent, instance: dg.DagsterInstance, sensor=alert_on_failure):
+    """What is sent about an ended run, and what the sensor answers."""
+    notifier = RecordedNotifier()
+    context = dg.build_run_status_sensor_context(
+        sensor_name=sensor.name, dagster_event=event, dagster_instance=instance, dagster_run=run
+    )
+    if sensor is alert_on_failure:
+        with context.for_run_failure() as failure:
+            answer = sensor(failure, notifier=notifier)
+    else:
+        answer = sensor(context, notifier=notifier)
+    return notifier.sent, answer
+
+
+WILL_RETRY = {"dagster/will_retry": "true"}
+ELSEWHERE = object()
+"""In the place of the code location that a run was started from."""
+
+
+class Lost:
+    """A run whose process is gone, started by the daemon unless said otherwise."""
+
+    job_name, run_id = "publish", "00000000-0000-4000-8000-000000000001"
+
+    def __init__(self, tags: dict[str, str], origin: object = ELSEWHERE) -> None:
+        self.tags, self.remote_job_origin = tags, origin
+
+
+def _failure_of(lost: Lost, monkeypatch) -> tuple[list, object]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.add_run(dg.DagsterRun(job_name="publish", status=dg.DagsterRunStatus.STARTED))
+        event = instance.report_run_failed(run, "The process of the run gave no sign of life for 180 seconds.")
+        monkeypatch.setattr(dg.RunFailureSensorContext, "dagster_run", lost)
+        return _alert_of(run, event, instance)
+
+
+def test_the_first_failure_of_a_lost_run_says_that_dagster_tries_again(monkeypatch):
+    [(title, text, facts)], _ = _failure_of(Lost({"dagster/partition": "2025-05-06", **WILL_RETRY}), monkeypatch)
+    assert title == "publish failed, and is tried again"
+    assert text == "The process of the run gave no sign of life for 180 seconds."
+    assert facts["what to do"].startswith("Nothing yet: Dagster tries the run again by itself")
+    assert (facts["run"], facts["partitions"]) == (Lost.run_id, "2025-05-06")
+
+
+def test_the_failures_between_the_first_and_the_last_are_not_alerted(monkeypatch):
+    sent, answer = _failure_of(Lost({"dagster/retry_number": "1", **WILL_RETRY}), monkeypatch)
+    assert sent == []
+    assert answer.skip_message == f"The first failure was alerted, and run {Lost.run_id} is tried again."
+
+
+def test_the_last_failure_says_how_often_it_was_tried_and_that_a_person_must_act(monkeypatch):
+    tags = {"dagster/retry_number": "2", "dagster/will_retry": "false"}
+    [(title, _, facts)], _ = _failure_of(Lost(tags), monkeypatch)
+    assert title == "publish failed 3 times"
+    assert "mend the cause" in facts["what to do"]
+
+
+def test_a_command_s_run_has_no_code_location_to_be_tried_again_in(monkeypatch):
+    [(title, _, facts)], _ = _failure_of(Lost(WILL_RETRY, origin=None), monkeypatch)
+    assert (title, "mend the cause" in facts["what to do"]) == ("publish failed", True)
+
+
+def _cancellation(tags: dict[str, str], message: str | None = None):
+    with dg.DagsterInstance.ephemeral() as instance:
+        known = dg.DagsterRun(job_name="publish", tags=tags, status=dg.DagsterRunStatus.STARTED)
+        run = instance.add_run(known)
+        event = instance.report_run_canceled(run, message)
+        return run, *_alert_of(run, event, instance, alert_on_cancellation)
+
+
+def test_a_cancelled_run_is_alerted_with_the_day_and_how_to_make_it_up():
+    run, [(title, text, facts)], _ = _cancellation({"dagster/partition": "2025-05-06"})
+    assert (title, bool(text)) == ("publish was cancelled", True)
+    assert (facts["run"], facts["partitions"]) == (run.run_id, "2025-05-06")
+    assert facts["what to do"] == (
+        "Nothing makes the run up by itself: open it in the Dagster UI and press Re-execute."
+    )
+    assert alert_on_cancellation.default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def test_a_command_that_a_person_stopped_is_not_alerted():
+    _, sent, answer = _cancellation({"retail/launched-by": "command line"}, "The command was interrupted.")
+    assert sent == []
+    assert answer.skip_message == "The run was one of a retail-assets command, which a person stopped."
+
+
+def test_a_night_that_was_tried_again_publishes_too():
+    """The daemon and the UI copy the tags of the run they repeat."""
+    again = {"dagster/parent_run_id": "first", "dagster/root_run_id": "first", "dagster/retry_number": "1"}
+    publish, _ = _publish_requests({**SCHEDULED, **RANGE, **again})
+    assert publish.run_key == "publish 2025-05-06"
 
 
 class Closed(Calendar):

@@ -127,7 +127,9 @@ class Shop:
         return {field for field in self.delta(table).schema().to_arrow().names if field == MONTH_COLUMN}
 
 
-def command(*arguments: str, environment: dict[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def command(
+    *arguments: str, environment: dict[str, str], cwd: Path | None = None, timeout: int = 600
+) -> subprocess.CompletedProcess[str]:
     """The installed command, in a folder without a .env."""
     return subprocess.run(
         [COMMAND, *arguments],
@@ -136,5 +138,5 @@ def command(*arguments: str, environment: dict[str, str], cwd: Path | None = Non
         capture_output=True,
         text=True,
         check=False,
-        timeout=600,
+        timeout=timeout,
     )

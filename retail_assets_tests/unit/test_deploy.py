@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from retail_assets.run_launcher import WatchedRunLauncher
 from retail_assets.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -32,6 +33,28 @@ def test_an_instance_has_one_writer_a_table_and_no_retry_of_permanent_failures(p
     assert instance["run_retries"]["retry_on_asset_or_op_failure"] is False
     assert instance["telemetry"] == {"enabled": False}
     assert instance["storage"]["postgres"]["postgres_url"] == {"env": "DAGSTER_POSTGRES_URL"}
+
+
+@pytest.mark.parametrize("path", [*INSTANCES, "../dagster.yaml"])
+def test_an_instance_notices_a_lost_process_within_minutes_and_frees_what_it_held(path: str) -> None:
+    instance = read(path)
+    launcher, monitoring = instance["run_launcher"], instance["run_monitoring"]
+    assert (launcher["module"], launcher["class"]) == (WatchedRunLauncher.__module__, WatchedRunLauncher.__name__)
+    assert monitoring["enabled"] is True
+    assert launcher["config"]["silent_seconds"] + 2 * monitoring["poll_interval_seconds"] <= 5 * 60
+    assert 0 < monitoring["free_slots_after_run_end_seconds"] <= 60
+    assert (instance["run_retries"]["enabled"], instance["run_retries"]["max_retries"]) == (True, 2)
+
+
+@pytest.mark.parametrize("path", [*INSTANCES, "../dagster.yaml"])
+def test_a_run_waits_two_hours_for_a_code_location_that_is_away(path: str) -> None:
+    queue = read(path)["run_queue"]
+    assert queue["max_user_code_failure_retries"] * queue["user_code_failure_retry_delay"] == 2 * 60 * 60
+
+
+@pytest.mark.parametrize("path", INSTANCES)
+def test_a_step_that_hangs_costs_one_night_at_most(path: str) -> None:
+    assert read(path)["run_monitoring"]["max_runtime_seconds"] == 24 * 60 * 60
 
 
 def test_compose_starts_the_five_services_from_one_image() -> None:
