@@ -14,6 +14,7 @@ from sqlalchemy import exc
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.backends import backend_for
 from retail_assets.sources.database_errors import place
+from retail_assets.sources.day_check import count_day, lost_sentence
 from retail_assets.sources.mapping import Mapping
 from retail_assets.sources.reading import EntityReader, Window, reading_schema
 from retail_assets.sources.source_check import EntityCheck, check_entity, newest_date, oldest_date, unmapped
@@ -78,6 +79,20 @@ class Source:
         stamped = _stamped(batches, schema, extracted_at=self._clock())
         first = next(stamped)
         return pa.RecordBatchReader.from_batches(schema, _chained(first, stamped))
+
+    def refuse_lost_rows(self, entity: Entity, day: dt.date) -> None:
+        """Two counting queries that show whether the query of a daily entity gives all rows of a day.
+
+        Raises:
+            PermanentFailure: it gives fewer for the day alone than for its neighbours too; the cause and the mend.
+            TransientFailure: the database cannot be read now.
+        """
+        if not self.available(entity):
+            return
+        reader = self._reader(entity)
+        sentence = lost_sentence(reader, [count_day(reader, day)])
+        if sentence:
+            raise PermanentFailure(sentence)
 
     def read_snapshot(self, entity: Entity) -> pa.Table:
         """All rows of an entity that is not daily: its columns and `unparsed`.

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.database_errors import ConnectionRefused
+from retail_assets.sources.day_check import count_day, days_to_count, lost_sentence
 from retail_assets.sources.dialects import cast
 from retail_assets.sources.reading import EntityReader, Window
 from retail_assets.tables import entities
@@ -105,8 +106,9 @@ def _sampled(reader: EntityReader, bare: EntityCheck) -> EntityCheck:
     raw = reader.sample(_newest_day(reader.entity, span), rows=SAMPLE_ROWS)
     positions = reader.positions(raw.names)
     sample = reader.typed(raw)
-    problems = _problems(reader, sample)
-    if bare.is_required and not sample.num_rows:
+    lost = _lost_rows(reader, span)
+    problems = (*lost, *_problems(reader, sample))
+    if bare.is_required and not sample.num_rows and not lost:
         problems = (f"{reader.label}: the query gives no rows; check its tables and conditions.",)
     return replace(
         bare,
@@ -135,6 +137,16 @@ def _newest_day(entity: Entity, span: tuple[dt.date, dt.date, int | None] | None
         return None
     day = span[1] if span else _LATEST
     return Window(day, day)
+
+
+def _lost_rows(reader: EntityReader, span: tuple[dt.date, dt.date, int | None] | None) -> tuple[str, ...]:
+    """A sentence when a day asked for alone comes with fewer rows than it has."""
+    if span is None:
+        return ()
+    oldest, newest, _ = span
+    counts = [count_day(reader, day) for day in days_to_count(oldest, newest)]
+    sentence = lost_sentence(reader, counts, newest=newest)
+    return (sentence,) if sentence else ()
 
 
 def _problems(reader: EntityReader, sample: pa.RecordBatch) -> tuple[str, ...]:
