@@ -5,7 +5,7 @@ belongs to the module of its system.
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlsplit
 
 from retail_assets.failures import PermanentFailure
@@ -14,26 +14,33 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 HIDDEN = "***"
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]+")
+_HOST = re.compile(r"[\w.,\\-]+|[0-9A-Fa-f:.%]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)")
 _SECRET_NAME = re.compile("pwd|password|token|secret|key|sig|credential", re.IGNORECASE)
 _FILES = ("sqlite", "duckdb")
 _DRIVE = re.compile(r"^/?[A-Za-z]:[\\/]")
-_LOOKS_SECRET = re.compile(r"\w{2,}:/|:.*@|\bsig=|AccountKey=|SharedAccessSignature=|[?&]", re.IGNORECASE)
+_CONTAINER = re.compile(r"[\w$-]+@[\w.-]+(/[^@:]*)?")
+_SECRET_WORDS = re.compile(r"\bsig=|AccountKey=|SharedAccessSignature=", re.IGNORECASE)
+_BROKEN = re.compile(r"\w{2,}:/|:.*@", re.DOTALL)
+"""In a folder's name: an address that lost a slash, or a user with a password."""
 _ESCAPES = "write @ in a user or password as %40, / as %2F, : as %3A, ? as %3F, # as %23"
 
 
 def shown(text: str) -> str:
-    """An address, folder or other value as a sentence may repeat it: itself, or its scheme alone where it may be secret.
+    """An address, folder or other value as a sentence may repeat it; its scheme alone where a secret may be in it.
 
     >>> shown("/data/lake"), shown("abfss://lake@account.dfs.core.windows.net/retail"), shown("https://u:p@host/x")
     ('/data/lake', 'abfss://lake@account.dfs.core.windows.net/retail', 'https://…')
     """
     scheme = _SCHEME.match(text)
-    rest = text[scheme.end() + 3 :] if scheme else _DRIVE.sub("", text)
-    if not _LOOKS_SECRET.search(rest) and rest.count("@") <= 1:
-        return text
-    return f"{scheme[0]}://…" if scheme else "…"
+    if scheme is None:
+        return "…" if _SECRET_WORDS.search(text) or _BROKEN.search(_DRIVE.sub("", text)) else text
+    rest = text[scheme.end() + 3 :]
+    head = re.split("[?;]", rest)[0]
+    is_container = scheme[0].lower().startswith("abfs") and _CONTAINER.fullmatch(rest)
+    if _SECRET_WORDS.search(head) or ("@" in rest and not is_container):
+        return f"{scheme[0]}://…"
+    return text if head == rest else f"{scheme[0]}://{head}?…"
 
 
 def database_url(text: str, *, variable: str) -> "URL":
@@ -67,8 +74,8 @@ def web_address(text: str, *, variable: str) -> None:
         parts = urlsplit(text)
         is_whole = bool(_HOST.fullmatch(parts.hostname or "")) and (parts.port or 1) > 0
     except ValueError:
-        is_whole = False
-    if not is_whole or text.count("@") > 1:
+        raise unreadable(text, variable) from None
+    if not is_whole or "@" in parts.path + parts.query + parts.fragment or text.count("@") > 1:
         raise unreadable(text, variable)
 
 
@@ -92,23 +99,23 @@ def _is_file_path(path: str) -> bool:
 
 def _is_server(url: "URL", after: str) -> bool:
     """Each part holds what it is for; without a host there is no password before it, only a query."""
-    names = (url.host or "", url.database or "")
     if url.host and not _HOST.fullmatch(url.host):
         return False
-    if any(mark in name for name in names[1:] for mark in "@:") and url.get_backend_name() not in _FILES:
+    if "@" in (url.database or "") or ":" in (url.database or ""):
         return False
     return after.startswith("/?") or after.count("@") <= 1
 
 
 def _secrets(address: str) -> set[str]:
-    """Password, and values of a query or connection string whose names say so, as written and unescaped."""
-    after = address.partition("://")[2] or address
+    """What follows the scheme, the password or token before the host, and values whose names say so; in every form."""
+    scheme, _, after = address.rpartition("://")
     user_info, has_host, _ = after.rpartition("@")
-    found = {user_info.partition(":")[2]} if has_host else set()
-    query = after.partition("?")[2]
-    found |= {value for name, value in _named(query) if _SECRET_NAME.search(name)}
-    written = {form for secret in found for form in _forms(secret)}
-    return {secret for secret in written if secret} | {after for _ in found if after}
+    user, has_password, password = user_info.partition(":")
+    found = {value for name, value in _named(after.partition("?")[2]) if _SECRET_NAME.search(name)}
+    if has_host:
+        found.add(password if has_password or not scheme.startswith("http") else user)
+    written = {form for secret in found for form in _forms(secret) if form}
+    return written | {after} if written else written
 
 
 def _named(query: str) -> list[tuple[str, str]]:
@@ -121,6 +128,6 @@ def _named(query: str) -> list[tuple[str, str]]:
     return named
 
 
-def _forms(secret: str) -> tuple[Any, ...]:
+def _forms(secret: str) -> tuple[str, ...]:
     plain = unquote(secret)
     return secret, plain, unquote_plus(secret), quote(plain, safe=""), quote_plus(plain)

@@ -20,6 +20,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from retail_assets.addresses import shown
 from retail_assets.failures import PermanentFailure
 
 _EXAMPLES = {
@@ -41,7 +42,10 @@ _EXAMPLES = {
     "RETAIL_ALERT_WEBHOOK_URL": "https://example.webhook.office.com/…",
 }
 DEMO_HISTORY_DAYS = 400
-_LAKE_URI = re.compile(r"file:///.*|az://[^/@?]+(/[^?]*)?|abfss?://[^/@?]+@[^/@?.]+\.dfs\.[^/@?]+(/[^?]*)?")
+_LAKE_URI = re.compile(
+    r"file:///[^?]*|az://[^/@?:&;]+(/[^?@&;]*)?|abfss?://[^/@?:&;]+@[^/@?.:&;]+\.dfs\.[^/@?&;]+(/[^?@&;]*)?"
+)
+_VAULT_URL = re.compile(r"https://[\w.-]+(:\d+)?/?")
 
 
 _CONNECTION_STRING = re.compile(r"AccountKey=|SharedAccessSignature=", re.IGNORECASE)
@@ -98,8 +102,23 @@ class Settings(BaseSettings):
     def _folder_or_azure(cls, value: str | None) -> str | None:
         if value is not None and _CONNECTION_STRING.search(value):
             raise ValueError("is a connection string; its key belongs into RETAIL_LAKE_CREDENTIALS")
-        if value is not None and "://" in value and not _LAKE_URI.fullmatch(value):
+        is_address = value is not None and "://" in value
+        if value is not None and (shown(value) != value or (is_address and not _LAKE_URI.fullmatch(value))):
             raise ValueError("is neither a folder nor an address like abfss://… or az://lake/retail")
+        return value
+
+    @field_validator("home", "source_mapping", "policies")
+    @classmethod
+    def _no_address(cls, value: Path | str | None) -> Path | str | None:
+        if value is not None and ("://" in str(value) or shown(str(value)) != str(value)):
+            raise ValueError("is an address, where a folder or file is wanted")
+        return value
+
+    @field_validator("key_vault_url")
+    @classmethod
+    def _vault(cls, value: str | None) -> str | None:
+        if value is not None and not _VAULT_URL.fullmatch(value):
+            raise ValueError("is not the address of a vault")
         return value
 
     @field_validator("timezone")
@@ -250,7 +269,13 @@ def _refuse_misspelt() -> None:
             continue
         close = difflib.get_close_matches(variable, _variables(), n=1)
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(_variables()))}."
-        raise PermanentFailure(f"{variable} is not a setting: {hint}")
+        raise PermanentFailure(f"{_name_of(variable)} is not a setting: {hint}")
+
+
+def _name_of(variable: str) -> str:
+    """The name without an address that stands in it, as in a line of `.env` without its first equals sign."""
+    found = re.match(r"[A-Z_]+", variable)
+    return variable if variable.isidentifier() or not found else f"{found[0]}…"
 
 
 def _sentence(error: ValidationError) -> str:
@@ -261,13 +286,7 @@ def _sentence(error: ValidationError) -> str:
         return f"{message}; for example RETAIL_START_DATE={_EXAMPLES['RETAIL_START_DATE']}."
     variable = name if name.startswith(("RETAIL_", "MLFLOW_")) else f"RETAIL_{name}"
     is_secret = "SecretStr" in str(Settings.model_fields.get(name.lower(), ""))
-    got = "a hidden value" if is_secret else repr(_without_query(first.get("input")))
+    given = first.get("input")
+    got = "a hidden value" if is_secret else repr(shown(given) if isinstance(given, str) else given)
     message = message[0].lower() + message[1:]
     return f"{variable} is wrong: got {got}, {message}; for example {variable}={_EXAMPLES.get(variable, '…')}."
-
-
-def _without_query(value: Any) -> Any:
-    """An address pasted with its SAS token carries the signature after the question mark; a connection string a key."""
-    if isinstance(value, str) and _CONNECTION_STRING.search(value):
-        return "…"
-    return f"{value.partition('?')[0]}?…" if isinstance(value, str) and "?" in value else value

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table as Grid
 
+from retail_assets.addresses import shown
 from retail_assets.io_managers.delta import PROGRESS
 from retail_assets.report import Report
 from retail_assets.settings import Settings
@@ -55,7 +56,7 @@ def print_report(found: Report, settings: Settings, *, console: Console) -> None
         console.print(f"The most urgent orders as of {found.urgent['as_of_date'].iloc[0]:%Y-%m-%d}")
     for place, line in enumerate(found.urgent.itertuples(), start=1):
         console.print(f"{place:2d}. {_order(line)}", soft_wrap=True)
-    console.print(f"Lake: {settings.lake}", soft_wrap=True)
+    console.print(f"Lake: {shown(settings.lake)}", soft_wrap=True)
     console.print(
         "Next: make ui (Dagster: runs, tables, checks), make dashboard (the planners' pages).", soft_wrap=True
     )

@@ -8,9 +8,9 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
-import sqlalchemy as sa
 from sqlalchemy import exc
 
+from retail_assets.addresses import database_url
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.backends import backend_for
 from retail_assets.sources.database_errors import place
@@ -42,8 +42,8 @@ class Source:
 
     def __init__(self, url: str, mapping: Mapping, *, clock: Callable[[], dt.datetime] = _now) -> None:
         try:
-            self._url = sa.make_url(url)
-        except (exc.ArgumentError, ValueError):
+            self._url = database_url(url, variable="RETAIL_SOURCE_URL")
+        except exc.ArgumentError:
             raise PermanentFailure(
                 "RETAIL_SOURCE_URL is not a SQLAlchemy URL; write it like postgresql+psycopg://user:…@host/database."
             ) from None

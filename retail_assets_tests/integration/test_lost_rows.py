@@ -109,7 +109,11 @@ MENDS = {
 @pytest.mark.parametrize("url", MENDS, indirect=True)
 @pytest.mark.parametrize(
     "where",
-    ["moved_at BETWEEN :start AND :end", "moved_at >= :start AND moved_at <= :end", ":start <= moved_at AND :end >= moved_at"],
+    [
+        "moved_at BETWEEN :start AND :end",
+        "moved_at >= :start AND moved_at <= :end",
+        ":start <= moved_at AND :end >= moved_at",
+    ],
 )
 def test_a_moment_compared_with_two_dates_is_refused_with_the_cause_and_the_mend(command, url, where):
     dialect = sa.make_url(url).get_backend_name()
@@ -145,10 +149,14 @@ def test_the_end_left_out_is_named_as_such(command, sqlite_url):
 
 
 def test_stock_dates_with_a_time_in_their_text_are_refused(command, sqlite_url):
-    code, printed, _ = command("check-source", url=sqlite_url, inventory=STOCK.format("StockDate BETWEEN :start AND :end"))
+    code, printed, _ = command(
+        "check-source", url=sqlite_url, inventory=STOCK.format("StockDate BETWEEN :start AND :end")
+    )
     assert code == 2
     assert "the newest day 2026-10-05 has 1 rows but the query returns none of them" in printed
-    assert "`StockDate` is a moment, compare its date: StockDate >= :start AND StockDate < date(:end, '+1 day')" in printed
+    assert (
+        "`StockDate` is a moment, compare its date: StockDate >= :start AND StockDate < date(:end, '+1 day')" in printed
+    )
 
 
 def test_rows_at_midnight_do_not_hide_the_loss(command, sqlite_url):
@@ -157,7 +165,9 @@ def test_rows_at_midnight_do_not_hide_the_loss(command, sqlite_url):
     query = MOVED.format(day=DAY_OF["sqlite"], where=f"{day} BETWEEN :start AND :end")
     code, printed, _ = command("check-source", url=sqlite_url, stock_movements=query)
     assert code == 2
-    assert "the newest day 2026-10-05 has 4 rows but the query returns 1 of them when it is asked for that day" in printed
+    assert (
+        "the newest day 2026-10-05 has 4 rows but the query returns 1 of them when it is asked for that day" in printed
+    )
 
 
 def test_days_of_another_zone_than_the_comparison_are_refused(command, sqlite_url):
@@ -167,7 +177,8 @@ def test_days_of_another_zone_than_the_comparison_are_refused(command, sqlite_ur
     assert code == 2
     assert (
         "the newest day 2026-10-06 has 1 rows but the query returns none of them when it is asked for that day alone: it "
-        "compares :start and :end with something else than the date it gives as business_date; compare that date." in printed
+        "compares :start and :end with something else than the date it gives as business_date; compare that date."
+        in printed
     )
 
 

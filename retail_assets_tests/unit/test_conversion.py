@@ -118,7 +118,8 @@ def test_what_is_no_offset_is_kept_as_text(offset):
 
 @given(
     st.lists(
-        st.none() | st.datetimes(dt.datetime(1900, 1, 1), timezones=st.none() | st.timezones()).filter(lambda m: m.year < 9990),
+        st.none()
+        | st.datetimes(dt.datetime(1900, 1, 1), timezones=st.none() | st.timezones()).filter(lambda m: m.year < 9990),
         min_size=1,
     )
 )
