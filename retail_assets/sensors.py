@@ -4,7 +4,7 @@ lines moved away from, demand that looks back on days ingested late made again, 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ import dagster as dg
 
 from retail_assets import jobs
 from retail_assets.calendar import Calendar
+from retail_assets.checks.failed import failed_checks, told
 from retail_assets.checks.moved import CHECK_NAME, OLDER_DAYS
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.resources.notifier import Notifier
@@ -164,7 +165,7 @@ def _were_in_vain(instance: dg.DagsterInstance) -> bool:
 def alert_on_failure(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> None:
     """What failed, where, since when and what to do, to the webhook of RETAIL_ALERT_WEBHOOK_URL."""
     run = context.dagster_run
-    causes = [f"{event.step_key}: {_innermost(event)}" for event in context.get_step_failure_events()]
+    causes = _causes(context.get_step_failure_events(), context.instance, run)
     notifier.send(
         f"{run.job_name} failed",
         "\n".join(causes) or context.failure_event.message or "The run failed.",
@@ -176,6 +177,18 @@ def alert_on_failure(context: dg.RunFailureSensorContext, notifier: dg.ResourceP
             "what to do": "Open the run in the Dagster UI, mend the cause, and re-execute from failure.",
         },
     )
+
+
+def _causes(failures: Sequence[dg.DagsterEvent], instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """A line for each failed step; where checks stopped it, what they found."""
+    logs = instance.all_logs(run.run_id, of_type=_CHECKED)
+    events = [entry.dagster_event for entry in logs if entry.dagster_event]
+    return [f"{failure.step_key}: {_checks_of(failure, events) or _innermost(failure)}" for failure in failures]
+
+
+def _checks_of(failure: dg.DagsterEvent, checked: Iterable[dg.DagsterEvent]) -> str:
+    own = [event.asset_check_evaluation_data for event in checked if event.step_key == failure.step_key]
+    return told(failed_checks(own))
 
 
 def _innermost(event: dg.DagsterEvent) -> str:

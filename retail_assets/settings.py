@@ -39,12 +39,14 @@ _EXAMPLES = {
     "RETAIL_SERVICE_LEVEL": "0.95",
     "RETAIL_POLICIES": "policies.yaml",
     "RETAIL_KEY_VAULT_URL": "https://my-vault.vault.azure.net",
+    "RETAIL_UI_URL": "https://dagster.example.com",
     "RETAIL_ALERT_WEBHOOK_URL": "https://example.webhook.office.com/…",
 }
 DEMO_HISTORY_DAYS = 400
 _LAKE_URI = re.compile(
     r"file:///[^?]*|az://[^/@?:&;]+(/[^?@&;]*)?|abfss?://[^/@?:&;]+@[^/@?.:&;]+\.dfs\.[^/@?&;]+(/[^?@&;]*)?"
 )
+_UI_URL = re.compile(r"https?://[\w.-]+(:\d+)?(/[\w./~-]*)?")
 _VAULT_URL = re.compile(r"https://[\w.-]+(:\d+)?/?")
 
 
@@ -96,6 +98,7 @@ class Settings(BaseSettings):
         default=None, description="YAML file of order parameters by class, supplier, store and product."
     )
     alert_webhook_url: SecretStr | None = Field(default=None, description="Teams or Slack webhook for alerts.")
+    ui_url: str | None = Field(default=None, description="Address of the Dagster UI, for links in alerts.")
 
     @field_validator("lake_uri")
     @classmethod
@@ -112,6 +115,13 @@ class Settings(BaseSettings):
     def _no_address(cls, value: Path | str | None) -> Path | str | None:
         if value is not None and ("://" in str(value) or shown(str(value)) != str(value)):
             raise ValueError("is an address, where a folder or file is wanted")
+        return value
+
+    @field_validator("ui_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None and not _UI_URL.fullmatch(value):
+            raise ValueError("is not the address of a page without user and password")
         return value
 
     @field_validator("key_vault_url")

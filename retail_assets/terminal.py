@@ -12,6 +12,7 @@ from rich.status import Status
 from rich.table import Table as Grid
 
 from retail_assets.addresses import shown
+from retail_assets.checks.failed import FailedCheck
 from retail_assets.io_managers.delta import PROGRESS
 from retail_assets.report import Report
 from retail_assets.settings import Settings
@@ -60,6 +61,12 @@ def print_report(found: Report, settings: Settings, *, console: Console) -> None
     console.print(
         "Next: make ui (Dagster: runs, tables, checks), make dashboard (the planners' pages).", soft_wrap=True
     )
+
+
+def print_warnings(checks: Sequence[FailedCheck], *, console: Console) -> None:
+    """Checks that did not stop the run, each once."""
+    for line in dict.fromkeys(map(str, checks)):
+        console.print(f"Warning: {line}", soft_wrap=True, markup=False)
 
 
 def print_what_if(found: Comparison, *, console: Console, own_levels: int = 0) -> None:

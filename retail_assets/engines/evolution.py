@@ -98,8 +98,8 @@ def _folders(table: Table, found: list[str]) -> list[str]:
 
 def _refusal(lake: Lake, table: Table, delta: DeltaTable, differences: list[str]) -> str:
     return (
-        f"The table {table.path} in {shown(lake.uri)} was made from another contract ({'; '.join(differences)}) and was "
-        f"left as it is: {_migration(lake, table, delta)}."
+        f"The table {table.path} in {shown(lake.uri)} was made from another contract ({'; '.join(differences)}) and "
+        f"was left as it is: {_migration(lake, table, delta)}."
     )
 
 

@@ -17,7 +17,7 @@ from retail_assets.sources.database_errors import place
 from retail_assets.sources.day_check import count_day, lost_sentence
 from retail_assets.sources.mapping import Mapping
 from retail_assets.sources.reading import EntityReader, Window, reading_schema
-from retail_assets.sources.source_check import EntityCheck, check_entity, newest_date, oldest_date, unmapped
+from retail_assets.sources.source_check import EntityCheck, check_entity, known_ids, newest_date, oldest_date, unmapped
 from retail_assets.tables import bronze, entities
 from retail_assets.tables.entities import Entity
 
@@ -135,8 +135,12 @@ class Source:
         Raises:
             TransientFailure: the database cannot be read now.
         """
+        lists = {"store_id": entities.STORES, "product_id": entities.PRODUCTS}
+        known = {column: known_ids(self._reader(entity)) for column, entity in lists.items()}
         return [
-            check_entity(self._reader(entity)) if self.available(entity) else unmapped(entity)
+            check_entity(self._reader(entity), known if entity.is_daily else {})
+            if self.available(entity)
+            else unmapped(entity)
             for entity in entities.SOURCE_ENTITIES
         ]
 
