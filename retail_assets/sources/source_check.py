@@ -181,8 +181,8 @@ def _strangers(reader: EntityReader, sample: pa.RecordBatch, known: Mapping[str,
             name, plural = column.removesuffix("_id"), f"{column.removesuffix('_id')}s"
             sentences.append(
                 f"{reader.label}: {len(given) - len(strangers)} of {len(given)} sampled {name} ids are among {plural}, "
-                f"for example {strangers[0]!r} is not, where {plural} have {min(ids.values())!r}; give both queries the "
-                "same ids."
+                f"for example {strangers[0]!r} is not, where {plural} have {min(ids.values())!r}; give both queries "
+                "the same ids."
             )
     return sentences
 

@@ -176,8 +176,8 @@ def test_days_of_another_zone_than_the_comparison_are_refused(command, sqlite_ur
     code, printed, _ = command("check-source", url=sqlite_url, stock_movements=query)
     assert code == 2
     assert (
-        "the newest day 2026-10-06 has 1 rows but the query returns none of them when it is asked for that day alone: it "
-        "compares :start and :end with something else than the date it gives as business_date; compare that date."
+        "the newest day 2026-10-06 has 1 rows but the query returns none of them when it is asked for that day alone: "
+        "it compares :start and :end with something else than the date it gives as business_date; compare that date."
         in printed
     )
 
