@@ -17,11 +17,12 @@ from retail_assets.sources.day_check import count_day, days_to_count, lost_sente
 from retail_assets.sources.dialects import cast
 from retail_assets.sources.reading import EntityReader, Window
 from retail_assets.tables import entities, silver
-from retail_assets.tables.contract import Column
+from retail_assets.tables.contract import Column, Quality
 from retail_assets.tables.entities import Entity
 
 SAMPLE_ROWS = 1000
 _QUALITIES = {table.name: table.quality for table in silver.DAILY}
+_HANDFUL = 5
 KnownIds = Mapping[str, str]
 """Ids of a list by what a run takes for the same."""
 _EARLIEST = dt.date(1970, 1, 1)
@@ -169,6 +170,13 @@ def _alike(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip().strip("\u200b\u200c\u200d\u2060\ufeff").strip().upper()
 
 
+def _are_too_many(strangers: int, given: int, quality: Quality | None) -> bool:
+    """Whether a run would stop; of a handful of rows only when every one is a stranger."""
+    if quality is not None and given >= quality.least_rows:
+        return strangers > quality.stop_rate * given
+    return given >= _HANDFUL and strangers == given
+
+
 def _strangers(reader: EntityReader, sample: pa.RecordBatch, known: Mapping[str, KnownIds]) -> list[str]:
     """A sentence for each column most of whose ids are in no list, so that the run would stop."""
     quality = _QUALITIES.get(reader.entity.name)
@@ -176,8 +184,7 @@ def _strangers(reader: EntityReader, sample: pa.RecordBatch, known: Mapping[str,
     for column, ids in known.items():
         given = sample.column(column).drop_null().to_pylist() if column in sample.schema.names else []
         strangers = [text for text in given if _alike(text) not in ids]
-        most = quality.stop_rate * len(given) if quality and len(given) >= quality.least_rows else len(given) - 1
-        if ids and strangers and len(strangers) > most:
+        if ids and _are_too_many(len(strangers), len(given), quality):
             name, plural = column.removesuffix("_id"), f"{column.removesuffix('_id')}s"
             sentences.append(
                 f"{reader.label}: {len(given) - len(strangers)} of {len(given)} sampled {name} ids are among {plural}, "
