@@ -167,11 +167,17 @@ def show(
     version: Annotated[int | None, typer.Option("--version", min=0, help="As it was in this Delta version.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Rows at most; 20 on the terminal.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write to a .parquet or .csv file.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="COLUMN=VALUE", help="Only such rows; also COLUMN!=VALUE, and several."),
+    ] = None,
 ) -> None:
     """Print a table of the lake, or write it to a file: now, or as it was."""
     from retail_assets.show import show as show_table  # loads Arrow
 
-    show_table(load_settings(), table, as_of=as_of, version=version, limit=limit, to=to, console=console)
+    show_table(
+        load_settings(), table, as_of=as_of, version=version, limit=limit, to=to, console=console, where=where or ()
+    )
 
 
 @app.command("what-if")

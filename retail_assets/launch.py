@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date
 from functools import partial
@@ -22,6 +22,7 @@ from sqlalchemy import event
 from retail_assets import jobs
 from retail_assets.at_work import at_work
 from retail_assets.build import build_definitions
+from retail_assets.checks.failed import FailedCheck
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.report import report
 from retail_assets.resources.source import Source
@@ -29,7 +30,7 @@ from retail_assets.runs import Planner, Step, close_abandoned, execute, in_order
 from retail_assets.settings import Settings, plan_ranges_at_once
 from retail_assets.slots import visible_waits
 from retail_assets.sources.mapping import load_mapping
-from retail_assets.terminal import WriteProgress, print_report
+from retail_assets.terminal import WriteProgress, print_report, print_warnings
 from retail_assets.windows import Window
 from retail_assets.wiring import calendar_of, resources_of
 
@@ -86,8 +87,12 @@ def launch(
         if close_abandoned(instance):
             console.print("An interrupted run was closed; carrying on.")
         planner = Planner(instance, settings, window, again=again, restate=restate, accept_empty=accept_empty)
-        spent, failed = _stages(planner, definitions, console=console)
-        print_report(report(resources["engine"]), settings, console=console)
+        warned: list[FailedCheck] = []
+        try:
+            spent, failed = _stages(planner, definitions, console=console, warn=warned.append)
+            print_report(report(resources["engine"]), settings, console=console)
+        finally:
+            print_warnings(warned, console=console)
     stages = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in spent.items())
     console.print(f"stages: {stages or 'nothing was missing'}")
     if failed:
@@ -179,7 +184,7 @@ def _same_places(settings: Settings) -> None:
 
 
 def _stages(
-    planner: Planner, definitions: dg.Definitions, *, console: Console
+    planner: Planner, definitions: dg.Definitions, *, console: Console, warn: Callable[[FailedCheck], None]
 ) -> tuple[dict[str, float], RetailError | None]:
     """Seconds of each stage that had something to do, and the failure of a training.
 
@@ -192,7 +197,7 @@ def _stages(
         steps = plan()
         for step in steps:
             try:
-                _run(step, planner, definitions, console=console)
+                _run(step, planner, definitions, console=console, warn=warn)
             except RetailError as error:
                 if step.job != jobs.TRAIN:
                     raise
@@ -203,8 +208,15 @@ def _stages(
     return spent, failed
 
 
-def _run(step: Step, planner: Planner, definitions: dg.Definitions, *, console: Console) -> None:
+def _run(
+    step: Step,
+    planner: Planner,
+    definitions: dg.Definitions,
+    *,
+    console: Console,
+    warn: Callable[[FailedCheck], None],
+) -> None:
     with console.status(f"{step.title} …") as status, WriteProgress(status, step.title):
         begun = time.monotonic()
-        execute(step, planner, definitions)
+        execute(step, planner, definitions, warn=warn)
     console.print(f"{step.title}: {time.monotonic() - begun:.1f} s")

@@ -13,6 +13,7 @@ import dagster as dg
 from retail_assets import jobs
 from retail_assets.assets.restating import RESTATE_TAG
 from retail_assets.at_work import LAUNCHED_BY, runs_in_a_command
+from retail_assets.checks.failed import FailedCheck, failed_checks, told
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 from retail_assets.schedules import RANGE_TAGS, range_tags, trailing
 from retail_assets.settings import Settings
@@ -26,15 +27,14 @@ from retail_assets.windows import ONE_DAY, Window, runs_of
 RETRAIN_EVERY = timedelta(weeks=4)
 MIN_TRAINING_DAYS = 90
 MIN_FORECAST_DAYS = 28
-_EXPECTED = {kind.__name__ for kind in (PermanentFailure, TransientFailure, ContractViolation)} | {
-    "DagsterAssetCheckFailedError"
-}
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_CHECK_FAILED = "DagsterAssetCheckFailedError"
+_EXPECTED = {kind.__name__ for kind in (PermanentFailure, TransientFailure, ContractViolation)} | {_CHECK_FAILED}
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -200,8 +200,13 @@ def window_of(run: dg.DagsterRun) -> Window | None:
     return Window(date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
 
 
-def execute(step: Step, planner: Planner, definitions: dg.Definitions) -> None:
+def execute(
+    step: Step, planner: Planner, definitions: dg.Definitions, *, warn: Callable[[FailedCheck], None] | None = None
+) -> None:
     """Run a step to its end.
+
+    Args:
+        warn: takes the checks that failed as warnings, also of a step that fails.
 
     Raises:
         PermanentFailure, TransientFailure: the cause, in one sentence.
@@ -218,8 +223,12 @@ def execute(step: Step, planner: Planner, definitions: dg.Definitions) -> None:
         run_config=_QUIET,
         raise_on_error=False,
     )
+    found = failed_checks(result.get_asset_check_evaluations())
+    for check in found:
+        if warn and not check.is_serious:
+            warn(check)
     if not result.success:
-        raise _cause(result, step)
+        raise _cause(result, step, told(found))
 
 
 def close_abandoned(instance: dg.DagsterInstance) -> int:
@@ -235,8 +244,8 @@ def close_abandoned(instance: dg.DagsterInstance) -> int:
     return len(abandoned)
 
 
-def _cause(result: dg.ExecuteInProcessResult, step: Step) -> RetailError:
-    """The first failure as a sentence, of the class that says whether trying again can help."""
+def _cause(result: dg.ExecuteInProcessResult, step: Step, checks: str) -> RetailError:
+    """The first failure as a sentence, of the class that says whether trying again can help; `checks` that failed."""
     failures = [event for event in result.all_events if event.is_step_failure]
     if not failures and _was_interrupted(result):
         raise KeyboardInterrupt
@@ -247,6 +256,8 @@ def _cause(result: dg.ExecuteInProcessResult, step: Step) -> RetailError:
     kind, sentence = _root(failures[0].step_failure_data.error)
     if kind == "DagsterExecutionInterruptedError":
         raise KeyboardInterrupt
+    if kind == _CHECK_FAILED and checks:
+        return PermanentFailure(f"{step.title} stopped: {checks}")
     if kind not in _EXPECTED:
         sentence = f"{kind}: {sentence} (the whole trace is in run {result.run_id} of make ui)"
     kind_of = TransientFailure if kind == TransientFailure.__name__ else PermanentFailure

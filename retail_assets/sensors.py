@@ -4,7 +4,7 @@ lines moved away from, demand that looks back on days ingested late made again, 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ import dagster as dg
 from retail_assets import jobs
 from retail_assets.at_work import runs_in_a_command
 from retail_assets.calendar import Calendar
+from retail_assets.checks.failed import failed_checks, told
 from retail_assets.checks.moved import CHECK_NAME, OLDER_DAYS
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.resources.notifier import Notifier
@@ -172,7 +173,7 @@ def alert_on_failure(context: dg.RunFailureSensorContext, notifier: dg.ResourceP
     run, is_tried_again = context.dagster_run, will_be_tried_again(context.dagster_run)
     if is_tried_again and RETRY_TAG in run.tags:
         return dg.SkipReason(f"The first failure was alerted, and run {run.run_id} is tried again.")
-    causes = [f"{event.step_key}: {_innermost(event)}" for event in context.get_step_failure_events()]
+    causes = _causes(context.get_step_failure_events(), context.instance, run)
     text = "\n".join(causes) or context.failure_event.message or "The run failed."
     what_to_do = TRIED_AGAIN if is_tried_again else MEND
     notifier.send(f"{run.job_name} {outcome(run)}", text, facts={**_facts(run), "what to do": what_to_do})
@@ -202,6 +203,18 @@ def _facts(run: dg.DagsterRun) -> dict[str, object]:
         "partitions": _partitions(run.tags),
         "noticed": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     }
+
+
+def _causes(failures: Sequence[dg.DagsterEvent], instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """A line for each failed step; where checks stopped it, what they found."""
+    logs = instance.all_logs(run.run_id, of_type=_CHECKED)
+    events = [entry.dagster_event for entry in logs if entry.dagster_event]
+    return [f"{failure.step_key}: {_checks_of(failure, events) or _innermost(failure)}" for failure in failures]
+
+
+def _checks_of(failure: dg.DagsterEvent, checked: Iterable[dg.DagsterEvent]) -> str:
+    own = [event.asset_check_evaluation_data for event in checked if event.step_key == failure.step_key]
+    return told(failed_checks(own))
 
 
 def _innermost(event: dg.DagsterEvent) -> str:

@@ -20,6 +20,7 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from retail_assets.addresses import shown
 from retail_assets.failures import PermanentFailure
 
 _EXAMPLES = {
@@ -38,10 +39,15 @@ _EXAMPLES = {
     "RETAIL_SERVICE_LEVEL": "0.95",
     "RETAIL_POLICIES": "policies.yaml",
     "RETAIL_KEY_VAULT_URL": "https://my-vault.vault.azure.net",
+    "RETAIL_UI_URL": "https://dagster.example.com",
     "RETAIL_ALERT_WEBHOOK_URL": "https://example.webhook.office.com/…",
 }
 DEMO_HISTORY_DAYS = 400
-_LAKE_URI = re.compile(r"file:///.*|az://[^/@?]+(/[^?]*)?|abfss?://[^/@?]+@[^/@?.]+\.dfs\.[^/@?]+(/[^?]*)?")
+_LAKE_URI = re.compile(
+    r"file:///[^?]*|az://[^/@?:&;]+(/[^?@&;]*)?|abfss?://[^/@?:&;]+@[^/@?.:&;]+\.dfs\.[^/@?&;]+(/[^?@&;]*)?"
+)
+_UI_URL = re.compile(r"https?://[\w.-]+(:\d+)?(/[\w./~-]*)?")
+_VAULT_URL = re.compile(r"https://[\w.-]+(:\d+)?/?")
 
 
 _CONNECTION_STRING = re.compile(r"AccountKey=|SharedAccessSignature=", re.IGNORECASE)
@@ -92,14 +98,37 @@ class Settings(BaseSettings):
         default=None, description="YAML file of order parameters by class, supplier, store and product."
     )
     alert_webhook_url: SecretStr | None = Field(default=None, description="Teams or Slack webhook for alerts.")
+    ui_url: str | None = Field(default=None, description="Address of the Dagster UI, for links in alerts.")
 
     @field_validator("lake_uri")
     @classmethod
     def _folder_or_azure(cls, value: str | None) -> str | None:
         if value is not None and _CONNECTION_STRING.search(value):
             raise ValueError("is a connection string; its key belongs into RETAIL_LAKE_CREDENTIALS")
-        if value is not None and "://" in value and not _LAKE_URI.fullmatch(value):
+        is_address = value is not None and "://" in value
+        if value is not None and (shown(value) != value or (is_address and not _LAKE_URI.fullmatch(value))):
             raise ValueError("is neither a folder nor an address like abfss://… or az://lake/retail")
+        return value
+
+    @field_validator("home", "source_mapping", "policies")
+    @classmethod
+    def _no_address(cls, value: Path | str | None) -> Path | str | None:
+        if value is not None and ("://" in str(value) or shown(str(value)) != str(value)):
+            raise ValueError("is an address, where a folder or file is wanted")
+        return value
+
+    @field_validator("ui_url")
+    @classmethod
+    def _web_address(cls, value: str | None) -> str | None:
+        if value is not None and not _UI_URL.fullmatch(value):
+            raise ValueError("is not the address of a page without user and password")
+        return value
+
+    @field_validator("key_vault_url")
+    @classmethod
+    def _vault(cls, value: str | None) -> str | None:
+        if value is not None and not _VAULT_URL.fullmatch(value):
+            raise ValueError("is not the address of a vault")
         return value
 
     @field_validator("timezone")
@@ -250,7 +279,13 @@ def _refuse_misspelt() -> None:
             continue
         close = difflib.get_close_matches(variable, _variables(), n=1)
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(_variables()))}."
-        raise PermanentFailure(f"{variable} is not a setting: {hint}")
+        raise PermanentFailure(f"{_name_of(variable)} is not a setting: {hint}")
+
+
+def _name_of(variable: str) -> str:
+    """The name without an address that stands in it, as in a line of `.env` without its first equals sign."""
+    found = re.match(r"[A-Z_]+", variable)
+    return variable if variable.isidentifier() or not found else f"{found[0]}…"
 
 
 def _sentence(error: ValidationError) -> str:
@@ -261,13 +296,7 @@ def _sentence(error: ValidationError) -> str:
         return f"{message}; for example RETAIL_START_DATE={_EXAMPLES['RETAIL_START_DATE']}."
     variable = name if name.startswith(("RETAIL_", "MLFLOW_")) else f"RETAIL_{name}"
     is_secret = "SecretStr" in str(Settings.model_fields.get(name.lower(), ""))
-    got = "a hidden value" if is_secret else repr(_without_query(first.get("input")))
+    given = first.get("input")
+    got = "a hidden value" if is_secret else repr(shown(given) if isinstance(given, str) else given)
     message = message[0].lower() + message[1:]
     return f"{variable} is wrong: got {got}, {message}; for example {variable}={_EXAMPLES.get(variable, '…')}."
-
-
-def _without_query(value: Any) -> Any:
-    """An address pasted with its SAS token carries the signature after the question mark; a connection string a key."""
-    if isinstance(value, str) and _CONNECTION_STRING.search(value):
-        return "…"
-    return f"{value.partition('?')[0]}?…" if isinstance(value, str) and "?" in value else value

@@ -1,14 +1,18 @@
 """What `retail-assets show` does: a table of the lake, now or as it was, on the terminal or in a file."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 from rich.console import Console
@@ -25,6 +29,7 @@ from retail_assets.tables.catalog import LAKE_TABLES
 from retail_assets.tables.contract import Table
 
 SHOWN_ROWS = 20
+_CONDITION = re.compile(r"(\w+)(!?=)(.*)", re.DOTALL)
 _BY_PATH = {table.path: table for table in LAKE_TABLES}
 
 
@@ -37,11 +42,15 @@ def show(
     limit: int | None,
     to: Path | None,
     console: Console,
+    where: Sequence[str] = (),
 ) -> None:
     """Print the first rows of a table, or write all of them to a file.
 
+    Args:
+        where: conditions that all hold, as `condition` reads them.
+
     Raises:
-        PermanentFailure: no such table or version, a time that is none, or a file that cannot be written.
+        PermanentFailure: no such table, version or column, a time that is none, or a file that cannot be written.
     """
     table = _table(path)
     if as_of is not None and version is not None:
@@ -53,10 +62,11 @@ def show(
         f"{table.path}, version {found.commit.version} of {at:%Y-%m-%d %H:%M:%S %Z}, {found.row_count} rows",
         soft_wrap=True,
     )
+    chosen = _all_of([condition(text, found.schema) for text in where])
     if to is None:
-        _print(found, limit or SHOWN_ROWS, console=console)
+        _print(found, limit or SHOWN_ROWS, where=chosen, console=console)
         return
-    written = write_batches(found.batches(limit), found.schema, to)
+    written = write_batches(found.batches(limit, chosen), found.schema, to)
     console.print(f"{written} rows written to {to}", soft_wrap=True)
 
 
@@ -86,9 +96,36 @@ def _moment(text: str | None, zone: ZoneInfo) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
-def _print(found: Past, limit: int, *, console: Console) -> None:
+def condition(text: str, schema: pa.Schema) -> pc.Expression:
+    """`COLUMN=VALUE` or `COLUMN!=VALUE` on rows of the schema; without a value the column is empty, or is not.
+
+    Raises:
+        PermanentFailure: no such column, or a value that is none of its type.
+    """
+    given = _CONDITION.fullmatch(text)
+    if given is None:
+        raise PermanentFailure(f"--where is wrong: got {text!r}, wanted COLUMN=VALUE, such as rule=unknown_product.")
+    name, operator, value = given.groups()
+    if name not in schema.names:
+        close = difflib.get_close_matches(name, schema.names, n=1) or schema.names
+        raise PermanentFailure(f"--where is wrong: there is no column {name}; did you mean {' or '.join(close)}?")
+    column = pc.field(name)
+    if not value:
+        return column.is_null() if operator == "=" else ~column.is_null()
+    try:
+        wanted = pa.scalar(value).cast(schema.field(name).type)
+    except pa.ArrowInvalid:
+        raise PermanentFailure(f"--where is wrong: {value!r} is no {schema.field(name).type} of {name}.") from None
+    return column == wanted if operator == "=" else column != wanted
+
+
+def _all_of(conditions: Sequence[pc.Expression]) -> pc.Expression | None:
+    return reduce(and_, conditions) if conditions else None
+
+
+def _print(found: Past, limit: int, *, where: pc.Expression | None, console: Console) -> None:
     """As a grid where the terminal is wide enough, else a line a value."""
-    rows = [row for batch in found.batches(limit) for row in batch.to_pylist()]
+    rows = [row for batch in found.batches(limit, where) for row in batch.to_pylist()]
     grid = Grid(*found.schema.names)
     for row in rows:
         grid.add_row(*(Text(_text(value)) for value in row.values()))

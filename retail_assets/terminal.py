@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table as Grid
 
+from retail_assets.addresses import shown
+from retail_assets.checks.failed import FailedCheck
 from retail_assets.io_managers.delta import PROGRESS
 from retail_assets.report import Report
 from retail_assets.settings import Settings
@@ -55,10 +57,16 @@ def print_report(found: Report, settings: Settings, *, console: Console) -> None
         console.print(f"The most urgent orders as of {found.urgent['as_of_date'].iloc[0]:%Y-%m-%d}")
     for place, line in enumerate(found.urgent.itertuples(), start=1):
         console.print(f"{place:2d}. {_order(line)}", soft_wrap=True)
-    console.print(f"Lake: {settings.lake}", soft_wrap=True)
+    console.print(f"Lake: {shown(settings.lake)}", soft_wrap=True)
     console.print(
         "Next: make ui (Dagster: runs, tables, checks), make dashboard (the planners' pages).", soft_wrap=True
     )
+
+
+def print_warnings(checks: Sequence[FailedCheck], *, console: Console) -> None:
+    """Checks that did not stop the run, each once."""
+    for line in dict.fromkeys(map(str, checks)):
+        console.print(f"Warning: {line}", soft_wrap=True, markup=False)
 
 
 def print_what_if(found: Comparison, *, console: Console, own_levels: int = 0) -> None:

@@ -45,7 +45,7 @@ def resources_of(settings: Settings, mapping: Mapping) -> dict[str, Any]:
             policies=policies_of(settings.policies, service_level=settings.service_level),
         ),
         "mlflow": ModelRegistry(settings.mlflow_secret, settings.folder / "models"),
-        "notifier": Notifier(settings.alert_webhook_secret),
+        "notifier": Notifier(settings.alert_webhook_secret, ui_url=settings.ui_url),
         "warehouse": Warehouse(
             settings.warehouse_secret, staging=lake_staging(settings.lake, settings.lake_credentials_secret)
         ),

@@ -66,11 +66,20 @@ class _Reading:
         """Rows as they come, never a month in memory; the database may also fail in the midst of them."""
         with transient_retried():
             given = self.source.read_days(entity, days.first, days.last)
-        counted = self.tally.counted(table, days, _retried(given))
+        counted = self._without_loss(entity, table, days, self.tally.counted(table, days, _retried(given)))
         may_be_empty = ACCEPT_EMPTY_TAG in self.context.run.tags or not self.source.available(entity)
         return pa.RecordBatchReader.from_batches(
             given.schema, counted if may_be_empty else self._with_kept_days(table, days, counted)
         )
+
+    def _without_loss(
+        self, entity: Entity, table: Table, days: Window, given: Iterator[pa.RecordBatch]
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows; a last day that came thin is counted by the database, as no later night may read it again."""
+        yield from given
+        if self.tally.ends_thin(table, days):
+            with transient_retried():
+                self.source.refuse_lost_rows(entity, days.last)
 
     def _with_kept_days(self, table: Table, days: Window, given: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from given

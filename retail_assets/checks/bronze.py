@@ -1,11 +1,14 @@
 """Bronze: did the source deliver, and in the types it promised?"""
 
+import ibis
+
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
 from retail_assets.tables import bronze
 from retail_assets.tables.contract import Table
 from retail_assets.transforms.extraction import kept_sentence
 
 UNPARSED_LIMIT = 0.05
+_EXAMPLES = 3
 
 
 def values_fit(table: Table) -> TableCheck:
@@ -18,14 +21,41 @@ def values_fit(table: Table) -> TableCheck:
         )
         counted = days.order_by("business_date").to_pandas()
         broken = counted.loc[counted["unparsed"] > UNPARSED_LIMIT * counted["rows"], "business_date"]
-        first = f", the first on {broken.iloc[0]:%Y-%m-%d}" if len(broken) else ""
+        day = f"{broken.iloc[0]:%Y-%m-%d}" if len(broken) else ""
+        first = f", the first on {day}" if day else ""
         return Finding(
             passed=broken.empty,
             sentence=f"On {len(broken)} days more than {UNPARSED_LIMIT:.0%} of the rows hold a misfit{first}.",
             figures={"rows": int(counted["rows"].sum()), "unparsed_rows": int(counted["unparsed"].sum())},
+            examples=_misfits(delivered, day) if day else "",
+            rows_at=f"{table.path} --where business_date={day} --where unparsed!=" if day else "",
         )
 
     return TableCheck(table, "values_fit_their_types", f"At most {UNPARSED_LIMIT:.0%} of the rows hold a misfit.", find)
+
+
+def _misfits(delivered: ibis.Table, day: str) -> str:
+    """The texts of a few values that fit no type, by column."""
+    of_day = delivered.filter(delivered.business_date == ibis.date(day), delivered.unparsed.notnull())
+    texts = of_day.select("unparsed").distinct().order_by("unparsed").limit(_EXAMPLES).to_pyarrow()
+    return ", ".join(texts.column("unparsed").to_pylist())
+
+
+def newest_day_arrived(table: Table) -> TableCheck:
+    """A warning: days before the newest one of the run have rows and it has none, as where a feed is late."""
+
+    def find(rows: Rows) -> Finding:
+        days = set(rows.of(table).select("business_date").distinct().to_pyarrow().column(0).to_pylist())
+        newest = max((window.last for window in rows.windows or []), default=None)
+        is_missing = bool(days) and newest is not None and newest not in days
+        had = f"; the newest with rows is {max(days)}" if days else ""
+        return Finding(
+            passed=not is_missing,
+            sentence=f"No row arrived for {newest}{had}." if is_missing else "The newest day has rows as others have.",
+            is_serious=False,
+        )
+
+    return TableCheck(table, "newest_day_arrived", "The newest day has rows where days before it have.", find)
 
 
 def sales_arrived(rows: Rows) -> Finding:
@@ -65,6 +95,7 @@ CHECKS = [
         [
             *(values_fit(table) for table in bronze.DAILY),
             *(days_did_not_come_empty(table) for table in bronze.DAILY),
+            *(newest_day_arrived(table) for table in (bronze.INVENTORY, bronze.STOCK_MOVEMENTS)),
             TableCheck(bronze.SALES, "sales_arrived", "Every day has sales.", sales_arrived),
         ],
     )

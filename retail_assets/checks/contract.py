@@ -23,14 +23,21 @@ def key_is_unique(table: Table) -> TableCheck:
     def find(rows: Rows) -> Finding:
         table_rows = rows.of(table)
         grouped = table_rows.group_by(list(table.key)).aggregate(copies=table_rows.count())
-        repeated = grouped.filter(grouped.copies > 1).count().to_pyarrow().as_py()
+        copied = grouped.filter(grouped.copies > 1)
+        repeated = copied.count().to_pyarrow().as_py()
         return Finding(
             passed=repeated == 0,
             sentence=f"{repeated} keys ({', '.join(table.key)}) occur more than once.",
             figures={"repeated_keys": repeated},
+            examples=_first_keys(copied, table) if repeated else "",
         )
 
     return TableCheck(table, "key_is_unique", f"({', '.join(table.key)}) is unique.", find)
+
+
+def _first_keys(copied: ibis.Table, table: Table) -> str:
+    first = copied.order_by(list(table.key)).limit(1).to_pyarrow().to_pylist()
+    return ", ".join(f"{name}={row[name]}" for row in first for name in table.key)
 
 
 def unique_keys(*tables: Table) -> list[TableCheck]:

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import ibis
 
+from retail_assets.checks.failed import COMMAND, EXAMPLES
 from retail_assets.engines.protocol import Engine
 from retail_assets.io_managers.chunks import asked_windows
 from retail_assets.tables.contract import Partitioning, Table
@@ -22,7 +23,9 @@ from retail_assets.windows import Window
 class Finding:
     """What a check found; `is_serious` decides between error, which stops downstream, and warning.
 
-    `figures` are plotted over time in the UI, `shown` are Markdown tables beside them, `listed` is for programs.
+    `figures` are plotted over time in the UI, `shown` are Markdown tables beside them, `listed` is for programs. A
+    failed check says `examples`, a few values and no person's name, and where its rows lie: `rows_at`, the arguments of
+    `retail-assets show`, by default the table.
     """
 
     passed: bool
@@ -31,6 +34,8 @@ class Finding:
     figures: dict[str, float | int | str] = field(default_factory=dict)
     shown: dict[str, str] = field(default_factory=dict)
     listed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    examples: str = ""
+    rows_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,5 +102,11 @@ def _result(check: TableCheck, finding: Finding) -> dg.AssetCheckResult:
             **finding.figures,
             **{name: dg.MetadataValue.md(text) for name, text in finding.shown.items()},
             **{name: dg.MetadataValue.json(dict(items)) for name, items in finding.listed.items()},
+            **({} if finding.passed else _evidence(check, finding)),
         },
     )
+
+
+def _evidence(check: TableCheck, finding: Finding) -> dict[str, dg.MetadataValue]:
+    said = {EXAMPLES: finding.examples, COMMAND: f"retail-assets show {finding.rows_at or check.table.path}"}
+    return {name: dg.MetadataValue.text(text) for name, text in said.items() if text}

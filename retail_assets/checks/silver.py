@@ -3,6 +3,8 @@
 How many refused rows are too many says each table's contract (`Quality`).
 """
 
+from dataclasses import replace
+
 import ibis
 
 from retail_assets.checks.contract import unique_keys, values_keep_the_contract
@@ -16,7 +18,10 @@ from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
 from retail_assets.transforms.gold import value_of
 from retail_assets.transforms.rules import BROKEN_RULE
-from retail_assets.transforms.silver import judged_snapshot, known_of
+from retail_assets.transforms.silver import judged_snapshot, known_of, snapshot_rules
+
+_EXAMPLES = 3
+_NOT_SHOWN = ("customer_id", "sale_id", "business_date", "modified_at")
 
 
 def nothing_is_lost(raw: Table, table: Table) -> TableCheck:
@@ -43,7 +48,8 @@ def refusals_are_few(raw: Table, table: Table) -> TableCheck:
     def find(rows: Rows) -> Finding:
         refusals = rows.of(silver.REJECTED_ROWS)
         own = refusals.filter(refusals.table_name == raw.path)
-        return _judged(quality, given=_by_day(rows.of(raw)), refused=_by_day(own), rules=_by(own, "rule"))
+        found = _judged(quality, given=_by_day(rows.of(raw)), refused=_by_day(own), rules=_by(own, "rule"))
+        return found if found.passed else _with_refused_rows(found, own, raw)
 
     return TableCheck(table, "refusals_are_few", _meaning(quality), find)
 
@@ -61,7 +67,12 @@ def snapshot_refusals_are_few(entity: Entity, raw: Table, table: Table) -> Table
         rules = _by(current, BROKEN_RULE)
         accepted = rules.pop(None, 0)
         refused = sum(rules.values())
-        return _judged(quality, given={"": accepted + refused}, refused={"": refused}, rules=rules)
+        found = _judged(quality, given={"": accepted + refused}, refused={"": refused}, rules=rules)
+        return (
+            found
+            if found.passed
+            else _with_refused_keys(found, current, entity, rule=max(rules, key=rules.__getitem__))
+        )
 
     return TableCheck(table, "refusals_are_few", _meaning(quality), find)
 
@@ -179,6 +190,38 @@ def _judged(quality: Quality, *, given: dict[str, int], refused: dict[str, int],
         figures={"rejected_rate": rate, "worst_rate": rates.get(worst, 0.0)},
         shown={"rules": _rule_table(rules)} if rules else {},
     )
+
+
+def _with_refused_rows(found: Finding, own: ibis.Table, raw: Table) -> Finding:
+    """The finding with the commonest rule of the worst day, a few of its rows, and where they lie."""
+    by_rule = own.group_by("business_date", "rule").aggregate(n=own.count())
+    [worst] = by_rule.order_by(ibis.desc("n"), ibis.desc("business_date"), "rule").limit(1).to_pyarrow().to_pylist()
+    day, rule = worst["business_date"], worst["rule"]
+    of_rule = own.filter(own.business_date == ibis.literal(day), own.rule == rule)
+    some = of_rule.order_by("row_key").limit(_EXAMPLES).select("explanation", "row_content").to_pyarrow().to_pylist()
+    told = ", ".join(f"({without_people(row['row_content'])})" for row in some)
+    rows = "1 row breaks" if worst["n"] == 1 else f"{worst['n']} rows break"
+    where = f"table_name={raw.path} --where rule={rule} --where business_date={day}"
+    return replace(
+        found,
+        examples=f"on {day} {rows} {rule}: {some[0]['explanation'].rstrip('.')}, such as {told}",
+        rows_at=f"{silver.REJECTED_ROWS.path} --where {where}",
+    )
+
+
+def _with_refused_keys(found: Finding, current: ibis.Table, entity: Entity, *, rule: str) -> Finding:
+    """The same of a snapshot, by keys alone: other columns may name a person."""
+    broken = current.filter(current[BROKEN_RULE] == rule)
+    keys = broken.order_by(list(entity.key)).limit(_EXAMPLES).select(*entity.key).to_pyarrow().to_pylist()
+    told = ", ".join(f"({'; '.join(f'{name}={value}' for name, value in key.items())})" for key in keys)
+    explanation = next(known.explanation for known in snapshot_rules(entity) if known.name == rule).rstrip(".")
+    return replace(found, examples=f"{rule}: {explanation}, such as {told}", rows_at=f"bronze/{entity.name}")
+
+
+def without_people(content: str) -> str:
+    """A refused daily row as text without what is empty, who bought, and when it was changed."""
+    parts = (part.partition("=") for part in content.split("; "))
+    return "; ".join(f"{name}={value}" for name, _, value in parts if name not in _NOT_SHOWN and value != "∅")
 
 
 def _rule_table(rules: dict[str, int]) -> str:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import Connection, Dialect, Engine
 
+from retail_assets.addresses import database_url, without_secrets
 from retail_assets.demo.schema import demo_setting, metadata
 from retail_assets.failures import PermanentFailure, TransientFailure
 
@@ -45,7 +46,7 @@ def demo_database(url: str) -> Iterator[Engine]:
         TransientFailure: the database does not answer or refuses to be written.
     """
     try:
-        address = sa.make_url(url)
+        address = database_url(url, variable="RETAIL_SOURCE_URL")
         engine = sa.create_engine(address, **_engine_options(address))
     except (exc.ArgumentError, ImportError, OSError) as error:
         raise PermanentFailure(
@@ -57,13 +58,19 @@ def demo_database(url: str) -> Iterator[Engine]:
         _create_tables(engine)
         yield engine
     except (exc.OperationalError, exc.InterfaceError) as error:
-        reason = str(error.orig).strip().splitlines()[0].rstrip(".")
+        reason = without_secrets(str(error.orig).strip().splitlines()[0].rstrip("."), url)
         raise TransientFailure(
-            f"The demo's database {address.render_as_string(hide_password=True)} cannot be written: {reason}; "
+            f"The demo's database {_place(address)} cannot be written: {reason}; "
             "check that it is running, may be written and is not locked by another program."
         ) from None
     finally:
         engine.dispose()
+
+
+def _place(address: sa.URL) -> str:
+    """Kind, host and name, or the file; never user, password or options."""
+    where = f"{address.host}/{address.database or ''}" if address.host else address.database or ""
+    return f"{address.get_backend_name()}://{'' if address.host else '/'}{where}"
 
 
 def _reason(error: Exception) -> str:
@@ -93,7 +100,7 @@ def _create_tables(engine: Engine) -> None:
     found = sa.inspect(engine).get_table_names()
     if found and demo_setting.name not in found:
         raise PermanentFailure(
-            f"The database {engine.url.render_as_string(hide_password=True)} already holds tables, such as {found[0]}, "
+            f"The database {_place(engine.url)} already holds tables, such as {found[0]}, "
             "that are not the demo's: give the URL of an empty database."
         )
     demo_setting.create(engine, checkfirst=True)  # first, so that an interrupted creation is known for the demo's

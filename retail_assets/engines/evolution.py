@@ -8,6 +8,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.schema import Field
 
+from retail_assets.addresses import shown
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Column, Layout, Partitioning, Table
@@ -97,8 +98,8 @@ def _folders(table: Table, found: list[str]) -> list[str]:
 
 def _refusal(lake: Lake, table: Table, delta: DeltaTable, differences: list[str]) -> str:
     return (
-        f"The table {table.path} in {lake.uri} was made from another contract ({'; '.join(differences)}) and was left "
-        f"as it is: {_migration(lake, table, delta)}."
+        f"The table {table.path} in {shown(lake.uri)} was made from another contract ({'; '.join(differences)}) and "
+        f"was left as it is: {_migration(lake, table, delta)}."
     )
 
 

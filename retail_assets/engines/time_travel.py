@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
@@ -41,15 +42,15 @@ class Past:
         held = pa.schema(self.delta.schema().to_arrow())
         return pa.schema([held.field(name) for name in self.table.column_names if name in held.names])
 
-    def batches(self, limit: int | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows, or the first `limit` of them.
+    def batches(self, limit: int | None = None, where: pc.Expression | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows that the condition holds for, or the first `limit` of them.
 
         Raises:
             PermanentFailure: files of this version were vacuumed.
         """
         with self.lake.errors(self.table):
             try:
-                scanner = self.delta.to_pyarrow_dataset().scanner(columns=self.schema.names)
+                scanner = self.delta.to_pyarrow_dataset().scanner(columns=self.schema.names, filter=where)
                 yield from scanner.to_batches() if limit is None else _first(scanner.to_batches(), limit)
             except FileNotFoundError:
                 raise PermanentFailure(

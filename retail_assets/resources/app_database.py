@@ -16,7 +16,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
+from retail_assets.addresses import database_url
 from retail_assets.failures import PermanentFailure, TransientFailure
+from retail_assets.sources.database_errors import place
 from retail_assets.tables import entities
 from retail_assets.tables.bronze import UNPARSED
 from retail_assets.tables.contract import COUNT, DATE, DAYS, FLAG, TEXT, TIMESTAMP, UNITS, Column
@@ -101,12 +103,12 @@ class AppDatabase:
             PermanentFailure: the URL is not one.
         """
         try:
-            self._url = sa.make_url(url)
+            self._url = database_url(url, variable="RETAIL_APP_DATABASE_URL")
         except ArgumentError:
             raise PermanentFailure(f"RETAIL_APP_DATABASE_URL is not a URL: set it like {_EXAMPLE}.") from None
 
     def __repr__(self) -> str:
-        return f"AppDatabase({self._url.render_as_string(hide_password=True)})"
+        return f"AppDatabase({place(self._url)})"
 
     def create(self) -> None:
         """Create what is missing; safe to call at every start and from several processes at once."""

@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 
+from retail_assets.addresses import shown
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.resources.lake_address import AzureAddress, azure_address
 from retail_assets.resources.lake_credentials import LakeCredentials, lake_credentials
@@ -55,7 +56,7 @@ class Lake:
         self._text = credentials
 
     def __repr__(self) -> str:
-        return f"Lake({self.uri!r})"
+        return f"Lake({shown(self.uri)!r})"
 
     @property
     def is_local(self) -> bool:
@@ -119,7 +120,9 @@ class Lake:
         """
         found = self.open(table)
         if found is None:
-            raise PermanentFailure(f"The table {table.path} does not exist in {self.uri} yet: materialise it first.")
+            raise PermanentFailure(
+                f"The table {table.path} does not exist in {shown(self.uri)} yet: materialise it first."
+            )
         return found
 
     @contextmanager
@@ -149,8 +152,8 @@ class Lake:
         unusable = sorted(_UNUSABLE & set(self.uri))
         if unusable:
             raise PermanentFailure(
-                f"RETAIL_LAKE_URI {self.uri} contains {' '.join(unusable)}, which Delta tables cannot have in their "
-                "path; choose another folder."
+                f"RETAIL_LAKE_URI {shown(self.uri)} contains {' '.join(unusable)}, which Delta tables cannot have in "
+                "their path; choose another folder."
             )
         folder = Path(self.uri.removeprefix("file://"))
         try:
@@ -160,7 +163,8 @@ class Lake:
             probe.unlink()
         except OSError as error:
             raise PermanentFailure(
-                f"RETAIL_LAKE_URI {self.uri} cannot be written: {error.strerror}; choose a folder you may write to."
+                f"RETAIL_LAKE_URI {shown(self.uri)} cannot be written: {error.strerror}; choose a folder you may "
+                "write to."
             ) from None
 
     def _check_container(self) -> None:
@@ -183,9 +187,9 @@ class Lake:
 
     def _tried(self, path: str) -> Tried:
         if self.is_local:
-            return Tried(self.uri, path)
+            return Tried(shown(self.uri), path)
         sign_in = self._credentials.sign_in
-        return Tried(self.uri, path, sign_in.label, sign_in.grant)
+        return Tried(shown(self.uri), path, sign_in.label, sign_in.grant)
 
 
 def open_lake(settings: Settings) -> Lake:

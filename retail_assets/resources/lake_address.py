@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from retail_assets.addresses import shown, unreadable
 from retail_assets.failures import PermanentFailure
 
 PUBLIC = "core.windows.net"
@@ -36,19 +37,22 @@ def azure_address(uri: str, account_name: str | None = None, *, suffix: str = PU
     Raises:
         PermanentFailure: another scheme, no container, or no account named anywhere.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        raise unreadable(uri, "RETAIL_LAKE_URI") from None
     folder = parts.path.strip("/")
     if parts.scheme in ("abfss", "abfs") and parts.username and parts.hostname and ".dfs." in parts.hostname:
         account, _, own_suffix = parts.hostname.partition(".dfs.")
         return AzureAddress(account, parts.username, folder, own_suffix)
     if parts.scheme != "az" or not parts.netloc or "@" in parts.netloc:
         raise PermanentFailure(
-            f"RETAIL_LAKE_URI is wrong: got {uri.partition('?')[0]!r}; write it like "
+            f"RETAIL_LAKE_URI is wrong: got {shown(uri)!r}; write it like "
             f"abfss://lake@account.dfs.{PUBLIC}/retail or az://lake/retail."
         )
     if not account_name:
         raise PermanentFailure(
-            f"RETAIL_LAKE_URI {uri} names no storage account: add account_name to RETAIL_LAKE_CREDENTIALS, or write "
-            f"abfss://{parts.netloc}@account.dfs.{PUBLIC}/{folder}."
+            f"RETAIL_LAKE_URI {shown(uri)} names no storage account: add account_name to RETAIL_LAKE_CREDENTIALS, or "
+            f"write abfss://{parts.netloc}@account.dfs.{PUBLIC}/{folder}."
         )
     return AzureAddress(account_name, parts.netloc, folder, suffix)

@@ -16,18 +16,20 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import dagster as dg
 import pandas as pd
 from sqlalchemy.exc import SADeprecationWarning
 
+from retail_assets.addresses import database_url, shown, unreadable, web_address, without_secrets
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+_VARIABLE = "MLFLOW_TRACKING_URI"
 EXPERIMENT = "retail-demand"
 MODEL_NAME = "retail-demand"
 SERVED_PACKAGES = ("retail-assets", "mlflow", "lightgbm", "numpy", "pandas", "pyarrow", "scipy", "statsmodels")
@@ -49,6 +51,7 @@ REQUEST_COLUMNS = {
 _OPTIONAL = {"sold_units", "unconstrained_units", "unit_price", "region"}
 _SCORES = ("scaled_pinball", "bias", "wape", "rmsse", "series_count")
 _FIRST_START_SECONDS = 300
+_SERVERS = ("http", "https")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _UNREACHABLE = re.compile(r"Max retries|Connection|timed out|too many 50|error code 50|OperationalError", re.IGNORECASE)
 
@@ -73,7 +76,11 @@ class ModelRegistry:
         Args:
             tracking_uri: sqlite or another database URL, or the address of an MLflow server.
             artifact_folder: where artifacts of an own database lie, and where those of a server are kept once fetched.
+
+        Raises:
+            PermanentFailure: a part of the address is none, as where its password is not escaped.
         """
+        _refuse_unreadable(tracking_uri)
         self._uri = tracking_uri
         self._folder = artifact_folder
         self._experiment_id = ""  # known once the store was opened
@@ -81,9 +88,7 @@ class ModelRegistry:
 
     @property
     def place(self) -> str:
-        parts = urlsplit(self._uri)
-        address = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
-        return f"MLflow at {address or self._sqlite_file or parts.scheme or self._uri}"
+        return f"MLflow at {self._sqlite_file or _host(self._uri) or _kind(self._uri) or shown(self._uri)}"
 
     def __repr__(self) -> str:
         return f"ModelRegistry({self.place})"
@@ -328,7 +333,7 @@ class ModelRegistry:
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is not None:
             return found.experiment_id
-        is_database = urlsplit(self._uri).scheme.split("+")[0] in _DATABASES  # a server decides for itself
+        is_database = _kind(self._uri) in _DATABASES  # a server decides for itself
         location = (self._folder / "artifacts").absolute().as_uri() if is_database else None
         return client.create_experiment(EXPERIMENT, artifact_location=location)
 
@@ -356,8 +361,31 @@ class ModelRegistry:
             raise PermanentFailure(f"{self.place} refused: {reason[:300]}") from None
 
     def _without_secrets(self, text: str) -> str:
-        password = urlsplit(self._uri).password
-        return text.replace(password, "…") if password else text
+        return without_secrets(text, self._uri)
+
+
+def _refuse_unreadable(uri: str) -> None:
+    """Raises PermanentFailure for an address whose parts would be taken for others; nothing of it is repeated."""
+    if _kind(uri) in _SERVERS:
+        web_address(uri, variable=_VARIABLE)
+    elif _kind(uri) in _DATABASES:
+        database_url(uri, variable=_VARIABLE)
+    elif shown(uri) != uri:
+        raise unreadable(uri, _VARIABLE)
+
+
+def _kind(uri: str) -> str:
+    """The scheme without a driver; empty for a folder."""
+    return uri.partition("://")[0].split("+")[0].lower() if "://" in uri else ""
+
+
+def _host(uri: str) -> str | None:
+    """Host and port of a server's address or a database's."""
+    if _kind(uri) not in (*_SERVERS, *_DATABASES):
+        return None
+    parts = urlsplit(uri) if _kind(uri) in _SERVERS else database_url(uri, variable=_VARIABLE)
+    host = parts.hostname if isinstance(parts, SplitResult) else parts.host
+    return f"{host}:{parts.port}" if parts.port else host
 
 
 @dg.failure_hook(required_resource_keys={"mlflow"})

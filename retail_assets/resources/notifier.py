@@ -19,10 +19,15 @@ _TITLE_LENGTH, _TEXT_LENGTH, _FIELD_LENGTH, _FIELD_COUNT = 150, 3000, 2000, 10
 
 
 class Notifier:
-    """Posts alerts to one webhook, or nowhere."""
+    """Posts alerts to one webhook, or nowhere.
 
-    def __init__(self, webhook_url: str | None) -> None:
+    Args:
+        ui_url: address of the Dagster UI; an alert that names its run then links to it.
+    """
+
+    def __init__(self, webhook_url: str | None, *, ui_url: str | None = None) -> None:
         self._url = webhook_url
+        self._ui_url = ui_url
 
     def __repr__(self) -> str:
         return f"Notifier({'a webhook' if self._url else 'no webhook'})"
@@ -37,8 +42,9 @@ class Notifier:
         """
         if self._url is None:
             return False
+        links = {"open": f"{self._ui_url.rstrip('/')}/runs/{facts['run']}"} if self._ui_url and "run" in facts else {}
         try:
-            _post(self._url, body_for(self._url, title, text=text, facts=facts))
+            _post(self._url, body_for(self._url, title, text=text, facts={**facts, **links}))
         except urllib.error.HTTPError as error:
             _LOG.warning("The alert %r was not delivered: the webhook answered %d.", title, error.code)
             error.close()

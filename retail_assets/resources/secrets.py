@@ -6,6 +6,7 @@ The Azure libraries are imported only when a vault is used: they are an extra an
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from retail_assets.addresses import shown
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure, first_line
 
 _EXTRA = "install the azure extra: pip install 'retail-assets[azure]'"
@@ -31,9 +32,9 @@ def read_secret(
             f"kv:{name} needs RETAIL_KEY_VAULT_URL, which is not set; for example "
             "RETAIL_KEY_VAULT_URL=https://my-vault.vault.azure.net."
         )
-    if not vault_url.startswith("https://"):
+    if not vault_url.startswith("https://") or shown(vault_url) != vault_url:
         raise PermanentFailure(
-            f"RETAIL_KEY_VAULT_URL is wrong: got {vault_url!r}; write it like https://my-vault.vault.azure.net."
+            f"RETAIL_KEY_VAULT_URL is wrong: got {shown(vault_url)!r}; write it like https://my-vault.vault.azure.net."
         )
     azure_error = _azure_error()
     try:

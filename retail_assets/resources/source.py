@@ -8,15 +8,16 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
-import sqlalchemy as sa
 from sqlalchemy import exc
 
+from retail_assets.addresses import database_url
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.backends import backend_for
 from retail_assets.sources.database_errors import place
+from retail_assets.sources.day_check import count_day, lost_sentence
 from retail_assets.sources.mapping import Mapping
 from retail_assets.sources.reading import EntityReader, Window, reading_schema
-from retail_assets.sources.source_check import EntityCheck, check_entity, newest_date, oldest_date, unmapped
+from retail_assets.sources.source_check import EntityCheck, check_entity, known_ids, newest_date, oldest_date, unmapped
 from retail_assets.tables import bronze, entities
 from retail_assets.tables.entities import Entity
 
@@ -41,8 +42,8 @@ class Source:
 
     def __init__(self, url: str, mapping: Mapping, *, clock: Callable[[], dt.datetime] = _now) -> None:
         try:
-            self._url = sa.make_url(url)
-        except (exc.ArgumentError, ValueError):
+            self._url = database_url(url, variable="RETAIL_SOURCE_URL")
+        except exc.ArgumentError:
             raise PermanentFailure(
                 "RETAIL_SOURCE_URL is not a SQLAlchemy URL; write it like postgresql+psycopg://user:…@host/database."
             ) from None
@@ -78,6 +79,20 @@ class Source:
         stamped = _stamped(batches, schema, extracted_at=self._clock())
         first = next(stamped)
         return pa.RecordBatchReader.from_batches(schema, _chained(first, stamped))
+
+    def refuse_lost_rows(self, entity: Entity, day: dt.date) -> None:
+        """Two counting queries that show whether the query of a daily entity gives all rows of a day.
+
+        Raises:
+            PermanentFailure: it gives fewer for the day alone than for its neighbours too; the cause and the mend.
+            TransientFailure: the database cannot be read now.
+        """
+        if not self.available(entity):
+            return
+        reader = self._reader(entity)
+        sentence = lost_sentence(reader, [count_day(reader, day)])
+        if sentence:
+            raise PermanentFailure(sentence)
 
     def read_snapshot(self, entity: Entity) -> pa.Table:
         """All rows of an entity that is not daily: its columns and `unparsed`.
@@ -120,8 +135,12 @@ class Source:
         Raises:
             TransientFailure: the database cannot be read now.
         """
+        lists = {"store_id": entities.STORES, "product_id": entities.PRODUCTS}
+        known = {column: known_ids(self._reader(entity)) for column, entity in lists.items()}
         return [
-            check_entity(self._reader(entity)) if self.available(entity) else unmapped(entity)
+            check_entity(self._reader(entity), known if entity.is_daily else {})
+            if self.available(entity)
+            else unmapped(entity)
             for entity in entities.SOURCE_ENTITIES
         ]
 

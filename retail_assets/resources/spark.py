@@ -11,6 +11,7 @@ from typing import Any
 from dagster_pyspark import LazyPySparkResource
 from pyspark.errors import PySparkException
 
+from retail_assets.addresses import shown, without_secrets
 from retail_assets.failures import PermanentFailure, first_line
 
 PACKAGES = ("io.delta:delta-spark_4.2_2.13:4.4.0", "org.apache.hadoop:hadoop-azure:3.5.0")
@@ -60,7 +61,7 @@ class SparkSessions:
     @property
     def _place(self) -> str:
         """The address without what follows it, which may be a token."""
-        return self._remote.partition(";")[0]
+        return shown(self._remote).removesuffix("?…")
 
     def __call__(self) -> Any:
         """The session.
@@ -71,8 +72,9 @@ class SparkSessions:
         try:
             return self._session
         except PySparkException as error:
+            reason = without_secrets(first_line(error), self._remote)
             raise PermanentFailure(
-                f"Spark does not start on {self._place} ({first_line(error)}): look at what Java printed above, use "
+                f"Spark does not start on {self._place} ({reason}): look at what Java printed above, use "
                 "Java 17 or 21, and let it reach Maven or put the jars into ~/.ivy2.5.2; or use RETAIL_ENGINE=duckdb."
             ) from None
 

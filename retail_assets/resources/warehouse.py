@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
+from retail_assets.addresses import database_url
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.warehouses.backend import Backend
 from retail_assets.resources.warehouses.duckdb import DuckDBFile
@@ -126,8 +127,8 @@ def _needed(staging: LakeStaging | None, host: str) -> LakeStaging:
 
 def _parse(url: str) -> URL:
     try:
-        return make_url(url)
-    except (ArgumentError, ValueError):
+        return database_url(url, variable="RETAIL_WAREHOUSE_URL")
+    except ArgumentError:
         raise PermanentFailure(f"RETAIL_WAREHOUSE_URL is not a database URL; {_EXAMPLE}.") from None
 
 

@@ -21,7 +21,12 @@ import pyarrow.compute as pc
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?$"
 _INTEGER = r"^[+-]?[0-9]+$"
 _DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00(:00(\.0+)?)?)?$"
-_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?$"
+_TIME = r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
+_OFFSET = r" *(Z|[+-][0-9]{2}(:?[0-5][0-9](:?[0-5][0-9])?)?)"
+_MOMENT = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ]{_TIME}({_OFFSET})?)?$"
+_BEFORE_OFFSET = r" +([Z+-])"
+"""A blank that no moment of ISO 8601 has, but SQL Server's DATETIMEOFFSET."""
+_BELOW_MICROSECONDS = r"(\.[0-9]{6})[0-9]+"
 _MIXABLE = ({int, float}, {int, Decimal})
 
 _FIRST_DAY = (dt.date.min - dt.date(1970, 1, 1)).days
@@ -195,14 +200,21 @@ def _cast_timestamp(array: pa.Array, target: Any) -> pa.Array | None:
         return pc.assume_timezone(array.cast(naive), "UTC")
     if not _is_text(array) or not _all_match(array, _MOMENT):
         return None
-    is_zoned = _all_match(array, r"(Z|[T ].*[+-][0-9:]+)$")
-    moments = array.cast(target) if is_zoned else pc.assume_timezone(array.cast(naive), "UTC")
+    texts = _tidy_moments(array)
+    is_zoned = _all_match(texts, r"(Z|[T ].*[+-][0-9:]+)$")
+    moments = texts.cast(target) if is_zoned else pc.assume_timezone(texts.cast(naive), "UTC")
     return moments if _is_beyond_calendar(moments) is None else None
+
+
+def _tidy_moments(texts: pa.Array) -> pa.Array:
+    """Moments as Arrow reads them: no blank before the offset, and no digit below a microsecond."""
+    cut = pc.replace_substring_regex(texts, _BELOW_MICROSECONDS, r"\1")
+    return pc.replace_substring_regex(cut, _BEFORE_OFFSET, r"\1")
 
 
 def _parse_timestamp(value: Any, target: pa.DataType) -> dt.datetime:
     if isinstance(value, str) and re.fullmatch(_MOMENT, value):
-        value = dt.datetime.fromisoformat(value)
+        value = dt.datetime.fromisoformat(re.sub(_BEFORE_OFFSET, r"\1", value))
     elif isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         value = dt.datetime.combine(value, dt.time())
     if not isinstance(value, dt.datetime):

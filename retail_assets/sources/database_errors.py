@@ -2,11 +2,11 @@
 
 import re
 import sqlite3
-from urllib.parse import quote, quote_plus
 
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
+from retail_assets.addresses import without_secrets
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 
 
@@ -20,7 +20,6 @@ class ConnectionRefused(PermanentFailure):
 
 DRIVER_ERRORS = (SQLAlchemyError, sqlite3.Error, OdbcError, ModuleNotFoundError)
 
-_SECRET_NAME = re.compile("pwd|password|token|secret|key", re.IGNORECASE)
 _TRANSIENT_CLASSES = ("08", "40", "53", "55", "57", "HYT")
 # https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues, and 1205 deadlock victim
 _AZURE_TRANSIENT = {"40197", "40501", "40613", "49918", "49919", "49920", "10928", "10929", "1205"}
@@ -74,21 +73,7 @@ def short_message(error: Exception, url: URL) -> str:
         text = text.split("Message: ", 1)[1]
     line = next((line for line in text.splitlines() if line.strip()), type(error).__name__)
     message = re.sub(r"^(connection failed: |ERROR:\s*|FATAL:\s*)+", "", line.strip()).rstrip(" ;.")
-    for secret in _secrets(url):
-        message = message.replace(secret, "***")
-    return message
-
-
-def _secrets(url: URL) -> list[str]:
-    """Texts of the URL that no message may repeat, the longest first."""
-    values = [value for name, value in url.query.items() if isinstance(value, str) and _SECRET_NAME.search(name)]
-    connect = url.query.get("odbc_connect")
-    if isinstance(connect, str):
-        parts = (part.partition("=") for part in connect.split(";"))
-        values += [connect, *(value.strip("{} ") for name, _, value in parts if _SECRET_NAME.search(name))]
-    if url.password:
-        values += [str(url.password), quote_plus(str(url.password)), quote(str(url.password), safe="")]
-    return sorted({value for value in values if value}, key=len, reverse=True)
+    return without_secrets(message, url.render_as_string(hide_password=False))
 
 
 def _state(error: Exception) -> str | None:

@@ -8,6 +8,15 @@ import pyarrow as pa
 _BACKQUOTED = ("mysql", "mariadb")
 _TIMESTAMPS = {"mssql": "DATETIME2", "mysql": "DATETIME", "mariadb": "DATETIME"}
 _INTEGERS = {"mysql": "SIGNED", "mariadb": "SIGNED"}
+_NEXT_DAYS = {
+    "sqlite": "date(:end, '+1 day')",
+    "postgresql": ":end + INTERVAL '1 day'",
+    "mysql": ":end + INTERVAL 1 DAY",
+    "mariadb": ":end + INTERVAL 1 DAY",
+    "mssql": "DATEADD(day, 1, :end)",
+    "oracle": ":end + 1",
+}
+"""The day after :end."""
 _TEXTS = {"mysql": "CHAR(100)", "mariadb": "CHAR(100)"}
 
 
@@ -29,6 +38,13 @@ def cast(expression: str, kind: pa.DataType, dialect: str) -> str:
     if pa.types.is_timestamp(kind) and dialect == "sqlite":
         return f"datetime({expression})"
     return f"CAST({expression} AS {_type(kind, dialect)})"
+
+
+def until_end(expression: str, dialect: str) -> str:
+    """The condition that a moment lies from the day :start to the day :end, both included, so that an index serves."""
+    if dialect not in _NEXT_DAYS:
+        return f"{as_day(expression, dialect)} BETWEEN :start AND :end"
+    return f"{expression} >= :start AND {expression} < {_NEXT_DAYS[dialect]}"
 
 
 def first_rows(count: int, dialect: str) -> tuple[str, str]:

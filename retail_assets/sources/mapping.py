@@ -15,6 +15,7 @@ from zoneinfo import available_timezones
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from retail_assets.addresses import shown
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.statement import Statement, select_statement
 from retail_assets.tables import entities
@@ -118,8 +119,8 @@ def _path(name_or_path: str) -> Path:
         return path
     shipped = ", ".join(shipped_mappings())
     raise PermanentFailure(
-        f"RETAIL_SOURCE_MAPPING names no mapping: got {name_or_path!r}, which is neither a shipped one ({shipped}) "
-        "nor the path of a YAML file."
+        f"RETAIL_SOURCE_MAPPING names no mapping: got {shown(name_or_path)!r}, which is neither a shipped one "
+        f"({shipped}) nor the path of a YAML file."
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from retail_assets.addresses import database_url
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.database_errors import place
 from retail_assets.sources.dialects import quoted
@@ -44,8 +45,8 @@ def write_mapping(url: str, path: Path) -> Proposal:
 
 def _parsed(url: str) -> sa.URL:
     try:
-        return sa.make_url(url)
-    except (exc.ArgumentError, ValueError):
+        return database_url(url, variable="RETAIL_SOURCE_URL")
+    except exc.ArgumentError:
         raise PermanentFailure(
             "RETAIL_SOURCE_URL is not a SQLAlchemy URL; write it like postgresql+psycopg://user:…@host/database."
         ) from None

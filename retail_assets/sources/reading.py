@@ -8,7 +8,7 @@ Knows mapping, entity and backend; versions, extraction time and partitions are 
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.record_batches import gathered
 from retail_assets.sources.batches import Backend, Parameters, RawBatch, RawBatches
-from retail_assets.sources.conversion import convert
+from retail_assets.sources.conversion import Values, convert
 from retail_assets.sources.database_errors import DRIVER_ERRORS, ConnectionRefused, failure
 from retail_assets.sources.dialects import first_rows, quoted
 from retail_assets.sources.mapping import EntityBinding
@@ -97,6 +97,27 @@ class EntityReader:
         oldest, newest = (convert(values, pa.date32()).array[0].as_py() for values in raw.columns[:2])
         count = convert(raw.columns[2], pa.int64()).array[0].as_py()
         return (oldest, newest, count) if oldest and newest else None
+
+    def day_counts(self, window: Window) -> dict[dt.date, int]:
+        """Rows by business date of what the query gives for the window, counted by the database where it can.
+
+        Raises:
+            PermanentFailure, TransientFailure: as `raw_batches`.
+        """
+        column = quoted(self.binding.source_column("business_date"), self.dialect)
+        before = "SELECT counted_day, COUNT(*) AS row_count FROM (SELECT % AS counted_day FROM ("
+        counting = self.binding.statement.within(before, ") counted) days GROUP BY counted_day", quoted=column)
+        try:
+            with closing(self._raw_batches(counting, window, batch_rows=BATCH_ROWS)) as counted:
+                return _summed((raw.columns[0], raw.columns[1]) for raw in counted)
+        except ConnectionRefused:
+            raise
+        except RetailError:  # as of `sample`
+            with closing(self.raw_batches(window)) as rows:
+                return _summed((self._column(raw, "business_date"), [1] * raw.row_count) for raw in rows)
+
+    def _column(self, raw: RawBatch, name: str) -> Values:
+        return raw.columns[self.positions(raw.names)[name]]
 
     @property
     def dialect(self) -> str:
@@ -231,6 +252,17 @@ def _places(wanted: str, names: Sequence[str]) -> list[int]:
     """Positions of a name; databases that fold case (Oracle, Snowflake) are met by ignoring it when need be."""
     exact = [position for position, name in enumerate(names) if name == wanted]
     return exact or [position for position, name in enumerate(names) if name.lower() == wanted.lower()]
+
+
+def _summed(parts: Iterable[tuple[Values, Values]]) -> dict[dt.date, int]:
+    """Counts by date, from pairs of dates and counts; what is no date belongs to no day."""
+    found: dict[dt.date, int] = {}
+    for days, counts in parts:
+        dates, numbers = convert(days, pa.date32()).array.to_pylist(), convert(counts, pa.int64()).array.to_pylist()
+        for day, number in zip(dates, numbers, strict=True):
+            if day is not None:
+                found[day] = found.get(day, 0) + number
+    return found
 
 
 def _unparsed(faults: dict[int, dict[str, str]], *, row_count: int) -> pa.Array:

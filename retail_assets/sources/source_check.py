@@ -5,20 +5,26 @@ Feeds `retail-assets check-source`; it reads a few rows of every entity and chan
 
 import datetime as dt
 import json
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.database_errors import ConnectionRefused
+from retail_assets.sources.day_check import count_day, days_to_count, lost_sentence
 from retail_assets.sources.dialects import cast
 from retail_assets.sources.reading import EntityReader, Window
-from retail_assets.tables import entities
-from retail_assets.tables.contract import Column
+from retail_assets.tables import entities, silver
+from retail_assets.tables.contract import Column, Quality
 from retail_assets.tables.entities import Entity
 
 SAMPLE_ROWS = 1000
+_QUALITIES = {table.name: table.quality for table in silver.DAILY}
+_HANDFUL = 5
+KnownIds = Mapping[str, str]
+"""Ids of a list by what a run takes for the same."""
 _EARLIEST = dt.date(1970, 1, 1)
 _LATEST = dt.date(2100, 1, 1)
 
@@ -52,8 +58,11 @@ def unmapped(entity: Entity) -> EntityCheck:
     return EntityCheck(entity.name, is_required=entity in entities.REQUIRED_ENTITIES, is_mapped=False)
 
 
-def check_entity(reader: EntityReader) -> EntityCheck:
+def check_entity(reader: EntityReader, known: Mapping[str, KnownIds] | None = None) -> EntityCheck:
     """Sample one bound entity.
+
+    Args:
+        known: by column, the ids of the list that it refers to.
 
     Raises:
         ConnectionRefused: no query can be tried.
@@ -67,7 +76,7 @@ def check_entity(reader: EntityReader) -> EntityCheck:
         source_tables=tuple(reader.binding.source_tables),
     )
     try:
-        return _sampled(reader, bare)
+        return _sampled(reader, bare, known or {})
     except ConnectionRefused:  # once, not once an entity: accounts are locked after a few wrong passwords
         raise
     except PermanentFailure as error:
@@ -100,13 +109,14 @@ def _last_true(holds: Callable[[dt.date], bool]) -> dt.date | None:
     return dt.date.fromordinal(low)
 
 
-def _sampled(reader: EntityReader, bare: EntityCheck) -> EntityCheck:
+def _sampled(reader: EntityReader, bare: EntityCheck, known: Mapping[str, KnownIds]) -> EntityCheck:
     span = _span(reader) if reader.entity.is_daily else None
     raw = reader.sample(_newest_day(reader.entity, span), rows=SAMPLE_ROWS)
     positions = reader.positions(raw.names)
     sample = reader.typed(raw)
-    problems = _problems(reader, sample)
-    if bare.is_required and not sample.num_rows:
+    lost = _lost_rows(reader, span)
+    problems = (*lost, *_problems(reader, sample), *_strangers(reader, sample, known))
+    if bare.is_required and not sample.num_rows and not lost:
         problems = (f"{reader.label}: the query gives no rows; check its tables and conditions.",)
     return replace(
         bare,
@@ -135,6 +145,63 @@ def _newest_day(entity: Entity, span: tuple[dt.date, dt.date, int | None] | None
         return None
     day = span[1] if span else _LATEST
     return Window(day, day)
+
+
+def known_ids(reader: EntityReader) -> KnownIds:
+    """Every id of a list, read whole as a run reads it; none where it cannot be read, which its own check says.
+
+    Raises:
+        ConnectionRefused, TransientFailure: as `check_entity`.
+    """
+    column = reader.entity.key[0]
+    found: dict[str, str] = {}
+    try:
+        for batch in reader.batches(None):
+            found |= {_alike(text): text for text in batch.column(column).drop_null().to_pylist()}
+    except ConnectionRefused:
+        raise
+    except PermanentFailure:
+        return {}
+    return found
+
+
+def _alike(text: str) -> str:
+    """What a run takes for the same id: other case, and blanks around it."""
+    return unicodedata.normalize("NFC", text).strip().strip("\u200b\u200c\u200d\u2060\ufeff").strip().upper()
+
+
+def _are_too_many(strangers: int, given: int, quality: Quality | None) -> bool:
+    """Whether a run would stop; of a handful of rows only when every one is a stranger."""
+    if quality is not None and given >= quality.least_rows:
+        return strangers > quality.stop_rate * given
+    return given >= _HANDFUL and strangers == given
+
+
+def _strangers(reader: EntityReader, sample: pa.RecordBatch, known: Mapping[str, KnownIds]) -> list[str]:
+    """A sentence for each column most of whose ids are in no list, so that the run would stop."""
+    quality = _QUALITIES.get(reader.entity.name)
+    sentences = []
+    for column, ids in known.items():
+        given = sample.column(column).drop_null().to_pylist() if column in sample.schema.names else []
+        strangers = [text for text in given if _alike(text) not in ids]
+        if ids and _are_too_many(len(strangers), len(given), quality):
+            name, plural = column.removesuffix("_id"), f"{column.removesuffix('_id')}s"
+            sentences.append(
+                f"{reader.label}: {len(given) - len(strangers)} of {len(given)} sampled {name} ids are among {plural}, "
+                f"for example {strangers[0]!r} is not, where {plural} have {min(ids.values())!r}; give both queries "
+                "the same ids."
+            )
+    return sentences
+
+
+def _lost_rows(reader: EntityReader, span: tuple[dt.date, dt.date, int | None] | None) -> tuple[str, ...]:
+    """A sentence when a day asked for alone comes with fewer rows than it has."""
+    if span is None:
+        return ()
+    oldest, newest, _ = span
+    counts = [count_day(reader, day) for day in days_to_count(oldest, newest)]
+    sentence = lost_sentence(reader, counts, newest=newest)
+    return (sentence,) if sentence else ()
 
 
 def _problems(reader: EntityReader, sample: pa.RecordBatch) -> tuple[str, ...]:

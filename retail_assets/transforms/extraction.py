@@ -44,6 +44,11 @@ class Tally:
         """Days of the window of which no row came."""
         return [day for day in days.days() if self._counts[table.path, day][0] == 0]
 
+    def ends_thin(self, table: Table, days: Window) -> bool:
+        """Whether less than half of a usual day of the window came on its last day, or nothing."""
+        *before, last = [self._counts[table.path, day][0] for day in days.days()]
+        return last == 0 or 2 * last * len(before) < sum(before)
+
     def kept(self, table: Table, rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """The same stored rows, counted as what their own extraction gave."""
         for batch in self._counting(table, rows):

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import product
 
 import pyarrow as pa
 import pytest
@@ -79,6 +80,53 @@ def test_a_value_that_fits_becomes_its_type(values, target, expected):
 )
 def test_a_value_that_does_not_fit_is_null_and_kept_as_text(value, target, kept):
     assert _plain([value, None], target) == ([None, None], {0: kept})
+
+
+SHIFTS = {
+    "+00:00": 0,
+    "Z": 0,
+    "+05:30": 19_800,
+    "+0530": 19_800,
+    "-0800": -28_800,
+    "-08:00": -28_800,
+    "+01": 3_600,
+    "+14:00": 50_400,
+    "-05:30": -19_800,
+    "+05:53:28": 21_208,
+}
+"""Seconds of an offset; the last is Calcutta's before 1906, as PostgreSQL writes it."""
+
+
+@pytest.mark.parametrize("offset", SHIFTS)
+@pytest.mark.parametrize("blank", ["", " ", "  "])
+def test_a_moment_with_an_offset_becomes_utc(offset, blank):
+    """SQL Server writes DATETIMEOFFSET with a blank and seven digits; what is below a microsecond is cut off."""
+    for separator, digits in product(" T", ["", "1", "12", "1234", "123456", "1234567", "123456789"]):
+        text = f"2026-01-02{separator}03:04:05{'.' if digits else ''}{digits}{blank}{offset}"
+        moment = dt.datetime(2026, 1, 2, 3, 4, 5, int(digits[:6].ljust(6, "0")), dt.UTC)
+        expected = moment - dt.timedelta(seconds=SHIFTS[offset])
+        assert _plain([text, None], TIMESTAMP) == ([expected, None], {})
+        assert convert(pa.array([text]), TIMESTAMP).array.to_pylist() == [expected]
+        assert _plain([text, "2026-01-02"], TIMESTAMP)[0][0] == expected, "beside a moment without one"
+
+
+@pytest.mark.parametrize("offset", ["+25:00", "+05:75", "+5", "UTC", "CEST", "+", "Z Z"])
+def test_what_is_no_offset_is_kept_as_text(offset):
+    text = f"2026-01-02 03:04:05 {offset}"
+    assert _plain([text, None], TIMESTAMP) == ([None, None], {0: text})
+
+
+@given(
+    st.lists(
+        st.none()
+        | st.datetimes(dt.datetime(1900, 1, 1), timezones=st.none() | st.timezones()).filter(lambda m: m.year < 9990),
+        min_size=1,
+    )
+)
+def test_moments_of_drivers_become_utc_whatever_zones_come_together(moments):
+    """pyodbc and pytds give datetimes with a zone of their own each; one without a zone counts as UTC."""
+    expected = [m and (m.replace(tzinfo=dt.UTC) if m.tzinfo is None else m.astimezone(dt.UTC)) for m in moments]
+    assert _plain(moments, TIMESTAMP) == (expected, {})
 
 
 def test_one_bad_value_leaves_its_neighbours_alone():

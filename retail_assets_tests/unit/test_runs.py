@@ -153,6 +153,9 @@ def test_what_a_run_may_do_beyond_the_usual_is_a_tag_of_it(known, options, tags)
 
         success = True
 
+        def get_asset_check_evaluations(self):
+            return []
+
         def resolve_job_def(self, name):
             return self
 

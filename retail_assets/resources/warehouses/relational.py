@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.types import TypeEngine
 
+from retail_assets.addresses import without_secrets
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, check_columns
 from retail_assets.resources.warehouses.rows import CheckedRows
@@ -136,9 +137,7 @@ class RelationalBackend:
             raise PermanentFailure(f"The {self.place} needs a driver that cannot be loaded: {error}.") from None
 
     def _failure(self, error: DBAPIError) -> RetailError:
-        reason = reason_of(error.orig)
-        if self._url.password:
-            reason = reason.replace(str(self._url.password), "…")
+        reason = without_secrets(reason_of(error.orig), self._url.render_as_string(hide_password=False))
         if is_passing(error):
             return TransientFailure(f"The {self.place} cannot be used now: {reason}.")
         return PermanentFailure(f"The {self.place} refused: {reason}.")
