@@ -154,6 +154,8 @@ def closed_before(panel: Panel, closed: ClosedWeekdays) -> Panel:
 
     gold.demand_daily calls the first such days a missing feed. Left unknown, no week with one could be scored.
     """
+    if not closed:
+        return panel
     store = panel.series["store_id"].to_numpy()
     weekday = (panel.dates[: panel.day_count].astype("datetime64[D]").astype(int) + 3) % 7 + 1
     is_open = panel.is_open.copy()
