@@ -174,11 +174,12 @@ def observed_demand(window: Window) -> str:
     joined AS (
         SELECT s.*, s.is_open AND is_fed IS NULL AS is_feed_missing, i.on_hand_units, i.stock_out_hours,
                coalesce(own.unit_price, ep.unit_price)::DOUBLE AS planned_price, list_price::DOUBLE AS list_price,
-               coalesce(d.rate, de.rate) AS rate
+               coalesce(d.rate, de.rate) AS rate, unit_step, trading_hours
         FROM spine s
         LEFT JOIN fed USING (business_date, store_id)
         LEFT JOIN bare_inventory i USING (business_date, store_id, product_id)
         LEFT JOIN bare_products USING (product_id)
+        LEFT JOIN bare_stores USING (store_id)
         ASOF LEFT JOIN bare_prices own ON s.store_id = own.store_id AND s.product_id = own.product_id
             AND s.business_date >= own.valid_from
         ASOF LEFT JOIN every_price ep ON s.product_id = ep.product_id AND s.business_date >= ep.valid_from
@@ -192,5 +193,5 @@ def observed_demand(window: Window) -> str:
            CASE WHEN NOT is_feed_missing THEN coalesce(returned_units, 0) END AS returned_units,
            CASE WHEN NOT is_feed_missing THEN coalesce(net_value, 0)::DECIMAL(18, 4) END AS net_value,
            is_feed_missing, coalesce(planned_price, list_price) AS unit_price, coalesce(rate, 0.0) AS discount_rate,
-           rate IS NOT NULL AS is_promoted
+           rate IS NOT NULL AS is_promoted, unit_step, trading_hours
     FROM joined"""

@@ -5,20 +5,22 @@ Reads are lazy and pruned; one `History` serves all as-of days of a run.
 
 from bisect import bisect_left
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 
 import ibis
+import numpy as np
 import pandas as pd
 
 from retail_assets.calendar import Calendar
+from retail_assets.demand.opening import LEARNING_DAYS
 from retail_assets.demand.panel import DEMAND_COLUMNS, Panel, build_panel
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.gold import DEMAND_DAILY, FACT_SALES
 from retail_assets.transforms.as_of import known_on, known_until
 from retail_assets.transforms.days import within
-from retail_assets.transforms.demand import assortment_from_sales
+from retail_assets.transforms.demand import ClosedWeekdays, assortment_from_sales, learnt_closed_weekdays
 from retail_assets.transforms.planning import KEYS, SNAPSHOTS, Knowledge
 from retail_assets.windows import Window
 
@@ -123,7 +125,7 @@ class History:
         Raises:
             PermanentFailure: the day was not ingested.
         """
-        knowledge = self.snapshots.on(as_of)
+        knowledge = replace(self.snapshots.on(as_of), learnt_closed=learnt_closed_weekdays(self._sold(as_of), as_of))
         first = as_of - timedelta(days=self.history_days - 1)
         days = self.demand["business_date"]
         if not (days == pd.Timestamp(as_of)).any():
@@ -136,4 +138,33 @@ class History:
             as_of=as_of,
             horizon=self.horizon_days,
         )
-        return panel, knowledge
+        return closed_before(panel, knowledge.closed_weekdays()), knowledge
+
+    def _sold(self, as_of: date) -> pd.DataFrame:
+        """business_date, store_id and sold_products of the days that closed weekdays are learnt from."""
+        days, units = self.demand["business_date"], self.demand["sold_units"]
+        first = pd.Timestamp(as_of - timedelta(days=LEARNING_DAYS - 1))
+        rows = self.demand.loc[days.between(first, pd.Timestamp(as_of)) & (units > 0), ["business_date", "store_id"]]
+        counts = rows.groupby(["business_date", "store_id"], observed=True).size().reset_index(name="sold_products")
+        return counts.astype({"store_id": str})
+
+
+def closed_before(panel: Panel, closed: ClosedWeekdays) -> Panel:
+    """The panel in which a weekday closed now was closed since its last sale, also before that could be learnt.
+
+    gold.demand_daily calls the first such days a missing feed. Left unknown, no week with one could be scored.
+    """
+    if not closed:
+        return panel
+    store = panel.series["store_id"].to_numpy()
+    weekday = (panel.dates[: panel.day_count].astype("datetime64[D]").astype(int) + 3) % 7 + 1
+    is_open = panel.is_open.copy()
+    for name, weekdays in closed.items():
+        rows = np.flatnonzero(store == name)
+        sold = (panel.units[rows] > 0).any(axis=0)
+        for number in weekdays:
+            days = np.flatnonzero(weekday == number)
+            last = days[sold[days]].max(initial=-1)
+            is_open[np.ix_(rows, days[days > last])] = False
+    is_open[:, : panel.day_count] |= np.isfinite(panel.units)
+    return replace(panel, is_open=is_open)

@@ -3,19 +3,25 @@
 """What a run leaves behind, for a planner's eyes: rows, refusals, accuracy, the most urgent orders."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import ibis
 import pandas as pd
 
+from retail_assets.demand.opening import LEARNING_DAYS
 from retail_assets.engines.protocol import Engine
 from retail_assets.inventory.calendar import are_order_days_known
-from retail_assets.tables import catalog, forecast, inventory, silver
+from retail_assets.tables import catalog, forecast, gold, inventory, silver
 from retail_assets.transforms.as_of import newest
+from retail_assets.transforms.days import within
+from retail_assets.transforms.demand import given_closed_weekdays, learnt_closed_weekdays, products_sold
 from retail_assets.transforms.planning import KEYS, SNAPSHOTS, Knowledge
+from retail_assets.windows import Window
 
 URGENT_COUNT = 10
+_DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 NAMED_COUNT = 10
-"""Suppliers that a note names; of more it says how many there are."""
+"""Suppliers or stores that a note names; of more it says how many there are."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Report:
 def report(engine: Engine) -> Report:
     """Reads the lake."""
     rows = _row_counts(engine)
-    notes = (*_notes(rows), *_assumed_daily(engine))
+    notes = (*_notes(rows), *_learnt_closed(engine), *_assumed_daily(engine))
     return Report(rows, _refused(engine), _accuracy(engine), _urgent(engine), notes)
 
 
@@ -123,6 +129,25 @@ def _assumed_daily(engine: Engine) -> tuple[str, ...]:
     return (
         f"{len(daily)} of {served['supplier_id'].nunique()} suppliers without order days for some store or all, where "
         f"orders are planned for every day: {', '.join(daily[:NAMED_COUNT])}{more}",
+    )
+
+
+def _learnt_closed(engine: Engine) -> tuple[str, ...]:
+    """A sentence that names the weekdays on which stores are taken for closed because they sold nothing on them."""
+    newest_day = engine.scan_or_empty(gold.DEMAND_DAILY).business_date.max().to_pyarrow().as_py()
+    if newest_day is None:
+        return ()
+    days = Window(newest_day - timedelta(days=LEARNING_DAYS - 1), newest_day)
+    sold = products_sold(within(engine.scan_or_empty(gold.FACT_SALES), days))
+    given = given_closed_weekdays(_newest(engine, "stores"))
+    learnt = {store: days for store, days in learnt_closed_weekdays(sold, newest_day).items() if store not in given}
+    if not learnt:
+        return ()
+    named = [f"{store} ({', '.join(_DAY_NAMES[n - 1] for n in sorted(learnt[store]))})" for store in sorted(learnt)]
+    more = f" and {len(named) - NAMED_COUNT} more" if len(named) > NAMED_COUNT else ""
+    return (
+        f"no demand is expected on weekdays that sold nothing for weeks: {'; '.join(named[:NAMED_COUNT])}{more}; "
+        "where a store trades on them, give its opening_weekdays",
     )
 
 

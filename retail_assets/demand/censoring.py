@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 from scipy.special import betainc, betaln, gammainc, gammaln
 
+from retail_assets.demand.opening import USUAL_HOURS
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
 
 NAMES = ("none", "partial", "full", "unknown")
 """Text of each code in gold/demand_daily."""
-TRADING_HOURS = 14.0
 WINDOW_DAYS = 56
 _WEEKDAY_PRIOR_UNITS = 60.0
 _PANEL_PRIOR_UNITS = 30.0
@@ -28,11 +29,17 @@ _MAX_DISPERSION = 4.0
 _MOST_TIMES_SEEN = 3.0
 """Where most days of a window are lower bounds the likelihood hardly falls towards any demand whatsoever."""
 _POISSON_BELOW = 1e-3
+"""Dispersion × mean below which the variance counts as the mean."""
+_STEP_DIGITS = 6
+"""Digits of a number of steps: 0.3 / 0.1 is a little less than 3."""
 _SETTLED_DAYS = 7
 _ENOUGH_OBSERVED_DAYS = 14
 _ITERATIONS = 15
 _LEAST_EXPONENT = 0.05
 _TOLERANCE = 5e-4
+_KINDS = 3
+"""Of days with known hours: empty at some hour, at the end by other than sales, at the end by its sales."""
+_MOST_MISSING = 0.7
 
 
 class Censoring(IntEnum):
@@ -50,7 +57,7 @@ def censoring_of(
     *,
     previous_on_hand_units: Floats | None = None,
     stock_out_hours: Floats | None = None,
-    trading_hours: float = TRADING_HOURS,
+    trading_hours: float | Floats = USUAL_HOURS,
 ) -> tuple[Codes, Floats]:
     """Censoring code and available share of the day of every cell.
 
@@ -89,18 +96,20 @@ def unconstrain(
     weekday: NDArray[np.integer],
     available_rate: Floats | None = None,
     lift: Floats | None = None,
+    unit_step: Floats | None = None,
+    is_sold_out: NDArray[np.bool_] | None = None,
     window_days: int = WINDOW_DAYS,
     dispersion: float | None = None,
     first_day: int = 0,
 ) -> tuple[Floats, Floats]:
     """Estimated demand and its standard deviation, both (series, days from `first_day` on).
 
-    Demand of a series is level × weekday pattern × lift, Poisson or negative binomial with variance
-    mean + dispersion × mean², fitted by maximum likelihood to the trailing `window_days` up to the day itself, so
-    no value depends on later days; the last week only counts while history is short (`_last_fitted`). A censored day
-    counts as demand ≥ sales; where the available share of the day is known, as demand seen for that share. Weekday
-    pattern and dispersion of a series lean on those of the other series censored on the same day, the less the more
-    it sells.
+    Demand of a series, counted in its steps of quantity, is level × weekday pattern × lift, Poisson or negative
+    binomial with variance mean + dispersion × mean², fitted by maximum likelihood to the trailing `window_days` up to
+    the day itself, so no value depends on later days; the last week only counts while history is short
+    (`_last_fitted`). A censored day counts as demand ≥ sales; where the available share of the day is known, as demand
+    seen for that share. Weekday pattern and dispersion of a series lean on those of the other series censored on the
+    same day, the less the more it sells.
 
     Args:
         sales: units sold, (series, days); NaN (closed, feed missing) stays NaN.
@@ -108,34 +117,45 @@ def unconstrain(
         weekday: ISO weekday 1 … 7 of each day.
         available_rate: share of the day with stock, NaN when not known.
         lift: what promotions make of usual demand on each day, as known on that day; 1 when None.
+        unit_step: smallest step of each series' quantities, (series,): 0.1 for what is sold by 100 g; 1 when None.
+        is_sold_out: days whose stock the sales themselves used up; all of censoring `full` when None.
         dispersion: fixed dispersion, 0 for Poisson; estimated when None.
         first_day: first column wanted; those before are history only, and cost nothing.
 
     Returns:
-        Demand (sales where observed, else E[D | D ≥ sales], at most three times the most that a day of the window
-        sold; NaN where the window holds no information) and its sd.
+        Demand in units (sales where observed, else E[D | D ≥ sales], at most three times the most that a day of the
+        window sold; NaN where the window holds no information) and its sd.
 
     >>> sold = np.array([[4.0, 2.0, 5.0, 3.0, 5.0, 5.0, 1.0]])
     >>> full = np.where(sold == 5, 2, 0).astype(np.int8)
     >>> units, sd = unconstrain(sold, censoring=full, weekday=np.arange(1, 8), dispersion=0.0)
     >>> bool((units[sold == 5] > 5).all()), float(units[0, 0]), float(sd[0, 0])
     (True, 4.0, 0.0)
+    >>> tenths, _ = unconstrain(
+    ...     sold / 10, censoring=full, weekday=np.arange(1, 8), unit_step=np.array([0.1]), dispersion=0.0
+    ... )
+    >>> bool(np.allclose(tenths, units / 10))
+    True
     """
-    sales = np.asarray(sales, dtype=float)
+    sold = np.asarray(sales, dtype=float)
+    step = np.ones(len(sold)) if unit_step is None else np.asarray(unit_step, dtype=float)
+    sales = np.round(sold / step[:, None], _STEP_DIGITS)
     available = np.full(sales.shape, np.nan) if available_rate is None else np.asarray(available_rate, dtype=float)
     available = _believed(available, sales)
     lift = np.ones(sales.shape) if lift is None else np.asarray(lift, dtype=float)
     limited = np.isin(censoring, (Censoring.FULL, Censoring.PARTIAL)) & np.isfinite(sales) & ~(available >= 1)
-    units, sd = sales.copy(), np.where(np.isnan(sales), np.nan, 0.0)
+    units, sd = sold.copy(), np.where(np.isnan(sold), np.nan, 0.0)
     row, day = np.nonzero(limited)
     at = (row[day >= first_day], day[day >= first_day])
     if len(at[0]):
-        days = _Days(sales, limited, limited & (censoring == Censoring.FULL), lift, available, np.asarray(weekday))
+        is_full = limited & (censoring == Censoring.FULL)
+        is_sold_out = is_full if is_sold_out is None else is_full & is_sold_out
+        days = _Days(sales, limited, is_full, is_sold_out, lift, available, np.asarray(weekday))
         window = _window(days, at=at, length=window_days)
         mean, variance = _fit(window, dispersion)
         ceiling = _MOST_TIMES_SEEN * _most_sold(sales / lift, at=at, days=window_days) * lift[at]
-        units[at] = np.maximum(np.minimum(mean, ceiling), sales[at])
-        sd[at] = np.sqrt(variance)
+        units[at] = np.maximum(np.minimum(mean, ceiling) * step[at[0]], sold[at])
+        sd[at] = np.sqrt(variance) * step[at[0]]
     return units[:, first_day:], sd[:, first_day:]
 
 
@@ -157,6 +177,7 @@ class _Days:
 
     sales: Floats
     limited: NDArray[np.bool_]
+    is_full: NDArray[np.bool_]
     is_sold_out: NDArray[np.bool_]
     lift: Floats
     available: Floats
@@ -188,6 +209,7 @@ class _Window:
     pair_sales: Floats
     pair_available: Floats
     pair_lift: Floats
+    pair_is_full: NDArray[np.bool_]
     pair_is_sold_out: NDArray[np.bool_]
     last_pair: NDArray[np.int64]
 
@@ -230,6 +252,7 @@ def _window(days: _Days, *, at: _Cells, length: int) -> _Window:
         pair_sales=days.sales[row, day][source],
         pair_available=days.available[row, day][source],
         pair_lift=days.lift[row, day][source],
+        pair_is_full=days.is_full[row, day][source],
         pair_is_sold_out=days.is_sold_out[row, day][source],
         last_pair=np.cumsum(pairs) - 1,
     )
@@ -351,7 +374,7 @@ def _above(mean: Floats, phi: Floats, *, sold: Floats) -> tuple[Floats, Floats]:
     From d·f(d) = q(d − 1 + r)·f(d − 1): E[D | D ≥ s] = μ + s(1 + φμ)·f(s)/P(D ≥ s), and likewise for D².
     """
     hazard = np.empty_like(mean)
-    is_poisson = phi < _POISSON_BELOW
+    is_poisson = phi * np.maximum(mean, 1.0) < _POISSON_BELOW
     hazard[is_poisson] = _poisson_hazard(mean[is_poisson], sold[is_poisson])
     other = ~is_poisson
     hazard[other] = _negative_binomial_hazard(mean[other], phi[other], sold=sold[other])
@@ -436,30 +459,33 @@ class _Pattern:
 
 
 class _Exposure:
-    """The share of a day's demand that a share of its hours shows: hours ** γ, one γ for all cells of a day.
+    """The share of a day's demand that a share of its hours shows: hours ** γ, one γ for all cells and kind of a day.
 
     Customers do not come evenly and stock runs out late: on FreshRetailNet-50K days with half of their hours empty sold
     0.9 of a full day, and taking hours for demand put the level 24 % too high. γ is fitted by maximum likelihood from
-    an even day (γ = 1). Where a day ended because it sold out, the moment itself tells of γ: the density of the last
-    sale is γ·t^(γ − 1), which adds 1/γ to the score; without it fast days, which are the ones that sell out, would
-    read as days whose demand comes early.
+    an even day (γ = 1). Where a day ended because its sales used up the stock, the moment itself tells of γ: the
+    density of the last sale is γ·t^(γ − 1), which adds 1/γ to the score; without it fast days, which are the ones that
+    sell out, would read as days whose demand comes early. A moment that sales did not choose (goods taken off the
+    shelf) tells nothing, and counted all the same it put demand 18 % too high. Days empty at some hour lose other hours
+    than days empty at their end, so each of the three kinds has a γ of its own.
     """
 
     def __init__(self, window: _Window) -> None:
         self._window = window
-        self._group = np.unique(window.day, return_inverse=True)[1]
-        self._exponent = np.ones(self._group.max() + 1)
         share = window.pair_available
         self._timed = np.nonzero((share > 0) & (share < 1))[0]
+        day = np.unique(window.day, return_inverse=True)[1][window.pair_cell[self._timed]]
+        kind = window.pair_is_full[self._timed].astype(int) + window.pair_is_sold_out[self._timed]
+        self._group = _KINDS * day + kind
+        self._exponent = np.ones(_KINDS * len(np.unique(window.day)))
         self._log = np.log(share[self._timed])
         self._stops = window.pair_is_sold_out[self._timed].astype(float)
         self.seen = share.copy()
 
     def update(self, expected: Floats, *, spread: Floats, moves: NDArray[np.bool_]) -> None:
         """One Newton step of the exponents whose cells still move."""
-        window, timed, size = self._window, self._timed, len(self._exponent)
+        window, timed, group, size = self._window, self._timed, self._group, len(self._exponent)
         cell = window.pair_cell[timed]
-        group = self._group[cell]
         mean = window.of_pairs(expected)[timed] * self.seen[timed]
         weight = window.pair_weight[timed] / (1 + spread[cell] * mean)
         gap = window.pair_sales[timed] - mean
@@ -467,11 +493,10 @@ class _Exposure:
         score = np.bincount(group, weight * self._log * gap, minlength=size) + stops / self._exponent
         known = np.bincount(group, weight * self._log**2 * mean, minlength=size) + stops / self._exponent**2
         step = (score + _EXPOSURE_PRIOR_UNITS * (1 - self._exponent)) / (known + _EXPOSURE_PRIOR_UNITS)
+        moved = np.clip(self._exponent + np.clip(step, -0.5, 0.5), _LEAST_EXPONENT, 2.0)
         moving = np.zeros(size, dtype=bool)
-        moving[self._group[moves]] = True
-        self._exponent = np.where(
-            moving, np.clip(self._exponent + np.clip(step, -0.5, 0.5), _LEAST_EXPONENT, 2.0), self._exponent
-        )
+        moving[group[moves[cell]]] = True
+        self._exponent = np.where(moving, moved, self._exponent)
         self.seen[timed] = np.exp(self._log * self._exponent[group])
 
 
@@ -482,7 +507,7 @@ def _grouped(values: Floats, group: NDArray[np.int64], *, size: int) -> Floats:
 
 def _relaxed(old: Floats, target: Floats, *, guessed: Floats, full: Floats) -> Floats:
     """The EM step from old to target, lengthened by the share of information that is missing, mean 1."""
-    missing = np.clip(guessed / np.maximum(full * old, 1e-9), 0.0, 0.7)
+    missing = np.clip(guessed / np.maximum(full * old, 1e-9), 0.0, _MOST_MISSING)
     step = np.log(target / target.mean(axis=1, keepdims=True) / old) / (1 - missing)
     moved = old * np.exp(np.clip(step, -0.3, 0.3))
     return moved / moved.mean(axis=1, keepdims=True)

@@ -120,13 +120,22 @@ STORES = Entity(
     "Stores.",
     "store",
     ("store_id",),
-    described(
+    bounded(
+        {"trading_hours": (1, 24)},
         ("store_id", TEXT, "Store."),
         ("store_name", TEXT, "Name."),
         ("region", TEXT, "Region or state.", "", NULLABLE),
         ("store_format", TEXT, "Format, such as city or hyper.", "", NULLABLE),
         ("opened_date", DATE, "First trading day.", "", NULLABLE),
         ("closed_date", DATE, "Last trading day.", "", NULLABLE),
+        (
+            "opening_weekdays",
+            TEXT,
+            "Weekdays it trades: ISO numbers such as 123456, or names such as Mon-Sat; empty to learn them from sales.",
+            "",
+            NULLABLE,
+        ),
+        ("trading_hours", UNITS, "Hours a day it trades, 24 around the clock; empty to learn them.", "hours", NULLABLE),
     ),
 )
 PRODUCTS = Entity(

@@ -1,23 +1,33 @@
 """The dense demand table: every day of every product a store carries, and the plan for days to come."""
 
-from datetime import date
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from retail_assets.demand import censoring
+from retail_assets.demand.opening import LEARNING_DAYS, closed_weekdays, trading_hours
 from retail_assets.demand.promotion_response import lifts
+from retail_assets.demand.quantity_steps import unit_steps
 from retail_assets.tables import gold, silver
 from retail_assets.transforms.days import day_table
-from retail_assets.windows import Window
+from retail_assets.windows import ONE_DAY, Window
 
 LOOKBACK_DAYS = censoring.WINDOW_DAYS + 7
 """Days before a day that its unconstrained estimate looks at: the window, and a week to settle the first ones."""
 
 _SERIES = ["store_id", "product_id"]
+_DATED_SERIES = ["business_date", *_SERIES]
 _FAR = date(9999, 12, 31)
+_WEEK = frozenset(range(1, 8))
+
+ClosedWeekdays = Mapping[str, Collection[int]]
+"""ISO weekdays on which a store does not trade, by store; a store without an entry trades on all."""
 
 
 def observed_demand(
@@ -39,15 +49,87 @@ def observed_demand(
         sales: gold.fact_sales of the days and LOOKBACK_DAYS before them.
         inventory: gold.fact_inventory of the same days.
         assortment, stores, products, prices, promotions, events: silver snapshots as known now.
+
+    Returns:
+        The rows of `observed` and `with_terms`, unit_step of the product and trading_hours of the store.
     """
     wide = days.extended(days_before=LOOKBACK_DAYS)
-    rows = carried(wide, assortment=assortment, stores=stores, products=products, events=events)
+    off = days_off(days, sold=products_sold(sales), given=given_closed_weekdays(stores))
+    rows = carried(wide, assortment=assortment, stores=stores, products=products, events=events, off=off)
     seen = observed(rows, sales=sales, inventory=inventory)
-    return with_terms(seen, wide, prices=prices, promotions=promotions, products=products)
+    priced = with_terms(seen, wide, prices=prices, promotions=promotions, products=products)
+    return _with_measures(priced, products=products, stores=stores)
+
+
+def _with_measures(rows: ibis.Table, *, products: ibis.Table, stores: ibis.Table) -> ibis.Table:
+    steps, hours = products.select("product_id", "unit_step"), stores.select("store_id", "trading_hours")
+    joined = rows.left_join(steps, "product_id").left_join(hours, "store_id")
+    return joined.select(*rows.columns, "unit_step", "trading_hours")
+
+
+def products_sold(sales: ibis.Table) -> pd.DataFrame:
+    """business_date, store_id, sold_products of every day on which a store sold something; returns do not count."""
+    lines = sales.filter(sales.quantity > 0)
+    sold = lines.group_by("business_date", "store_id").aggregate(sold_products=lines.product_id.nunique())
+    return sold.to_pyarrow().to_pandas()
+
+
+def given_closed_weekdays(stores: ibis.Table) -> dict[str, frozenset[int]]:
+    """The weekdays on which stores do not trade as the source gives them; a store that it says nothing of is absent."""
+    given = stores.filter(stores.opening_weekdays.notnull()).select("store_id", "opening_weekdays").to_pyarrow()
+    return {row["store_id"]: _WEEK - frozenset(map(int, row["opening_weekdays"])) for row in given.to_pylist()}
+
+
+def learnt_closed_weekdays(sold: pd.DataFrame, as_of: date) -> dict[str, frozenset[int]]:
+    """The weekdays on which stores do not trade, learnt from the `LEARNING_DAYS` days up to `as_of`.
+
+    Args:
+        sold: as `products_sold` gives it; other days may be among them.
+        as_of: nothing later counts.
+    """
+    place = LEARNING_DAYS - 1 - (pd.Timestamp(as_of) - pd.to_datetime(sold["business_date"])).dt.days.to_numpy()
+    inside = (place >= 0) & (place < LEARNING_DAYS)
+    code, names = pd.factorize(sold["store_id"].to_numpy()[inside])
+    counts = np.zeros((len(names), LEARNING_DAYS))
+    counts[code, place[inside]] = sold["sold_products"].to_numpy()[inside]
+    weekday = np.array([(as_of - timedelta(days=n)).isoweekday() for n in reversed(range(LEARNING_DAYS))])
+    closed = closed_weekdays(counts, weekday=weekday)
+    return {str(names[n]): frozenset((np.flatnonzero(closed[n]) + 1).tolist()) for n in np.flatnonzero(closed.any(1))}
+
+
+def days_off(days: Window, *, sold: pd.DataFrame, given: ClosedWeekdays) -> ibis.Table:
+    """business_date and store_id of weekdays on which a store does not trade and sold nothing.
+
+    Weekdays the source gives stand. Others are learnt from the days before each day, so a day's rows are the same in
+    whatever range it is made.
+    """
+    sales = set(zip(pd.to_datetime(sold["business_date"]).dt.date, sold["store_id"], strict=True))
+    off = []
+    for day in days.days():
+        closed = {**learnt_closed_weekdays(sold, day - ONE_DAY), **given}
+        off += [(day, store) for store, weekdays in closed.items() if day.isoweekday() in weekdays]
+    return _off_table([pair for pair in off if pair not in sales])
+
+
+def planned_days_off(days: Window, closed: ClosedWeekdays) -> ibis.Table:
+    """business_date and store_id of the days to come on which a store does not trade."""
+    return _off_table([(day, store) for day in days.days() for store in closed if day.isoweekday() in closed[store]])
+
+
+def _off_table(pairs: list[tuple[date, str]]) -> ibis.Table:
+    columns = {"business_date": [day for day, _ in pairs], "store_id": [store for _, store in pairs]}
+    schema = pa.schema([("business_date", pa.date32()), ("store_id", pa.string())])
+    return ibis.memtable(pa.table(columns, schema))
 
 
 def carried(
-    window: Window, *, assortment: ibis.Table, stores: ibis.Table, products: ibis.Table, events: ibis.Table
+    window: Window,
+    *,
+    assortment: ibis.Table,
+    stores: ibis.Table,
+    products: ibis.Table,
+    events: ibis.Table,
+    off: ibis.Table | None = None,
 ) -> ibis.Table:
     """The series a store carries on each day, with whether it trades.
 
@@ -57,6 +139,7 @@ def carried(
         stores: store_id, region, opened_date, closed_date.
         products: product_id, introduced_date, discontinued_date.
         events: event_date, event_type, region; `closed` ones mean that stores do not trade.
+        off: business_date, store_id of other days on which a store does not trade; none without it.
 
     Returns:
         business_date, store_id, product_id, is_open: unique.
@@ -79,7 +162,14 @@ def carried(
         ),
     )
     rows = days.join(spans, [days.business_date >= spans.first, days.business_date <= spans.last])
-    return _opened(rows.select("business_date", *_SERIES, "region").distinct(), events)
+    opened = _opened(rows.select("business_date", *_SERIES, "region").distinct(), events)
+    return opened if off is None else _without_days_off(opened, off)
+
+
+def _without_days_off(rows: ibis.Table, off: ibis.Table) -> ibis.Table:
+    marked = off.select("business_date", "store_id", is_off=ibis.literal(True))
+    joined = rows.left_join(marked, ["business_date", "store_id"])
+    return joined.select(*_DATED_SERIES, is_open=joined.is_open & joined.is_off.isnull())
 
 
 def _opened(rows: ibis.Table, events: ibis.Table) -> ibis.Table:
@@ -209,33 +299,80 @@ def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
     """The window's rows of gold.demand_daily, with censoring and unconstrained demand.
 
     Args:
-        rows: dense rows of the window and LOOKBACK_DAYS before it, with terms and observations.
+        rows: dense rows of the window and LOOKBACK_DAYS before it, with terms, observations, unit_step and
+            trading_hours.
         window: days to return.
     """
     rows = rows.assign(business_date=pd.to_datetime(rows["business_date"]))
     grid = _Grid.of(rows, window.extended(days_before=LOOKBACK_DAYS))
-    traded = grid.spread(np.where(rows["is_open"], rows["sold_units"], np.nan))
-    stock = grid.spread(rows["on_hand_units"])
-    before = np.hstack([np.full((len(stock), 1), np.nan), stock[:, :-1]])
-    code, available = censoring.censoring_of(
-        stock, traded, previous_on_hand_units=before, stock_out_hours=grid.spread(rows["stock_out_hours"])
-    )
-    units, sd = np.full(traded.shape, np.nan), np.full(traded.shape, np.nan)
-    discount, weekdays, product = grid.spread(rows["discount_rate"]), grid.weekdays(), grid.numbers(rows["product_id"])
-    for day in range(LOOKBACK_DAYS, traded.shape[1]):
+    seen = _Seen.of(rows, grid)
+    discount, weekdays, steps = grid.spread(rows["discount_rate"]), grid.weekdays(), seen.steps()
+    shape = seen.traded.shape
+    units, sd, available = (np.full(shape, np.nan) for _ in range(3))
+    for day in range(LOOKBACK_DAYS, shape[1]):
+        past = slice(day - LOOKBACK_DAYS, day + 1)
+        share = seen.available(past)
+        available[:, day] = share[:, -1]
         units[:, [day]], sd[:, [day]] = unconstrained_day(
-            *(values[:, day - LOOKBACK_DAYS : day + 1] for values in (traded, code, available, discount)),
-            weekday=weekdays[day - LOOKBACK_DAYS : day + 1],
-            product=product,
+            *(values[:, past] for values in (seen.traded, seen.code)),
+            share,
+            discount[:, past],
+            weekday=weekdays[past],
+            product=seen.product,
+            unit_step=steps[:, day - LOOKBACK_DAYS],
+            is_sold_out=seen.is_sold_out[:, past],
         )
     complete = rows.assign(
-        censoring=np.array(censoring.NAMES)[grid.gather(code)],
+        censoring=np.array(censoring.NAMES)[grid.gather(seen.code)],
         available_rate=grid.gather(available),
         unconstrained_units=np.where(rows["is_open"], grid.gather(units), rows["sold_units"]),
         unconstrained_sd=np.where(rows["is_open"], grid.gather(sd), 0.0),
     )
     inside = complete["business_date"].between(pd.Timestamp(window.first), pd.Timestamp(window.last))
     return complete.loc[inside, gold.DEMAND_DAILY.column_names]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the records say of each series and day, (series, days); `product`, `store` and what is given (series,)."""
+
+    traded: NDArray[np.float64]
+    stock: NDArray[np.float64]
+    before: NDArray[np.float64]
+    hours: NDArray[np.float64]
+    code: NDArray[np.int8]
+    product: NDArray[np.int64]
+    store: NDArray[np.int64]
+    given_hours: NDArray[np.float64]
+    given_step: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, grid: "_Grid") -> "_Seen":
+        traded = grid.spread(np.where(rows["is_open"], rows["sold_units"], np.nan))
+        stock, hours = grid.spread(rows["on_hand_units"]), grid.spread(rows["stock_out_hours"])
+        before = np.hstack([np.full((len(stock), 1), np.nan), stock[:, :-1]])
+        code = censoring.censoring_of(stock, traded, previous_on_hand_units=before, stock_out_hours=hours)[0]
+        names = {name: grid.numbers(rows[f"{name}_id"]) for name in ("product", "store")}
+        given = (grid.of_series(rows[name]) for name in ("trading_hours", "unit_step"))
+        return cls(traded, stock, before, hours, code, *names.values(), *given)
+
+    @property
+    def is_sold_out(self) -> NDArray[np.bool_]:
+        """Days whose sales used up the stock there was before, as far as it is known: goods may have come as well."""
+        return (self.stock <= 0) & (self.before <= self.traded)
+
+    def steps(self) -> NDArray[np.float64]:
+        """Steps of quantity on each day with a full look-back."""
+        return unit_steps(self.given_step, self.traded, product=self.product, days=LOOKBACK_DAYS + 1)
+
+    def available(self, past: slice) -> NDArray[np.float64]:
+        """The available share of these days by the hours that stores trade, as known on the last of them."""
+        traded, stock, before, hours = (v[:, past] for v in (self.traded, self.stock, self.before, self.hours))
+        was_empty = (before <= 0) & (stock <= 0) & (traded == 0)
+        day = trading_hours(self.given_hours, hours, was_empty=was_empty, store=self.store)
+        return censoring.censoring_of(
+            stock, traded, previous_on_hand_units=before, stock_out_hours=hours, trading_hours=day[:, None]
+        )[1]
 
 
 def unconstrained_day(
@@ -246,6 +383,8 @@ def unconstrained_day(
     *,
     weekday: NDArray[np.int64],
     product: NDArray[np.int64],
+    unit_step: NDArray[np.float64] | None = None,
+    is_sold_out: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Of the last of the given days, from these days alone: the same in whatever range it is made."""
     discount = np.nan_to_num(discount)
@@ -261,6 +400,8 @@ def unconstrained_day(
             weekday=weekday,
             available_rate=available[wanted],
             lift=lift,
+            unit_step=None if unit_step is None else unit_step[wanted],
+            is_sold_out=None if is_sold_out is None else is_sold_out[wanted],
             first_day=traded.shape[1] - 1,
         )
     return units, sd
@@ -286,6 +427,12 @@ class _Grid:
 
     def gather(self, grid: NDArray) -> NDArray:
         return grid[self._row, self._column]
+
+    def of_series(self, values: NDArray | pd.Series) -> NDArray[np.float64]:
+        """The value of each series, which all its rows share."""
+        found = np.full(self._shape[0], np.nan)
+        found[self._row] = np.asarray(values, dtype=float)
+        return found
 
     def numbers(self, names: pd.Series) -> NDArray[np.int64]:
         """A number for each series by the name in its rows, the same for equal names."""

@@ -4,7 +4,7 @@ Everything is read as it was known when the as-of day had closed; nothing that h
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta, tzinfo
 
 import ibis
@@ -12,7 +12,13 @@ import pandas as pd
 
 from retail_assets.tables import entities, silver
 from retail_assets.transforms.as_of import end_of_day
-from retail_assets.transforms.demand import carried, with_terms
+from retail_assets.transforms.demand import (
+    ClosedWeekdays,
+    carried,
+    given_closed_weekdays,
+    planned_days_off,
+    with_terms,
+)
 from retail_assets.windows import Window
 
 SNAPSHOTS = {
@@ -40,12 +46,14 @@ class Knowledge:
     """The snapshots as known when `as_of` had closed, without version columns.
 
     `is_assortment_assumed`: the source does not say what stores carry, what they ever sold stands for it.
+    `learnt_closed`: weekdays on which stores sold nothing for weeks; those that the source gives stand before them.
     """
 
     as_of: date
     tables: Mapping[str, ibis.Table]
     zone: tzinfo = UTC
     is_assortment_assumed: bool = False
+    learnt_closed: ClosedWeekdays = field(default_factory=dict)
 
     def series(self) -> pd.DataFrame:
         """store_id, product_id, region, department, category of what is carried on `as_of`."""
@@ -59,7 +67,12 @@ class Knowledge:
         """business_date, store_id, product_id, is_open, unit_price, discount_rate, is_promoted of the days to come."""
         days = Window(self.as_of + timedelta(days=1), self.as_of + timedelta(days=horizon_days))
         terms = {name: self.tables[name] for name in ("prices", "promotions", "products")}
-        return with_terms(self._carried(days), days, **terms).to_pandas()
+        off = planned_days_off(days, self.closed_weekdays())
+        return with_terms(self._carried(days, off), days, **terms).to_pandas()
+
+    def closed_weekdays(self) -> ClosedWeekdays:
+        """Weekdays on which stores do not trade, given or learnt."""
+        return {**self.learnt_closed, **given_closed_weekdays(self.tables["stores"])}
 
     def events(self, holidays: Mapping[date, str]) -> pd.DataFrame:
         """event_date, event_name, event_type, region: the source's events and the public holidays."""
@@ -182,9 +195,9 @@ class Knowledge:
         has_ended = (terms.valid_to < self.as_of).fill_null(False)
         return terms.filter(terms.valid_from <= self.as_of, ~has_ended).rename(supplier_id="source_id")
 
-    def _carried(self, days: Window) -> ibis.Table:
+    def _carried(self, days: Window, off: ibis.Table | None = None) -> ibis.Table:
         names = ("assortment", "stores", "products", "events")
-        return carried(days, **{name: self.tables[name] for name in names})
+        return carried(days, **{name: self.tables[name] for name in names}, off=off)
 
 
 def open_orders(purchase_orders: pd.DataFrame) -> pd.DataFrame:

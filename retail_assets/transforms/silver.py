@@ -15,7 +15,7 @@ from retail_assets.tables import bronze, entities, silver
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Column, Table
 from retail_assets.tables.entities import ALWAYS, Entity
-from retail_assets.transforms import as_of
+from retail_assets.transforms import as_of, weekdays
 from retail_assets.transforms.gold import told_value
 from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE, MAX_STOCK_UNITS, MAX_UNITS
 from retail_assets.transforms.rules import (
@@ -201,7 +201,7 @@ def judged_snapshot(versions: ibis.Table, entity: Entity, known: Known | None = 
             one of them in case only take its spelling, and unknown ones stay.
     """
     rules = snapshot_rules(entity)
-    texts = _normal_texts(_gone_without_gaps(versions, entity), entity)
+    texts = _normal_weekdays(_normal_texts(_gone_without_gaps(versions, entity), entity), entity)
     given = _with_given_ids(_normal_codes(texts, entity))
     normal = with_ids_as_delivered(_spelled(_normal_ids(given), known or {}), _given(given))
     judged = judge(_fill_keys(normal, entity), [rule for rule in rules if rule is not DUPLICATE])
@@ -381,6 +381,13 @@ def _normal_texts(rows: ibis.Table, entity: Entity) -> ibis.Table:
     return rows.mutate(**{c.name: bare[c.name].nullif("") if c.nullable else bare[c.name] for c in texts})
 
 
+def _normal_weekdays(rows: ibis.Table, entity: Entity) -> ibis.Table:
+    """`opening_weekdays` as ISO numbers in order; what names no weekdays stays as it is."""
+    if entity is not entities.STORES:
+        return rows
+    return rows.mutate(opening_weekdays=weekdays.normal(rows.opening_weekdays))
+
+
 def _normal_codes(rows: ibis.Table, entity: Entity) -> ibis.Table:
     """Codes of a fixed list in lower case and without blanks; an empty one is missing."""
     codes = [column.name for column in entity.columns if column.allowed or column.name == "event_type"]
@@ -429,8 +436,15 @@ def _span_rules(entity: Entity) -> tuple[Rule, ...]:
 
 
 _CALENDAR_RULES = {
+    entities.STORES.name: (
+        Rule(
+            "wrong_weekdays",
+            "opening_weekdays is neither ISO weekdays such as 123456 nor names such as Mon-Sat.",
+            lambda t: ~t.opening_weekdays.re_search(weekdays.NORMAL),
+        ),
+    ),
     entities.SUPPLIER_CALENDAR.name: (
         Rule("no_order_day", "Neither order_date nor order_weekday is given.", lambda t: t.order_weekday.isnull()),
         Rule("wrong_time", "cutoff_time is not HH:MM.", lambda t: ~t.cutoff_time.re_search(_TIME)),
-    )
+    ),
 }

@@ -73,6 +73,41 @@ def test_days_that_sell_early_are_not_taken_for_even_ones():
     assert units[scored].sum() / (sold + rest)[scored].sum() == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.parametrize("step", [1.0, 0.5, 0.1, 0.001])
+@pytest.mark.parametrize("level", [5.0, 50.0])
+def test_weighed_goods_are_counted_in_steps(step, level):
+    """Poisson numbers of steps, days cut at a random hour and days that reached a cap."""
+    rng, shape = np.random.default_rng(2), (300, 70)
+    demand, is_short = rng.poisson(level, shape), rng.random(shape) < 0.2
+    share = np.where(is_short, rng.integers(1, 14, shape) / 14, 1.0)
+    cap = rng.poisson(level * 0.9, shape)
+    reached = is_short & (demand >= cap)
+    cut = {"sold": rng.binomial(demand, share), "code": np.where(is_short, 2, 0), "share": share}
+    capped = {"sold": np.where(reached, cap, demand), "code": np.where(reached, 2, 0), "share": None}
+    for case in (cut, capped):
+        units, sd = unconstrain(
+            case["sold"] * step,
+            censoring=case["code"].astype(np.int8),
+            weekday=np.arange(70) % 7 + 1,
+            available_rate=case["share"],
+            unit_step=np.full(300, step),
+            is_sold_out=np.zeros(shape, dtype=bool),
+        )
+        scored = case["code"] == 2
+        scored[:, :42] = False
+        assert units[scored].sum() / (demand[scored].sum() * step) == pytest.approx(1, abs=0.02)
+        error = np.sqrt(np.mean((units - demand * step)[scored] ** 2))
+        assert np.sqrt(np.mean(sd[scored] ** 2)) == pytest.approx(error, rel=0.1)
+
+
+def test_observed_quantities_stay_as_they_were_sold():
+    sold = np.array([[0.3, 0.7, 0.1, 1.1, 0.3, 2.9]])
+    units, sd = unconstrain(
+        sold, censoring=np.zeros((1, 6), np.int8), weekday=np.arange(1, 7), unit_step=np.array([0.1])
+    )
+    assert (units == sold).all() and (sd == 0).all()
+
+
 def test_hours_that_the_sales_contradict_are_not_believed():
     """Units sold on a day that is said to have been empty throughout made any demand as likely as any other."""
     sold = np.tile([8.0, 13.0, 7.0, 4.0, 8.0, 0.0, 5.0], 8)[None, :]

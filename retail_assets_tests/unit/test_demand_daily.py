@@ -51,11 +51,13 @@ def _tables(given: Given) -> dict[str, ibis.Table]:
 def _demand(days: Window, sales: list[dict[str, Any]], stock: list[dict[str, Any]] | None = None, **given: Any) -> Any:
     line = {"store_id": "S1", "product_id": "P1", "quantity": 1, "unit_price": 2, "business_date": DAY}
     lines = [line | {"sale_line_id": str(number)} | row for number, row in enumerate(sales)]
-    exact = [row | {k: Decimal(row[k]) for k in ("quantity", "unit_price")} for row in lines]
+    wide = days.extended(days_before=demand.LOOKBACK_DAYS)
+    known = [row for row in lines if row["business_date"] in wide]
+    exact = [row | {k: Decimal(row[k]) for k in ("quantity", "unit_price")} for row in known]
     seen = demand.observed_demand(
         days,
         sales=to_gold.fact_sales(table_of(silver.SALES, exact)),
-        inventory=table_of(gold.FACT_INVENTORY, stock or []),
+        inventory=table_of(gold.FACT_INVENTORY, [row for row in stock or [] if row["business_date"] in wide]),
         **_tables(given),
     )
     rows = pa.Table.from_pandas(demand.unconstrained(seen.to_pandas(), days), preserve_index=False)
@@ -179,6 +181,97 @@ def test_a_sold_out_day_is_estimated_above_its_sales_and_others_are_as_sold() ->
 
 def test_no_rows_at_all_are_an_empty_table() -> None:
     assert len(_demand(Window(DAY, DAY), [], assortment=[])) == 0
+
+
+WEEKS = Window(_day(-70), _day(6))
+"""Eleven weeks; DAY is a Saturday, so that they end on a Friday."""
+
+
+def _trading(weekdays: set[int], *, products: int = 20, days: Window = WEEKS, **row: Any) -> list[dict[str, Any]]:
+    """A line of each product on every day of these ISO weekdays."""
+    names = [f"P{n}" for n in range(products)]
+    open_days = [day for day in days.days() if day.isoweekday() in weekdays]
+    return [{"business_date": day, "product_id": name} | row for day in open_days for name in names]
+
+
+def _open_weekdays(found: pd.DataFrame, column: str = "is_open") -> set[int]:
+    return {day.isoweekday() for day, _ in found[found[column]].index}
+
+
+LAST_WEEK = Window(_day(0), _day(6))
+
+
+def test_a_weekday_without_a_sale_for_weeks_is_closed_and_no_feed_is_missing() -> None:
+    stock = [{"store_id": "S1", "product_id": "P1", "business_date": d, "on_hand_units": 9} for d in WEEKS.days()]
+    found = _demand(LAST_WEEK, _trading({1, 2, 3, 4, 5}), stock)
+    assert _open_weekdays(found) == {1, 2, 3, 4, 5} and not found.is_feed_missing.any()
+    off = found[~found.is_open]
+    assert len(off) and (off[["sold_units", "unconstrained_units", "unconstrained_sd"]] == 0).all(axis=None)
+
+
+def test_a_weekday_is_not_closed_before_it_was_empty_for_weeks() -> None:
+    two_weeks = _trading(set(range(1, 7)), days=Window(_day(-14), _day(6)))
+    found = _demand(LAST_WEEK, two_weeks)
+    assert _open_weekdays(found) == set(range(1, 8)) and _open_weekdays(found, "is_feed_missing") == {7}
+
+
+def test_four_mondays_whose_feed_is_missing_are_not_a_closed_weekday() -> None:
+    missing = {_day(2) - timedelta(days=7 * n) for n in range(4)}
+    sales = [row for row in _trading(set(range(1, 8))) if row["business_date"] not in missing]
+    found = _demand(LAST_WEEK, sales)
+    assert found.is_open.all() and _open_weekdays(found, "is_feed_missing") == {1}
+
+
+def test_a_sale_opens_a_closed_weekday_that_day_and_from_then_on() -> None:
+    sunday = _day(1)
+    sales = [*_trading(set(range(1, 7))), *_trading({7}, days=Window(sunday, sunday))]
+    assert _demand(Window(sunday, sunday), sales).is_open.all()
+    after = _demand(Window(sunday + timedelta(days=7), sunday + timedelta(days=7)), sales)
+    assert after.is_open.all() and after.is_feed_missing.all()
+
+
+def test_the_weekdays_of_the_source_stand_before_what_is_learnt() -> None:
+    stores = [{"store_id": "S1", "store_name": "A", "region": "North", "opening_weekdays": "124567"}]
+    found = _demand(LAST_WEEK, _trading(set(range(1, 7))), stores=stores)
+    assert _open_weekdays(found) == {1, 2, 3, 4, 5, 6, 7}, "Sunday is given, and on Wednesday the store sold"
+    assert _open_weekdays(found, "is_feed_missing") == {7}
+    idle = _demand(LAST_WEEK, _trading({1, 2, 4, 5, 6, 7}), stores=stores)
+    assert _open_weekdays(idle) == {1, 2, 4, 5, 6, 7} and not idle.is_feed_missing.any()
+
+
+def test_closed_weekdays_of_a_range_are_those_of_each_day_alone() -> None:
+    sales = _trading(set(range(1, 7)), days=Window(_day(-60), _day(27)))
+    at_once = _demand(Window(_day(0), _day(27)), sales)
+    some = [_day(n) for n in (1, 2, 15)]
+    alone = pd.concat([_demand(Window(day, day), sales) for day in some])
+    pd.testing.assert_frame_equal(at_once.loc[some], alone, check_exact=True)
+    assert set(at_once.loc[~at_once.is_open].index.get_level_values(0)) == {_day(1), _day(8), _day(15), _day(22)}
+
+
+def _short(step: float, hours: float | None = None, **product: Any) -> pd.DataFrame:
+    """Nine weeks that sell 29, 20, 11 steps a day, then a day that had sold 11 when stock ran out for 8 hours."""
+    days = range(-63, 1)
+    kilos = [Decimal(str(round(step * (11 if n == 0 else (29, 20, 11)[n % 3]), 3))) for n in days]
+    sales = [{"business_date": _day(n), "quantity": kilos[n + 63]} for n in days]
+    stock = [row | {"stock_out_hours": 8.0 if row["business_date"] == DAY else 0.0} for row in _stock(days, {0: 0})]
+    products = [{"product_id": p, "product_name": p, "list_price": Decimal(9)} | product for p in ("P1", "P2")]
+    stores = [{"store_id": "S1", "store_name": "A", "region": "North", "trading_hours": hours}]
+    return _demand(Window(DAY, DAY), sales, stock, products=products, stores=stores).loc[(DAY, "P1")]
+
+
+@pytest.mark.parametrize("step", [0.5, 0.1, 0.001])
+def test_demand_of_weighed_goods_is_counted_in_their_steps(step: float) -> None:
+    whole = _short(1.0, unit_step=1.0)
+    for product in ({"unit_step": step}, {}, {"unit_step": 1.0 if step < 0.5 else step}):
+        weighed = _short(step, **product)
+        assert weighed.unconstrained_units == pytest.approx(whole.unconstrained_units * step, rel=1e-6), product
+        assert weighed.unconstrained_sd == pytest.approx(whole.unconstrained_sd * step, rel=1e-6)
+
+
+def test_the_hours_of_the_store_say_how_much_of_the_day_was_seen() -> None:
+    assert _short(1.0, 16.0).available_rate == 0.5
+    assert _short(1.0, 24.0).available_rate == pytest.approx(2 / 3)
+    assert _short(1.0).available_rate == pytest.approx(1 - 8 / 14), "nothing is known of the hours"
 
 
 START, THROUGH = date(2025, 10, 1), date(2026, 1, 4)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from retail_assets.demand.panel import build_panel, without_bulk
 from retail_assets.failures import PermanentFailure
+from retail_assets.forecasting import closed_before
 from retail_assets_tests.unit.demand_frames import (
     AS_OF,
     demand_rows,
@@ -144,3 +145,15 @@ def test_nothing_to_forecast_says_what_to_do():
 def test_a_lacking_column_is_named():
     with pytest.raises(PermanentFailure, match="demand rows given to the forecast lack unit_price, censoring; add"):
         _build(demand_rows(np.ones((2, 5))).drop(columns=["unit_price", "censoring"]))
+
+
+def test_a_weekday_closed_now_was_closed_since_its_last_sale() -> None:
+    """AS_OF is a Monday; series 0 is in S0, series 1 in S1."""
+    units = np.full((2, 56), 3.0)
+    sundays = np.arange(56)[::-1] % 7 == 1
+    units[:, sundays] = np.nan
+    units[0, np.flatnonzero(sundays)[2]] = 5.0
+    panel = closed_before(panel_of(units), {"S0": {7}, "S9": {1}})
+    closed = [np.flatnonzero(~row).tolist() for row in panel.is_open[:, :56]]
+    assert closed == [np.flatnonzero(sundays)[3:].tolist(), []]
+    assert panel.is_open[:, 56:].all(), "days to come are the plan's"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -182,6 +183,16 @@ def test_the_plan_has_the_prices_promotions_and_closed_days_to_come() -> None:
     assert plan["discount_rate"].tolist() == [0.0, 0.25, 0.25, 0.0]
     assert plan["is_promoted"].tolist() == [False, True, True, False]
     assert plan["is_open"].tolist() == [True, True, True, False]
+
+
+def test_the_plan_is_closed_on_the_weekdays_of_the_source_and_on_those_learnt() -> None:
+    given = _known(stores=[STORE | {"opening_weekdays": "12345"}]).plan(14)
+    learnt = replace(_known(), learnt_closed={"S1": {6, 7}, "S9": {1}}).plan(14)
+    both = replace(_known(stores=[STORE | {"opening_weekdays": "12345"}]), learnt_closed={"S1": {1}}).plan(14)
+    for plan in (given, learnt, both):
+        weekday = pd.to_datetime(plan["business_date"]).dt.dayofweek + 1
+        assert len(plan) == 14 and (plan["is_open"] == (weekday <= 5)).all()
+    assert _known().plan(14)["is_open"].all()
 
 
 def test_the_prices_are_those_of_the_next_day() -> None:

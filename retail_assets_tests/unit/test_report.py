@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.report import NAMED_COUNT, URGENT_COUNT, report
-from retail_assets.tables import catalog, entities, forecast, inventory, silver
+from retail_assets.tables import catalog, entities, forecast, gold, inventory, silver
 from retail_assets.tables.contract import Table
 from retail_assets.windows import Window
 from retail_assets_tests.unit.ibis_frames import table_of
@@ -105,6 +105,32 @@ def test_the_urgent_orders_are_the_newest_plans_that_save_most() -> None:
     found = report(LakeInMemory({inventory.REPLENISHMENT_PLAN.path: plan})).urgent
     assert found["product_id"].tolist() == [f"P{n}" for n in range(24, 24 - URGENT_COUNT, -1)]
     assert found["reason"].tolist()[0] == "because 24"
+
+
+def _sold(store: str, weekdays: set[int]) -> list[dict[str, Any]]:
+    """Twelve products sold on each of the last eight weeks' days of these ISO weekdays."""
+    days = [DAY - timedelta(days=n) for n in range(56)]
+    line = {"store_id": store, "quantity": Decimal(1)}
+    return [
+        line | {"business_date": d, "product_id": f"P{n}"}
+        for d in days
+        if d.isoweekday() in weekdays
+        for n in range(12)
+    ]
+
+
+def test_learnt_weekdays_are_named_and_those_of_the_source_are_not() -> None:
+    sales = [*_sold("S1", {1, 2, 3, 4, 5}), *_sold("S2", {1, 2, 3, 4, 5, 6, 7}), *_sold("S3", {1, 2, 3, 4, 5, 6})]
+    given = {
+        gold.DEMAND_DAILY.path: [{"store_id": "S1", "business_date": DAY}],
+        gold.FACT_SALES.path: sales,
+        silver.STORES.path: [{"store_id": "S3", "opening_weekdays": "123456"}],
+    }
+    (note,) = [note for note in report(LakeInMemory(given)).notes if "weekdays" in note]
+    assert note == (
+        "no demand is expected on weekdays that sold nothing for weeks: S1 (Saturday, Sunday); "
+        "where a store trades on them, give its opening_weekdays"
+    )
 
 
 def test_what_is_switched_off_is_said_and_nothing_else() -> None:

@@ -576,6 +576,25 @@ def test_terms_of_two_times_are_two_rows() -> None:
     assert not refused
 
 
+@pytest.mark.parametrize(
+    ("written", "taken"),
+    [
+        ("1234567", "1234567"),
+        (" Mon-Sat ", "123456"),
+        ("monday - FRIDAY, Sun", "123457"),
+        ("sat–mon", "167"),
+        ("Tue/Thurs; Fri", "245"),
+        ("1-6", "123456"),
+        ("765", "567"),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_weekdays_of_a_store_are_read_as_people_write_them(written: str | None, taken: str | None) -> None:
+    rows, refused = _snapshot(entities.STORES, {"store_id": "S1", "store_name": "A", "opening_weekdays": written})
+    assert not refused and [row["opening_weekdays"] for row in rows] == [taken]
+
+
 def test_an_order_day_is_a_weekday_or_a_date_with_its_weekday() -> None:
     order = {"source_id": "U1"}
     taken, refused = _snapshot(
@@ -597,6 +616,10 @@ def test_an_order_day_is_a_weekday_or_a_date_with_its_weekday() -> None:
         (entities.SUPPLIERS, {"supplier_id": "U1", "supplier_name": "U", "lead_time_days": -7}, "out_of_range"),
         (entities.SUPPLIERS, {"supplier_id": "U1", "supplier_name": "U", "lead_time_days": 10**9}, "out_of_range"),
         (entities.PRODUCTS, {"product_id": "P1", "product_name": "P", "unit_step": 0.0}, "out_of_range"),
+        (entities.STORES, {"store_id": "S1", "store_name": "A", "opening_weekdays": "Mon-Xyz"}, "wrong_weekdays"),
+        (entities.STORES, {"store_id": "S1", "store_name": "A", "opening_weekdays": "0-6"}, "wrong_weekdays"),
+        (entities.STORES, {"store_id": "S1", "store_name": "A", "trading_hours": 25.0}, "out_of_range"),
+        (entities.STORES, {"store_id": "S1", "store_name": "A", "trading_hours": 0.0}, "out_of_range"),
         (entities.SOURCING, TERMS | {"shelf_max_units": float("inf")}, "wrong_type"),
         (entities.SOURCING, TERMS | {"moq_units": float("-inf")}, "wrong_type"),
         (
