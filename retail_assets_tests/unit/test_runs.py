@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 
 from retail_assets import jobs
+from retail_assets.run_tags import range_tags
 from retail_assets.runs import Planner, Step, execute
-from retail_assets.schedules import range_tags
 from retail_assets.settings import Settings
 from retail_assets.tables.contract import Partitioning
 from retail_assets.tables.forecast import CUMULATIVE_FORECAST, DEMAND_FORECAST, FORECAST_ACCURACY
