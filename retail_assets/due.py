@@ -67,7 +67,7 @@ class Look:
         return monday if self._is_past(monday, TRAINING_AT) else monday - timedelta(weeks=1)
 
     def late_days(self) -> list[date]:
-        """Days that nights should have brought, ascending: those before the newest, and it where its night began late."""
+        """Missed days, ascending: those before the newest, and the newest when its night began late."""
         before = [day for day in self.missing_days if day != self.closed]
         return [*before, self.closed] if self.closed in self.missing_days and self._began_late() else before
 

@@ -111,8 +111,9 @@ def busy_days(instance: dg.DagsterInstance, job: str) -> set[date]:
 
 def open_days(instance: dg.DagsterInstance, job: str, days: Iterable[date]) -> list[date]:
     """Those of the missing days that may be asked for: no run is about them, and not too many failed for good."""
-    busy = busy_days(instance, job)
-    wanted = sorted(day for day in days if day not in busy)
+    missing = sorted(days)
+    busy = busy_days(instance, job) if missing else set()
+    wanted = [day for day in missing if day not in busy]
     given_up = given_up_days(instance, job, wanted)
     return [day for day in wanted if day not in given_up][-MOST_DAYS:]
 

@@ -38,7 +38,7 @@ def alerts(*, missing: Sequence[date], made_up: Sequence[date], given_up: Sequen
     if made_up:
         yield Alert(
             f"{_count(made_up)} made up",
-            f"The lake has {days_sentence(made_up)}, and the plans of these days were made late.",
+            f"The lake has {days_sentence(made_up)} now; these days and their plans came late.",
             {"days": days_sentence(made_up), "what to do": f"Nothing; the late runs carry the tag {LATE_TAG}."},
         )
     if given_up:
