@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from retail_assets import jobs, registry, schedules, sensors
+from retail_assets import jobs, make_up, registry, schedules, sensors
 from retail_assets.heartbeat import in_process_with_heartbeat
 from retail_assets.partitions import partitions
 from retail_assets.settings import Settings
@@ -33,7 +33,12 @@ def build_definitions(settings: Settings, *, overrides: dict[str, Any] | None = 
         asset_checks=registry.CHECKS,
         jobs=jobs.JOBS,
         schedules=schedules.schedules(settings, settings.timezone or mapping.timezone),
-        sensors=[*sensors.SENSORS, sensors.ingest_changed_days(settings)],
+        sensors=[
+            *sensors.SENSORS,
+            sensors.publish_after_ingest(settings),
+            sensors.ingest_changed_days(settings),
+            make_up.make_up_missed(settings),
+        ],
         resources={**resources_of(settings, mapping), **(overrides or {})},
         executor=in_process_with_heartbeat,
     )

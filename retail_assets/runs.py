@@ -10,12 +10,13 @@ from datetime import date, timedelta
 
 import dagster as dg
 
-from retail_assets import jobs
+from retail_assets import jobs, missed
 from retail_assets.assets.restating import RESTATE_TAG
 from retail_assets.at_work import LAUNCHED_BY, runs_in_a_command
 from retail_assets.checks.failed import FailedCheck, failed_checks, told
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
-from retail_assets.schedules import RANGE_TAGS, range_tags, trailing
+from retail_assets.run_tags import range_tags, window_of
+from retail_assets.schedules import trailing
 from retail_assets.settings import Settings
 from retail_assets.slots import free_ended
 from retail_assets.tables.contract import ContractViolation, Table
@@ -124,17 +125,11 @@ class Planner:
         return [Step(jobs.TRAIN, Window(m, m)) for m in sorted(trainable) if m not in done]
 
     def publications(self) -> list[Step]:
-        """Missing as-of dates among the last `forecast_backfill_days`, and the score of re-read days.
-
-        A day whose forecast stands but not what follows from it is finished without forecasting again: a live
-        forecast stays as it was published.
-        """
+        """Missing as-of dates among the last `forecast_backfill_days`, and the score of re-read days."""
         days = self._as_of_days()
         stands = set() if self.again or self.restate else self._materialised(DAILY_FORECASTS)
-        fresh = [Step(jobs.PUBLISH, run) for run in runs_of(day for day in days if day not in stands)]
-        rest = tuple(table for table in jobs.TABLES_OF_JOB[jobs.PUBLISH] if table not in DAILY_FORECASTS)
-        unfinished = [Step(jobs.PUBLISH, run, only=rest) for run in runs_of(day for day in days if day in stands)]
-        return [*unfinished, *fresh, *self._rescored(days)]
+        steps = [Step(jobs.PUBLISH, run, only=tables) for run, tables in missed.unpublished(days, stands=stands)]
+        return [*steps, *self._rescored(days)]
 
     def _rescored(self, days: list[date]) -> list[Step]:
         """Days before the first new one that were read again."""
@@ -172,7 +167,7 @@ class Planner:
 
         Tables without partitions have no partition to miss; the last run tells whether they were made.
         """
-        done = self._materialised(tables)
+        done = missed.ingested(self.instance).days if job == jobs.INGEST else self._materialised(tables)
         last = self.instance.get_runs(filters=dg.RunsFilter(job_name=job), limit=1)
         if not last or last[0].status is dg.DagsterRunStatus.SUCCESS:
             return done
@@ -180,8 +175,7 @@ class Planner:
         return done - ({max(done)} if window is None and done else set(window.days() if window else ()))
 
     def _materialised(self, tables: Sequence[Table]) -> set[date]:
-        known = [self.instance.get_materialized_partitions(dg.AssetKey(table.asset_key)) for table in tables]
-        return {date.fromisoformat(key) for key in set.intersection(*map(set, known))}
+        return missed.materialised_days(self.instance, tables)
 
 
 def demand_days_after(ingested: Window, there: Iterable[date]) -> list[date]:
@@ -191,13 +185,6 @@ def demand_days_after(ingested: Window, there: Iterable[date]) -> list[date]:
     """
     last = ingested.last + timedelta(days=LOOKBACK_DAYS)
     return sorted(day for day in there if ingested.last < day <= last)
-
-
-def window_of(run: dg.DagsterRun) -> Window | None:
-    """The partitions a run was for; None for a run without any."""
-    single = run.tags.get("dagster/partition")
-    first, last = (single, single) if single else (run.tags.get(tag) for tag in RANGE_TAGS)
-    return Window(date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
 
 
 def execute(

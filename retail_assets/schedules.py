@@ -1,26 +1,25 @@
-"""When things run by themselves: every night the trailing days, every Monday the training, every
+"""When things run by themselves: every night the trailing and the missed days, every Monday the training, every
 Sunday at noon, between the nights, the maintenance of the lake.
 
-Publishing has no clock: it follows the success of the nightly ingest (sensors.py).
+Publishing has no clock: it follows the success of the nightly ingest (sensors.py). What fails or is missed between two
+nights is asked for again by make_up.py.
 """
 
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 
 import dagster as dg
 
-from retail_assets import jobs
+from retail_assets import jobs, missed
+from retail_assets.missed_alerts import days_sentence
+from retail_assets.nights import ingests_of_missed, training_of
+from retail_assets.run_tags import range_tags
 from retail_assets.settings import Settings
-from retail_assets.windows import Window
+from retail_assets.windows import ONE_DAY, Window
 
-_NIGHTLY, _WEEKLY, _SUNDAYS = "0 2 * * *", "0 5 * * 1", "0 12 * * 0"
+NIGHTLY, TRAINING = "nightly_ingest", "weekly_training"
 
-
-RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
-
-
-def range_tags(window: Window) -> dict[str, str]:
-    """Tags of one run over a range of daily partitions."""
-    return dict(zip(RANGE_TAGS, (window.first.isoformat(), window.last.isoformat()), strict=True))
+NIGHTLY_AT, TRAINING_AT = time(2), time(5)
+_NIGHTLY, _WEEKLY, _SUNDAYS = f"0 {NIGHTLY_AT.hour} * * *", f"0 {TRAINING_AT.hour} * * 1", "0 12 * * 0"
 
 
 def trailing(day: date, *, trailing_days: int, first_date: date) -> Window:
@@ -28,19 +27,37 @@ def trailing(day: date, *, trailing_days: int, first_date: date) -> Window:
     return Window(max(day - timedelta(days=trailing_days), first_date), day)
 
 
+def _missed_before(instance: dg.DagsterInstance, window: Window, settings: Settings) -> list[date]:
+    """Missed days that the night's own window does not read, those that may be asked for."""
+    if settings.first_date >= window.first:
+        return []
+    missing = missed.ingested(instance).missing(Window(settings.first_date, window.first - ONE_DAY))
+    return missed.open_days(instance, jobs.INGEST, missing)
+
+
 def schedules(settings: Settings, timezone: str) -> list[dg.ScheduleDefinition]:
     """The nightly and the weekly schedules, in the stores' time zone."""
 
-    @dg.schedule(job_name=jobs.INGEST, cron_schedule=_NIGHTLY, execution_timezone=timezone, name="nightly_ingest")
-    def nightly_ingest(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        closed = context.scheduled_execution_time.date() - timedelta(days=1)
+    @dg.schedule(job_name=jobs.INGEST, cron_schedule=_NIGHTLY, execution_timezone=timezone, name=NIGHTLY)
+    def nightly_ingest(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        closed = context.scheduled_execution_time.date() - ONE_DAY
         window = trailing(closed, trailing_days=settings.trailing_days, first_date=settings.first_date)
-        return dg.RunRequest(run_key=f"ingest {closed}", tags=range_tags(window))
+        days = _missed_before(context.instance, window, settings)
+        if days:
+            context.log.warning(f"Days that earlier nights missed are made up before the night: {days_sentence(days)}.")
+        before = ingests_of_missed(context.instance, days, asked=f"with {closed}")
+        return [*before, dg.RunRequest(run_key=f"ingest {closed}", tags=range_tags(window))]
 
-    @dg.schedule(job_name=jobs.TRAIN, cron_schedule=_WEEKLY, execution_timezone=timezone, name="weekly_training")
-    def weekly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-        monday = context.scheduled_execution_time.date().isoformat()
-        return dg.RunRequest(run_key=f"train {monday}", partition_key=monday)
+    @dg.schedule(job_name=jobs.TRAIN, cron_schedule=_WEEKLY, execution_timezone=timezone, name=TRAINING)
+    def weekly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        monday = context.scheduled_execution_time.date()
+        awaited = missed.awaited_days(context.instance, missed.ingested(context.instance), monday)
+        if awaited:
+            return dg.SkipReason(
+                f"The training of {monday} waits for {days_sentence(awaited)}: it is made when these days are "
+                "ingested, and the version in force serves until then."
+            )
+        return training_of(monday)
 
     @dg.schedule(job_name=jobs.MAINTAIN, cron_schedule=_SUNDAYS, execution_timezone=timezone, name="weekly_maintenance")
     def weekly_maintenance(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:

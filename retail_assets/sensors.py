@@ -16,14 +16,15 @@ from retail_assets.calendar import Calendar
 from retail_assets.checks.failed import failed_checks, told
 from retail_assets.checks.moved import CHECK_NAME, OLDER_DAYS
 from retail_assets.failures import PermanentFailure, RetailError
+from retail_assets.missed import failed_in_passing
+from retail_assets.nights import published_after
 from retail_assets.resources.notifier import Notifier
 from retail_assets.resources.source import Source
 from retail_assets.retries import MAKE_UP, MEND, RETRY_TAG, TRIED_AGAIN, outcome, will_be_tried_again
-from retail_assets.runs import LAUNCHED_BY, demand_days_after, window_of
-from retail_assets.schedules import RANGE_TAGS, range_tags
+from retail_assets.run_tags import AGAIN, ASKED_BY, MISSED, RANGE_TAGS, range_tags, window_of
+from retail_assets.runs import LAUNCHED_BY, demand_days_after
 from retail_assets.settings import Settings
 from retail_assets.tables import bronze, entities, gold, silver
-from retail_assets.tables.forecast import FORECAST_ACCURACY
 from retail_assets.windows import Window, runs_of
 
 _MATERIALISED = dg.DagsterEventType.ASSET_MATERIALIZATION
@@ -36,31 +37,26 @@ _OVERLAP = timedelta(minutes=15)
 """Looked at twice: what a transaction changed before the last look and committed after it."""
 
 
-def publish_requests(run: dg.DagsterRun) -> Iterator[dg.RunRequest]:
-    """Publish for the newest day of a nightly ingest, and score the re-read days once more."""
-    first, last = run.tags[_START_TAG], run.tags[_END_TAG]
-    yield dg.RunRequest(run_key=f"publish {last}", partition_key=last)
-    if first != last:
-        window = Window(date.fromisoformat(first), date.fromisoformat(last))
-        yield dg.RunRequest(
-            run_key=f"score {first} {last}",
-            tags=range_tags(window),
-            asset_selection=[dg.AssetKey(FORECAST_ACCURACY.asset_key)],
-        )
+def publish_after_ingest(settings: Settings) -> dg.SensorDefinition:
+    """Publishes after the scheduled night and after what makes a night up.
 
+    Backfills of past days and runs from the command line do not publish.
+    """
 
-@dg.run_status_sensor(
-    name="publish_after_ingest",
-    run_status=dg.DagsterRunStatus.SUCCESS,
-    monitored_jobs=[dg.JobSelector(location_name="retail_assets", job_name=jobs.INGEST)],
-    request_job=jobs.JOBS_BY_NAME[jobs.PUBLISH],
-    default_status=dg.DefaultSensorStatus.RUNNING,
-)
-def publish_after_ingest(context: dg.RunStatusSensorContext):
-    """Backfills of past days and runs from the command line do not publish: only the scheduled night does."""
-    if _SCHEDULE_TAG not in context.dagster_run.tags:
-        return dg.SkipReason("The ingest was not started by the nightly schedule.")
-    return list(publish_requests(context.dagster_run))
+    @dg.run_status_sensor(
+        name="publish_after_ingest",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[dg.JobSelector(location_name="retail_assets", job_name=jobs.INGEST)],
+        request_job=jobs.JOBS_BY_NAME[jobs.PUBLISH],
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def sensor(context: dg.RunStatusSensorContext):
+        tags = context.dagster_run.tags
+        if _SCHEDULE_TAG not in tags and tags.get(ASKED_BY) not in {*MISSED.values(), *AGAIN.values()}:
+            return dg.SkipReason("The ingest was not started by the nightly schedule.")
+        return list(published_after(context.instance, context.dagster_run, settings))
+
+    return sensor
 
 
 @dg.run_status_sensor(
@@ -102,7 +98,7 @@ def _events(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEv
         part = instance.get_run_by_id(part.parent_run_id) if part.parent_run_id else None
 
 
-MOVED_TAG = {"retail/asked-by": "moved lines"}
+MOVED_TAG = {ASKED_BY: "moved lines"}
 MOVED_LINES_TAG = "retail/moved-lines"
 """How many lines of its days such a run is to take away."""
 
@@ -173,6 +169,8 @@ def alert_on_failure(context: dg.RunFailureSensorContext, notifier: dg.ResourceP
     run, is_tried_again = context.dagster_run, will_be_tried_again(context.dagster_run)
     if is_tried_again and RETRY_TAG in run.tags:
         return dg.SkipReason(f"The first failure was alerted, and run {run.run_id} is tried again.")
+    if AGAIN.items() <= run.tags.items() and failed_in_passing(context.instance, run):
+        return dg.SkipReason("The first failure was alerted, and make_up_missed alerts when it gives up.")
     causes = _causes(context.get_step_failure_events(), context.instance, run)
     text = "\n".join(causes) or context.failure_event.message or "The run failed."
     what_to_do = TRIED_AGAIN if is_tried_again else MEND
@@ -286,11 +284,5 @@ def _changed_days(source: Source, since: datetime, *, first: date, last: date) -
     return {day for entity in telling for day in source.changed_days(entity, since=since, start=first, end=last)}
 
 
-SENSORS = [
-    publish_after_ingest,
-    demand_after_late_days,
-    ingest_moved_days,
-    alert_on_failure,
-    alert_on_cancellation,
-]
+SENSORS = [demand_after_late_days, ingest_moved_days, alert_on_failure, alert_on_cancellation]
 """Those that need no settings."""

@@ -121,6 +121,15 @@ class Source:
         """
         return self._reader(entity).changed_days(since, Window(start, end))
 
+    def check_reachable(self, day: dt.date) -> None:
+        """Asks for one sales line of the day, as a sign that the database answers.
+
+        Raises:
+            PermanentFailure: connection or query are wrong.
+            TransientFailure: the database cannot be read now.
+        """
+        self._reader(entities.SALES).has_rows(Window(day, day))
+
     def newest_business_date(self) -> dt.date | None:
         """Newest day with sales; None for an empty source."""
         return newest_date(self._reader(entities.SALES))

@@ -26,7 +26,7 @@ from retail_assets.checks import silver as silver_checks
 from retail_assets.checks.contract import key_is_unique, unique_keys
 from retail_assets.checks.declare import Finding, Rows
 from retail_assets.engines.protocol import Frame, WriteResult
-from retail_assets.schedules import range_tags
+from retail_assets.run_tags import range_tags
 from retail_assets.settings import Settings
 from retail_assets.tables import bronze, entities, forecast, gold, inventory, silver
 from retail_assets.tables.contract import Table

@@ -16,7 +16,7 @@ from retail_assets.engines.spark import SparkEngine
 from retail_assets.io_managers.delta import DeltaTableIOManager
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.spark import SparkSessions
-from retail_assets.schedules import range_tags
+from retail_assets.run_tags import range_tags
 from retail_assets.settings import Settings
 from retail_assets.tables import bronze, entities, gold, silver
 from retail_assets.tables.contract import Table

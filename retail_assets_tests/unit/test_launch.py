@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.launch import _quick_event_log, _same_places
-from retail_assets.schedules import range_tags
+from retail_assets.run_tags import range_tags
 from retail_assets.settings import Settings, plan_ranges_at_once
 from retail_assets.windows import Window
 
