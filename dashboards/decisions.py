@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.app_database import FORECAST_OVERRIDES, ORDER_DECISIONS, AppDatabase
+from retail_assets.spreadsheet import safe_cells
 
 APPROVED = "approved"
 REJECTED = "rejected"
@@ -182,12 +183,16 @@ def exports(database: AppDatabase) -> pd.DataFrame:
 
 
 def export_csv(database: AppDatabase, export_id: str) -> bytes:
-    """The lines of one export as UTF-8 CSV; the same bytes every time it is fetched."""
+    """The lines of one export as UTF-8 CSV; the same bytes every time it is fetched.
+
+    No id or name can run as a formula where a spreadsheet opens the file (retail_assets/spreadsheet.py).
+    """
     lines = _lines(database, ORDER_DECISIONS.c.export_id == export_id)
+    rows = safe_cells(pa.Table.from_pandas(lines[list(EXPORT_COLUMNS)], preserve_index=False))
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(EXPORT_COLUMNS)
-    writer.writerows(lines[list(EXPORT_COLUMNS)].itertuples(index=False, name=None))
+    writer.writerows(zip(*(column.to_pylist() for column in rows.columns), strict=True))
     return text.getvalue().encode("utf-8")
 
 

@@ -279,6 +279,25 @@ def test_the_exported_file_has_what_a_purchase_order_needs(database: AppDatabase
     }
 
 
+def test_no_id_or_name_of_the_exported_file_runs_as_a_formula(database: AppDatabase):
+    hostile = replace(
+        PROPOSAL, store_id="=cmd|' /C calc'!A0", product_id="\t-1", supplier_id=" @SUM(A1)", unit_cost=-0.5
+    )
+    decisions.approve(database, hostile, order_units=24.0, reason="", who="+Ana")
+    (row,) = _csv(decisions.export_csv(database, decisions.export_approved(database, who="Ben")))
+    texts = [row[name] for name in ("store_id", "product_id", "supplier_id", "decided_by")]
+    assert texts == ["'=cmd|' /C calc'!A0", "'\t-1", "' @SUM(A1)", "'+Ana"]
+    assert (row["unit_cost"], row["order_units"], row["order_date"]) == ("-0.5", "24.0", "2026-03-02")
+
+
+def test_a_cost_that_nobody_knows_is_exported_as_nothing(database: AppDatabase):
+    for number, cost in enumerate((0.84, None)):
+        some = replace(PROPOSAL, proposal_id=f"proposal-{number}", store_id=f"S{number}", unit_cost=cost)
+        decisions.approve(database, some, order_units=24.0, reason="", who="Ana")
+    rows = _csv(decisions.export_csv(database, decisions.export_approved(database, who="Ben")))
+    assert [row["unit_cost"] for row in rows] == ["0.84", ""]
+
+
 def test_what_an_approved_order_still_needs_can_be_approved_and_both_are_exported_once(database: AppDatabase):
     """More is sold before the order leaves: the same order cycle is planned again with the approval on order."""
     case = retailer(stock={"P": 5.0})
