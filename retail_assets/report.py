@@ -112,8 +112,8 @@ def _doubtful_orders(engine: Engine) -> tuple[str, ...]:
     named = plan.filter(plan.as_of_date == plan.as_of_date.max(), plan.exception.notnull())
     lines = named.select("store_id", "product_id", "exception").order_by("store_id", "product_id").to_pandas()
     kinds = (
-        (UNMATCHED, "have an approved order that no purchase order answers; it stops counting overdue_days_max days after "
-         "its delivery date"),
+        (UNMATCHED, "have an approved order that no purchase order answers; it stops counting overdue_days_max days "
+         "after its delivery date"),
         (LAPSED, "had an approved order that never became a purchase order; it no longer counts"),
         (UNDATED, "have an open order without a promised date, which is expected after the supplier's lead time"),
         (MISBOOKED, "have an open order with less than nothing received, which is taken as nothing"),

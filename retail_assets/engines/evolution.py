@@ -28,7 +28,7 @@ def physical_schema(table: Table) -> pa.Schema:
 
 
 def evolved(lake: Lake, table: Table, delta: DeltaTable) -> DeltaTable:
-    """The table with the contract's new nullable columns, where older rows hold nulls, and without needless requirements.
+    """The table with the contract's new nullable columns, where older rows hold nulls, and without old requirements.
 
     Raises:
         PermanentFailure: the contract differs in another way; the table is as it was.

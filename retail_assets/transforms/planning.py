@@ -165,20 +165,18 @@ class Knowledge:
         return seen.to_pyarrow().to_pandas(date_as_object=False)
 
     def decisions(self) -> pd.DataFrame:
-        """Approved proposals, decided by the end of `as_of` (in the zone), that no purchase order carries or answers yet.
+        """Approved proposals, decided by the end of `as_of` (in the zone), without a purchase order.
 
         A purchase order that names no proposal answers one by source, store, product, day and units (approvals.py).
         """
-        recent = self._approved().filter(
-            lambda t: t.expected_delivery_date >= self.as_of - timedelta(days=_APPROVAL_DAYS)
-        )
+        approved, first = self._approved(), self.as_of - timedelta(days=_APPROVAL_DAYS)
+        recent = approved.filter(approved.expected_delivery_date >= first)
         waiting = recent.anti_join(self._carrying_proposals(), "proposal_id").to_pandas()
         waiting["decided_at"] = pd.to_datetime(waiting["decided_at"], utc=True).dt.tz_convert(self.zone)
         if waiting.empty:
             return waiting
-        return waiting.loc[~waiting["proposal_id"].isin(answered(waiting, self._nameless_orders()))].reset_index(
-            drop=True
-        )
+        has_order = waiting["proposal_id"].isin(answered(waiting, self._nameless_orders()))
+        return waiting.loc[~has_order].reset_index(drop=True)
 
     def approved_proposals(self) -> frozenset[str]:
         """proposal_id of everything approved by the end of `as_of` or on a purchase order."""
