@@ -1,11 +1,12 @@
 """What planners decide, written to the application database: who, when, why.
 
-Rules of a decision (a reason, whole packs, one decision per proposal, one export per line) are kept here;
+Rules of a decision (a reason, whole packs, a day to come, one decision per proposal, one export per line) are here;
 tables and connections belong to retail_assets/resources/app_database.py, widgets to the pages.
 """
 
 import csv
 import io
+import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import uuid4
@@ -17,6 +18,8 @@ from sqlalchemy.exc import IntegrityError
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.app_database import FORECAST_OVERRIDES, ORDER_DECISIONS, AppDatabase
+from retail_assets.spreadsheet import safe_cells
+from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_STOCK_UNITS
 
 APPROVED = "approved"
 REJECTED = "rejected"
@@ -90,6 +93,10 @@ def save_override(database: AppDatabase, override: Override, *, who: str) -> str
         raise PermanentFailure(
             f"The override ends ({override.to_date}) before it starts ({override.from_date}): swap the two days."
         )
+    if not -MAX_LINE_UNITS <= override.mean_units <= MAX_LINE_UNITS:
+        raise PermanentFailure(
+            f"{_said(override.mean_units)} is no demand: enter a number of units a day up to {MAX_LINE_UNITS:,}."
+        )
     if override.mean_units < 0:
         raise PermanentFailure(f"Demand cannot be negative, got {override.mean_units:g}: enter 0 or more units a day.")
     override_id = str(uuid4())
@@ -108,15 +115,22 @@ def overrides(database: AppDatabase, *, store_id: str | None, product_id: str | 
         return pd.DataFrame(connection.execute(query).mappings().all(), columns=OVERRIDE_COLUMNS)
 
 
-def approve(database: AppDatabase, proposal: Proposal, *, order_units: float, reason: str, who: str) -> None:
+def approve(
+    database: AppDatabase, proposal: Proposal, *, order_units: float, reason: str, who: str, today: date
+) -> None:
     """Approve a proposal, as proposed or with another quantity.
 
+    Args:
+        today: the day it is where the stores are; an order of an earlier day cannot leave any more.
+
     Raises:
-        PermanentFailure: no supplier or pack, not whole packs, a changed quantity without a reason, or somebody decided
-            before.
+        PermanentFailure: no supplier or pack, a past order date, no possible quantity, not whole packs, a changed
+            quantity without a reason, or somebody decided before.
     """
     _need_name(who)
     _need_supply(proposal)
+    _need_day_to_come(proposal, today)
+    _need_possible_units(proposal, order_units)
     _need_whole_packs(proposal, order_units)
     if order_units != proposal.order_units:
         _need_reason(reason, f"Ordering {order_units:g} instead of {proposal.order_units:g} units")
@@ -182,12 +196,16 @@ def exports(database: AppDatabase) -> pd.DataFrame:
 
 
 def export_csv(database: AppDatabase, export_id: str) -> bytes:
-    """The lines of one export as UTF-8 CSV; the same bytes every time it is fetched."""
+    """The lines of one export as UTF-8 CSV; the same bytes every time it is fetched.
+
+    No id or name can run as a formula where a spreadsheet opens the file (retail_assets/spreadsheet.py).
+    """
     lines = _lines(database, ORDER_DECISIONS.c.export_id == export_id)
+    rows = safe_cells(pa.Table.from_pandas(lines[list(EXPORT_COLUMNS)], preserve_index=False))
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(EXPORT_COLUMNS)
-    writer.writerows(lines[list(EXPORT_COLUMNS)].itertuples(index=False, name=None))
+    writer.writerows(zip(*(column.to_pylist() for column in rows.columns), strict=True))
     return text.getvalue().encode("utf-8")
 
 
@@ -260,6 +278,30 @@ def _need_supply(proposal: Proposal) -> None:
             f"{proposal.product_id} for {proposal.store_id} has no supplier or no pack size: "
             "add it to the sourcing of the source, then the next plan can order it."
         )
+
+
+def _need_day_to_come(proposal: Proposal, today: date) -> None:
+    if proposal.order_date < today:
+        raise PermanentFailure(
+            f"The order of {proposal.product_id} for {proposal.store_id} should have left on {proposal.order_date}, "
+            f"and today is {today}: nothing was approved. Decide on tonight's plan, which orders what is still needed."
+        )
+
+
+def _need_possible_units(proposal: Proposal, order_units: float) -> None:
+    """A receipt of more than MAX_STOCK_UNITS would be refused as a typing error, and so is its order."""
+    line = f"{proposal.product_id} for {proposal.store_id}"
+    if not math.isfinite(order_units):
+        raise PermanentFailure(f"{order_units} is no number of units: enter how many units of {line} to order.")
+    if order_units > MAX_STOCK_UNITS:
+        raise PermanentFailure(
+            f"{_said(order_units)} units of {line} are more than the {MAX_STOCK_UNITS:,} that one line can hold: "
+            "check the number for zeros too many."
+        )
+
+
+def _said(units: float) -> str:
+    return f"{units:,.0f}"
 
 
 def _need_whole_packs(proposal: Proposal, order_units: float) -> None:

@@ -5,7 +5,9 @@ Answers are cached by the versions of the tables they read, so a page is fast an
 
 import functools
 from collections.abc import Callable
+from datetime import date, datetime
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -42,6 +44,17 @@ def reader() -> Reader:
 def currency() -> str:
     """Currency code of every money column."""
     return load_mapping(settings().source_mapping).currency
+
+
+@st.cache_resource(show_spinner=False)
+def zone() -> ZoneInfo:
+    """Time zone of business dates."""
+    return settings().zone(load_mapping(settings().source_mapping).timezone)
+
+
+def today() -> date:
+    """The day it is where the stores are; the newest closed one is the day before."""
+    return datetime.now(zone()).date()
 
 
 @st.cache_resource(show_spinner=False)

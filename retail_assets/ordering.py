@@ -16,7 +16,7 @@ import pandas as pd
 from retail_assets.inventory.calendar import next_delivery_days
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.transforms.days import within
-from retail_assets.transforms.planning import Knowledge, open_orders
+from retail_assets.transforms.planning import Knowledge, expected_dates, open_orders
 from retail_assets.windows import Window
 
 LAST_SALE_DAYS = 365
@@ -143,7 +143,7 @@ def replay_frames(
     known = segments.filter(segments.valid_from <= first, segments.abc_class.notnull())
     return {
         "opening": opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
-        "purchase_orders": orders,
+        "purchase_orders": orders.assign(promised_date=expected_dates(orders)),
         "terms": pd.concat(terms, ignore_index=True),
         "order_days": supply.order_days,
         "delays": supply.delays,

@@ -11,6 +11,7 @@ import pandas as pd
 from retail_assets.demand.opening import LEARNING_DAYS
 from retail_assets.engines.protocol import Engine
 from retail_assets.inventory.calendar import are_order_days_known
+from retail_assets.inventory.plan_rows import LAPSED, MISBOOKED, UNDATED, UNMATCHED
 from retail_assets.tables import catalog, forecast, gold, inventory, silver
 from retail_assets.transforms.as_of import newest
 from retail_assets.transforms.days import within
@@ -46,7 +47,7 @@ class Report:
 def report(engine: Engine) -> Report:
     """Reads the lake."""
     rows = _row_counts(engine)
-    notes = (*_notes(rows), *_learnt_closed(engine), *_assumed_daily(engine))
+    notes = (*_notes(rows), *_learnt_closed(engine), *_assumed_daily(engine), *_doubtful_orders(engine))
     return Report(rows, _refused(engine), _accuracy(engine), _urgent(engine), notes)
 
 
@@ -109,6 +110,33 @@ def _notes(rows: pd.DataFrame) -> tuple[str, ...]:
         ("bronze/promotions", "no promotions: the forecast knows none"),
     )
     return tuple(sentence for table, sentence in needs if table in empty)
+
+
+def _doubtful_orders(engine: Engine) -> tuple[str, ...]:
+    """A sentence for every kind of order that the newest plan names because it may not come, with the first lines."""
+    plan = engine.scan_or_empty(inventory.REPLENISHMENT_PLAN)
+    named = plan.filter(plan.as_of_date == plan.as_of_date.max(), plan.exception.notnull())
+    lines = named.select("store_id", "product_id", "exception").order_by("store_id", "product_id").to_pandas()
+    kinds = (
+        (UNMATCHED, "have an approved order that no purchase order answers; it stops counting overdue_days_max days "
+         "after its delivery date"),
+        (LAPSED, "had an approved order that never became a purchase order; it no longer counts"),
+        (UNDATED, "have an open order without a promised date, which is expected after the supplier's lead time"),
+        (MISBOOKED, "have an open order with less than nothing received, which is taken as nothing"),
+    )  # fmt: skip
+    said = lines["exception"].str.split("; ")
+    found = ((lines.loc[[kind in words for words in said]], text) for kind, text in kinds)
+    return tuple(f"{_counted(some)} {text}: {_listed(some)}" for some, text in found if len(some))
+
+
+def _counted(lines: pd.DataFrame) -> str:
+    return "1 line of the plan" if len(lines) == 1 else f"{len(lines)} lines of the plan"
+
+
+def _listed(lines: pd.DataFrame) -> str:
+    names = [f"{row.product_id} in {row.store_id}" for row in lines.head(NAMED_COUNT).itertuples()]
+    more = f" and {len(lines) - NAMED_COUNT} more" if len(lines) > NAMED_COUNT else ""
+    return ", ".join(names) + more
 
 
 def _assumed_daily(engine: Engine) -> tuple[str, ...]:

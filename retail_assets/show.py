@@ -25,6 +25,7 @@ from retail_assets.failures import PermanentFailure
 from retail_assets.resources.lake import open_lake
 from retail_assets.settings import Settings
 from retail_assets.sources.mapping import load_mapping
+from retail_assets.spreadsheet import safe_cells
 from retail_assets.tables.catalog import LAKE_TABLES
 from retail_assets.tables.contract import Table
 
@@ -150,7 +151,7 @@ def check_file(to: Path) -> None:
 
 
 def write_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, to: Path) -> int:
-    """Rows written; the file is complete or not there.
+    """Rows written; the file is complete or not there. In a CSV no text can run as a formula (spreadsheet.py).
 
     Raises:
         PermanentFailure: the file cannot be written.
@@ -159,7 +160,7 @@ def write_batches(batches: Iterable[pa.RecordBatch], schema: pa.Schema, to: Path
     part = to.with_name(f"{to.name}.part")
     try:
         with part.open("wb") as file, _WRITERS[to.suffix](file, schema) as writer:
-            written = sum(_appended(writer, batch) for batch in batches)
+            written = sum(_appended(writer, _PREPARED[to.suffix](batch)) for batch in batches)
         part.replace(to)
     except OSError as error:
         raise PermanentFailure(
@@ -176,4 +177,14 @@ def _appended(writer: Any, batch: pa.RecordBatch) -> int:
     return batch.num_rows
 
 
+def _as_it_is(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch
+
+
+def _safe(batch: pa.RecordBatch) -> pa.RecordBatch:
+    (safe,) = safe_cells(pa.Table.from_batches([batch])).combine_chunks().to_batches() or [batch]
+    return safe
+
+
 _WRITERS: dict[str, Any] = {".parquet": pyarrow.parquet.ParquetWriter, ".csv": pyarrow.csv.CSVWriter}
+_PREPARED = {".parquet": _as_it_is, ".csv": _safe}

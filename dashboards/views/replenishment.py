@@ -19,6 +19,7 @@ from dashboards.queries import PlanFilter
 from retail_assets.failures import RetailError
 from retail_assets.tables.gold import DIM_SUPPLIER, FACT_INVENTORY
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN
+from retail_assets.windows import ONE_DAY
 
 EVERYTHING = "All"
 _STEPS = (
@@ -47,8 +48,9 @@ class Plan:
 @session.tells_failures
 def page() -> None:
     st.title("Replenishment")
-    session.show_notices()
     dates = session.answer(queries.plan_dates)
+    _say_age(dates)
+    session.show_notices()
     if not dates:
         raise session.NothingThere(_why_no_plan())
     plan, chosen = _inputs(dates)
@@ -61,6 +63,31 @@ def page() -> None:
         _suppliers(plan, chosen)
     with right:
         _export()
+
+
+def _age_days(as_of_date: date) -> int:
+    """Days that closed after the plan was made: 0 for last night's."""
+    return max((session.today() - ONE_DAY - as_of_date).days, 0)
+
+
+def _days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count:,} days"
+
+
+def _say_age(dates: list[date]) -> None:
+    """Nothing while the newest plan is last night's."""
+    if dates and (age := _age_days(dates[0])):
+        st.error(
+            f"**The newest plan is {_days(age)} old.** It was made after {dates[0]:%A %d %B %Y} and knows no sale,"
+            " stock or order since. Lines whose order date has passed cannot be approved. Find out in Dagster why no"
+            " later night was planned, or run `retail-assets run`.",
+            icon=":material/history:",
+        )
+
+
+def _newest(as_of_date: date) -> str:
+    age = _age_days(as_of_date)
+    return f" · newest, {_days(age)} old" if age else " · newest"
 
 
 def _why_no_plan() -> str:
@@ -83,7 +110,7 @@ def _inputs(dates: list[date]) -> tuple[Plan, PlanFilter]:
         day = st.selectbox(
             "Plan made after",
             dates,
-            format_func=lambda value: f"{value:%d %b %Y}{' · newest' if value == dates[0] else ''}",
+            format_func=lambda value: f"{value:%d %b %Y}{_newest(value) if value == dates[0] else ''}",
             key="plan_as_of_date",
             help="Only the newest plan can be decided on.",
         )
@@ -200,7 +227,8 @@ def _money_column(label: str, explained: str) -> Any:
 
 
 def _approve_many_button(plan: Plan, ticked: list[Line]) -> None:
-    open_lines = [line for line in ticked if line["status"] == "to decide"]
+    undecided = [line for line in ticked if line["status"] == "to decide"]
+    open_lines = [line for line in undecided if not _has_passed(line)]
     with st.container(horizontal=True, vertical_alignment="center"):
         # The proposals are bound here: what is approved is what was on the screen, whatever happened since
         st.button(
@@ -211,7 +239,13 @@ def _approve_many_button(plan: Plan, ticked: list[Line]) -> None:
             on_click=_approve_many,
             args=([_proposal(line) for line in open_lines],),
         )
-        st.caption(_sum_of(open_lines))
+        late = len(undecided) - len(open_lines)
+        st.caption(f"{_counted(late)} should have left before today. " * bool(late) + _sum_of(open_lines))
+
+
+def _has_passed(line: Line) -> bool:
+    """Whether the order should have left on an earlier day."""
+    return line["order_date"] < session.today()
 
 
 def _sum_of(lines: list[Line]) -> str:
@@ -233,7 +267,14 @@ def _approve_many(proposals: list[Proposal]) -> None:
 def _approved(proposal: Proposal, order_units: float, reason: str) -> str | None:
     """Approve, or say why not."""
     try:
-        decisions.approve(session.database(), proposal, order_units=order_units, reason=reason, who=access.planner())
+        decisions.approve(
+            session.database(),
+            proposal,
+            order_units=order_units,
+            reason=reason,
+            who=access.planner(),
+            today=session.today(),
+        )
     except RetailError as refusal:
         return str(refusal)
     return None
@@ -305,6 +346,11 @@ def _decision(plan: Plan, line: Line) -> None:
         st.caption("This is a past plan: choose the newest one to decide.")
     elif not line["supplier_id"] or line["pack_units"] <= 0:
         st.caption("Nothing can be ordered before the source names its supplier and pack.")
+    elif _has_passed(line):
+        st.caption(
+            f"This order should have left on {line['order_date']:%A %d %B %Y} and can no longer be approved:"
+            " tonight's plan orders what is still needed."
+        )
     else:
         _decision_inputs(_proposal(line))
 
@@ -383,7 +429,10 @@ def _suppliers(plan: Plan, chosen: PlanFilter) -> None:
 def _export() -> None:
     st.subheader("Export")
     waiting = decisions.waiting_for_export(session.database())
+    late = int((pd.to_datetime(waiting["order_date"]) < pd.Timestamp(session.today())).sum())
     st.caption("Approved lines leave once, as a CSV file for the purchasing system.")
+    if late:
+        st.warning(f"{_counted(late)} waiting should have left before today: agree on a new day with the supplier.")
     st.button(
         f"Export {_counted(len(waiting))}" if len(waiting) else "Nothing to export",
         type="primary",

@@ -1,4 +1,4 @@
-"""The contract against the table as it is stored: a new nullable column is added, any other change is refused.
+"""The contract against the table as it is stored: columns may be added or become nullable, all else is refused.
 
 Whoever writes calls `evolved`, whoever scans `refuse_unreadable`. Rows are never rewritten here: a refusal says
 which command or call does it.
@@ -29,7 +29,7 @@ def physical_schema(table: Table) -> pa.Schema:
 
 
 def evolved(lake: Lake, table: Table, delta: DeltaTable) -> DeltaTable:
-    """The table with the contract's new nullable columns; older rows hold nulls there.
+    """The table with the contract's new nullable columns, where older rows hold nulls, and without old requirements.
 
     Raises:
         PermanentFailure: the contract differs in another way; the table is as it was.
@@ -44,10 +44,12 @@ def evolved(lake: Lake, table: Table, delta: DeltaTable) -> DeltaTable:
     if differences:
         raise PermanentFailure(_refusal(lake, table, delta, differences))
     new = [field for field in table.schema if field.name not in stored.names]
-    if not new:
-        return delta
-    delta.alter.add_columns([Field.from_arrow(field) for field in new])
-    return lake.require(table)
+    freed = [field.name for field in table.schema if field.name in stored.names and _is_freed(field, stored)]
+    if new:
+        delta.alter.add_columns([Field.from_arrow(field) for field in new])
+    for name in freed:
+        lake.require(table).alter.drop_column_not_null(name)
+    return lake.require(table) if new or freed else delta
 
 
 def refuse_unreadable(lake: Lake, table: Table, delta: DeltaTable) -> None:
@@ -79,14 +81,15 @@ def _unwritable(table: Table, stored: pa.Schema) -> list[str]:
     gone = [f"{name} is not in the contract" for name in stored.names if name not in wanted.names]
     both = [(field, stored.field(field.name)) for field in wanted if field.name in stored.names]
     return gone + [
-        f"{field.name} is {_presence(found)} there and {_presence(field)} in the contract"
+        f"{field.name} is nullable there and required in the contract"
         for field, found in both
-        if field.nullable != found.nullable
+        if found.nullable and not field.nullable
     ]
 
 
-def _presence(field: pa.Field) -> str:
-    return "nullable" if field.nullable else "required"
+def _is_freed(field: pa.Field, stored: pa.Schema) -> bool:
+    """Whether the contract no longer requires what the stored table requires."""
+    return field.nullable and not stored.field(field.name).nullable
 
 
 def _folders(table: Table, found: list[str]) -> list[str]:

@@ -62,7 +62,8 @@ def replenishment_plan(
         as_of: last closed day; all frames are as of it.
         cumulative: store_id, product_id, horizon_days, mean_units, p_zero, q025 … q995.
         on_hand: store_id, product_id, on_hand_units.
-        open_orders: store_id, product_id, supplier_id, ordered_date, promised_date, open_units.
+        open_orders: store_id, product_id, supplier_id, ordered_date, promised_date, open_units; optionally is_undated
+            (the date is assumed) and is_misbooked, which are named.
         decisions: approved, without a purchase order yet: store_id, product_id, order_units, expected_delivery_date;
             with decided_at, in the zone of the stores, they are named two days after it at the latest.
         terms: a row for each series carried, those without a supplier cannot be ordered: store_id, product_id,

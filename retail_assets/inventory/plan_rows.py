@@ -27,6 +27,11 @@ Flags = NDArray[np.bool_]
 _PROPOSALS = uuid.uuid5(uuid.NAMESPACE_URL, "retail-assets:replenishment-proposal")
 _CENTS = Decimal("0.0001")
 
+UNMATCHED = "approved order not in the purchase orders"
+LAPSED = "approved order no longer counted"
+UNDATED = "open order without a promised date"
+MISBOOKED = "open order with less than nothing received"
+
 
 def plan_rows(
     as_of: date,
@@ -141,8 +146,10 @@ def _attention(lines: Lines, position: Position, *, level: Level, order: Planned
         "expedite: likely to run out before an order can arrive": level.empties_early,
         "overdue order": (position.late > 0) & (position.stopped < position.late),
         "overdue order no longer counted": position.stopped > 0,
-        "approved order not in the purchase orders": position.has_unmatched,
-        "open order without a promised date": position.has_undated,
+        UNMATCHED: position.has_unmatched,
+        LAPSED: position.has_lapsed,
+        UNDATED: position.has_undated,
+        MISBOOKED: position.has_misbooked,
         "maximum leaves no room for the order": (steps.after_pack > 0) & (steps.after_cap <= 0) & ~is_ordered,
         "supplier minimum not reached": order.is_below_supplier_minimum,
         "supplier minimum not checked: missing cost": order.is_supplier_minimum_unchecked,

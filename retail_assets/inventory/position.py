@@ -22,6 +22,8 @@ Days = NDArray[np.int64]
 
 UNMATCHED_DAYS = 2
 """Days after its approval from which a proposal without a purchase order is named."""
+LAPSED_NAMED_DAYS = 14
+"""Days for which an approved proposal is named after it stopped counting."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Position:
 
     on order = counted + beyond + stopped; late is the part of it that is overdue; `before_delivery` arrives before
     the order decided now. `coming` (n, j) are the dated lines of which any is counted or beyond, promised for day
-    `promised` (n, j) after the first day to come, below 0 when overdue.
+    `promised` (n, j) after the first day to come, below 0 when overdue; the earliest comes first. An approved proposal
+    that lapsed is nowhere among them, `has_lapsed` names it.
     """
 
     on_hand: Array
@@ -43,6 +46,8 @@ class Position:
     before_delivery: Array
     has_unmatched: Flags
     has_undated: Flags
+    has_lapsed: Flags
+    has_misbooked: Flags
     coming: Array
     promised: Days
 
@@ -75,14 +80,15 @@ def stock_position(
     expected at the median of their supplier's delays beyond today; after `overdue_days_max` they stop counting. Lines
     without a promised date are taken as promised after the lead time of their supplier (`lead_times`, days); where that
     is unknown, they never come before the next delivery.
-    Approved proposals count from their expected date and never lapse; unmatched means that the date has passed, or
-    that the decision (`decided_at`, where given) is two days old at closing.
+    Approved proposals count from their expected date until `overdue_days_max` after it, then they lapse; unmatched
+    means that the date has passed, or that the decision (`decided_at`, where given) is two days old at closing.
+    The order of the rows changes nothing, to the last bit.
     """
     lines = _expected_lines(open_orders, as_of, delays=delays, overdue_days_max=overdue_days_max, lead_times=lead_times)
     approved = _approved_lines(decisions, as_of)
-    incoming = pd.concat([lines, approved], ignore_index=True)
-    row = series.get_indexer(series_index(incoming))
-    incoming, row = incoming.loc[row >= 0], row[row >= 0]
+    ago = (np.datetime64(as_of, "D") - _dates(approved["arrives"])).astype(np.int64) - overdue_days_max
+    incoming, row = _in_order(series, pd.concat([lines, approved.loc[ago <= 0]], ignore_index=True))
+    lapsed = series.get_indexer(series_index(approved.loc[(ago > 0) & (ago <= LAPSED_NAMED_DAYS)]))
     units, arrives = incoming["units"].to_numpy(dtype=np.float64), _dates(incoming["arrives"])
     is_stopped, is_late = incoming["is_stopped"].to_numpy(dtype=bool), incoming["is_late"].to_numpy(dtype=bool)
     in_time = ~is_stopped & (arrives < next_delivery[row])
@@ -103,8 +109,19 @@ def stock_position(
         before_delivery=total(~is_stopped & (arrives < expected_delivery[row])),
         has_unmatched=total(incoming["is_unmatched"].to_numpy(dtype=bool)) > 0,
         has_undated=total(incoming["is_undated"].to_numpy(dtype=bool)) > 0,
+        has_lapsed=np.isin(np.arange(len(series)), lapsed),
+        has_misbooked=total(incoming["is_misbooked"].to_numpy(dtype=bool)) > 0,
         **_coming(incoming.loc[is_coming], row[is_coming], as_of, count=len(series)),
     )
+
+
+def _in_order(series: pd.MultiIndex, lines: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.intp]]:
+    """The lines of the series and the row of each, in an order that their content alone gives."""
+    row = series.get_indexer(series_index(lines))
+    keys = ("is_late", "is_stopped", "arrives", "units", "promised")
+    order = np.lexsort([*(lines[name].to_numpy() for name in keys), row])
+    order = order[row[order] >= 0]
+    return lines.iloc[order], row[order]
 
 
 def _coming(lines: pd.DataFrame, row: NDArray[np.intp], as_of: date, *, count: int) -> dict[str, Any]:
@@ -151,7 +168,8 @@ def _expected_lines(
             "is_late": is_late,
             "is_stopped": overdue > overdue_days_max,
             "is_unmatched": False,
-            "is_undated": np.isnat(given),
+            "is_undated": np.isnat(given) | _flag(open_orders, "is_undated"),
+            "is_misbooked": _flag(open_orders, "is_misbooked"),
         }
     )
 
@@ -176,8 +194,13 @@ def _approved_lines(decisions: pd.DataFrame, as_of: date) -> pd.DataFrame:
             "is_stopped": False,
             "is_unmatched": (arrives <= today) | (_decision_days(decisions) <= today - UNMATCHED_DAYS),
             "is_undated": False,
+            "is_misbooked": False,
         }
     )
+
+
+def _flag(lines: pd.DataFrame, name: str) -> Flags:
+    return lines[name].to_numpy(dtype=bool) if name in lines else np.zeros(len(lines), dtype=bool)
 
 
 def _decision_days(decisions: pd.DataFrame) -> Dates:

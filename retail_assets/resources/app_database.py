@@ -75,7 +75,6 @@ def _sql_table(entity: Entity, *extra: sa.schema.SchemaItem) -> sa.Table:
 FORECAST_OVERRIDES = _sql_table(entities.FORECAST_OVERRIDES)
 ORDER_DECISIONS = _sql_table(
     entities.ORDER_DECISIONS,
-    sa.Column("supplier_id", sa.Unicode(_ID_LENGTH), nullable=False),
     sa.Column("proposed_units", sa.Float(53), nullable=False),
     sa.Column("unit_cost", sa.Float(53)),
     sa.Column("export_id", sa.Unicode(_ID_LENGTH), index=True),

@@ -298,7 +298,13 @@ PURCHASE_ORDERS = Entity(
         ("store_id", TEXT, "Store that receives."),
         ("product_id", TEXT, "Product."),
         ("ordered_date", DATE, "Day the order left."),
-        ("promised_date", DATE, "Day the supplier promised delivery."),
+        (
+            "promised_date",
+            DATE,
+            "Day the supplier promised delivery; empty for the order day plus the supplier's lead time.",
+            "",
+            NULLABLE,
+        ),
         (
             "received_date",
             DATE,
@@ -311,12 +317,19 @@ PURCHASE_ORDERS = Entity(
         (
             "received_units",
             QUANTITY,
-            "Units received so far; empty on a closed line for all that was ordered.",
+            "Units received so far; empty on a closed line for all that was ordered, below 0 taken as none.",
             "units",
             NULLABLE,
         ),
         ("unit_cost", MONEY, "Agreed cost of one unit.", "currency", NULLABLE),
-        ("proposal_id", TEXT, "The replenishment proposal it came from.", "", NULLABLE),
+        (
+            "proposal_id",
+            TEXT,
+            "The replenishment proposal it came from; without it the line is matched by source, store, product, day "
+            "and units.",
+            "",
+            NULLABLE,
+        ),
     ),
 )
 PRICES = Entity(
@@ -384,6 +397,7 @@ ORDER_DECISIONS = Entity(
         ("proposal_id", TEXT, "Proposal decided on."),
         ("store_id", TEXT, "Store."),
         ("product_id", TEXT, "Product."),
+        ("supplier_id", TEXT, "Supplier or distribution centre ordered from.", "", NULLABLE),
         ("decision", TEXT, "approved or rejected."),
         ("order_units", UNITS, "Units approved.", "units"),
         ("order_date", DATE, "Day the order leaves."),

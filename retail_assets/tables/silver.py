@@ -124,8 +124,8 @@ OPEN_ORDERS = Table(
         ("store_id", TEXT, "Store that receives."),
         ("product_id", TEXT, "Product."),
         ("ordered_date", DATE, "Day the order left."),
-        ("promised_date", DATE, "Day the supplier promised delivery."),
-        ("open_units", QUANTITY, "Units ordered and not yet received.", "units"),
+        ("promised_date", DATE, "Day the supplier promised delivery, where one is promised.", "", NULLABLE),
+        ("open_units", QUANTITY, "Units ordered and not yet received, never more than ordered.", "units"),
     ),
     sort_by=("store_id", "product_id", "promised_date"),
 )

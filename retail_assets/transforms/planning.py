@@ -11,6 +11,7 @@ import ibis
 import pandas as pd
 
 from retail_assets.tables import entities, silver
+from retail_assets.transforms.approvals import answered
 from retail_assets.transforms.as_of import end_of_day
 from retail_assets.transforms.demand import (
     ClosedWeekdays,
@@ -39,6 +40,10 @@ SNAPSHOTS = {
 }
 KEYS = {entity.name: entity.key for entity in (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES)}
 _SERIES = ["store_id", "product_id"]
+_PROMISE_DAYS_MAX = 3650
+"""A promise further ahead of the order, like one before it, stands for none: systems fill in 9999 or 1900."""
+_APPROVAL_DAYS = 400
+"""Approved lines expected longer ago count nowhere: more than a plan's overdue_days_max (365 at most) and a month."""
 
 
 @dataclass(frozen=True)
@@ -145,31 +150,46 @@ class Knowledge:
         return pairs.order_by("supplier_id", "store_id").to_pandas()
 
     def purchase_orders(self) -> pd.DataFrame:
-        """Lines ordered on or before `as_of`, with what happened to them later taken away."""
-        lines = self.tables["purchase_orders"]
-        known = lines.filter(lines.ordered_date <= self.as_of)
+        """Lines known when `as_of` had closed, with what happened to them later taken away.
+
+        `promised_date` is the source's, missing where it gave none; `lead_time_days` the supplier's, where known.
+        """
+        lead = self.tables["suppliers"].select("supplier_id", "lead_time_days")
+        known = self._known_orders().left_join(lead, "supplier_id")
         is_received = known.received_date <= self.as_of
         # goods booked in before the line is closed; a later snapshot cannot say when that was
         is_begun = ibis.and_(known.received_date.isnull(), ~known.is_reconstructed)
-        ordered, units = (known[name].cast("float64") for name in ("ordered_units", "received_units"))
+        ordered, booked = (known[name].cast("float64") for name in ("ordered_units", "received_units"))
+        units = ibis.ifelse(booked < 0, 0.0, booked)
         seen = known.select(
             *_SERIES,
             "supplier_id",
             "ordered_date",
-            "promised_date",
+            promised_date=_promise(known),
             ordered_units=ordered,
             received_units=ibis.cases(
                 (is_received, units.fill_null(ordered)), (is_begun, units.fill_null(0.0)), else_=0.0
             ),
             received_date=ibis.ifelse(is_received, known.received_date, ibis.null("date")),
             cancelled_date=ibis.ifelse(known.cancelled_date <= self.as_of, known.cancelled_date, ibis.null("date")),
+            lead_time_days=known.lead_time_days.cast("float64"),
+            is_misbooked=ibis.and_((booked < 0).fill_null(False), ibis.or_(is_received, is_begun).fill_null(False)),
         )
         return seen.to_pyarrow().to_pandas(date_as_object=False)
 
     def decisions(self) -> pd.DataFrame:
-        """Approved proposals, decided by the end of `as_of` (in the zone), that no purchase order carries yet."""
-        waiting = self._approved().anti_join(self._carrying_proposals(), "proposal_id").to_pandas()
-        return waiting.assign(decided_at=pd.to_datetime(waiting["decided_at"], utc=True).dt.tz_convert(self.zone))
+        """Approved proposals, decided by the end of `as_of` (in the zone), without a purchase order.
+
+        A purchase order that names no proposal answers one by source, store, product, day and units (approvals.py).
+        """
+        approved, first = self._approved(), self.as_of - timedelta(days=_APPROVAL_DAYS)
+        recent = approved.filter(approved.expected_delivery_date >= first)
+        waiting = recent.anti_join(self._carrying_proposals(), "proposal_id").to_pandas()
+        waiting["decided_at"] = pd.to_datetime(waiting["decided_at"], utc=True).dt.tz_convert(self.zone)
+        if waiting.empty:
+            return waiting
+        has_order = waiting["proposal_id"].isin(answered(waiting, self._nameless_orders()))
+        return waiting.loc[~has_order].reset_index(drop=True)
 
     def approved_proposals(self) -> frozenset[str]:
         """proposal_id of everything approved by the end of `as_of` or on a purchase order."""
@@ -181,13 +201,36 @@ class Knowledge:
 
     def _approved(self) -> ibis.Table:
         decided = self.tables["order_decisions"]
-        closed = ibis.literal(end_of_day(self.as_of, self.zone)).cast("timestamp('UTC', 6)")
-        return decided.filter(decided.decision == "approved", decided.decided_at < closed)
+        return decided.filter(decided.decision == "approved", decided.decided_at < self._closed)
+
+    @property
+    def _closed(self) -> ibis.Value:
+        return ibis.literal(end_of_day(self.as_of, self.zone)).cast("timestamp('UTC', 6)")
 
     def _carrying_proposals(self) -> ibis.Table:
-        """Purchase order lines of `as_of` or before that came from a proposal."""
-        orders = self.tables["purchase_orders"]
-        return orders.filter(orders.proposal_id.notnull(), orders.ordered_date <= self.as_of)
+        """Purchase order lines known when `as_of` had closed that came from a proposal."""
+        orders = self._known_orders()
+        return orders.filter(orders.proposal_id.notnull())
+
+    def _nameless_orders(self) -> pd.DataFrame:
+        """Lines known when `as_of` had closed that carry the name of no proposal decided on."""
+        decided = self.tables["order_decisions"].select("proposal_id")
+        lines = self._known_orders().anti_join(decided, "proposal_id")
+        names = ("purchase_order_line_id", *_SERIES, "supplier_id", "ordered_date")
+        return lines.select(*names, ordered_units=lines.ordered_units.cast("float64")).to_pandas()
+
+    def _known_orders(self) -> ibis.Table:
+        """Purchase order lines known when `as_of` had closed.
+
+        One dated later is known where a snapshot that speaks for `as_of` has it; not one from a later snapshot, and
+        not the order of a proposal approved only then.
+        """
+        lines = self.tables["purchase_orders"]
+        decided = self.tables["order_decisions"]
+        later = decided.filter(decided.decided_at >= self._closed).select("proposal_id").distinct()
+        dated = lines.filter(lines.ordered_date <= self.as_of)
+        ahead = lines.filter(lines.ordered_date > self.as_of, ~lines.is_reconstructed).anti_join(later, "proposal_id")
+        return dated.union(ahead)
 
     def _sourcing(self) -> ibis.Table:
         """The terms that hold on `as_of`."""
@@ -200,9 +243,29 @@ class Knowledge:
         return carried(days, **{name: self.tables[name] for name in names}, off=off)
 
 
+def _promise(lines: ibis.Table) -> ibis.Value:
+    latest = lines.ordered_date + ibis.interval(days=_PROMISE_DAYS_MAX)
+    is_one = ibis.and_(lines.promised_date >= lines.ordered_date, lines.promised_date <= latest)
+    return ibis.ifelse(is_one, lines.promised_date, ibis.null("date"))
+
+
+def expected_dates(purchase_orders: pd.DataFrame) -> pd.Series:
+    """The promised date, or the order day plus the supplier's lead time; missing where neither is known."""
+    lead = pd.to_timedelta(purchase_orders["lead_time_days"].round(), unit="D")
+    usual = pd.to_datetime(purchase_orders["ordered_date"]) + lead
+    return pd.to_datetime(purchase_orders["promised_date"]).fillna(usual)
+
+
 def open_orders(purchase_orders: pd.DataFrame) -> pd.DataFrame:
-    """store_id, product_id, supplier_id, ordered_date, promised_date, open_units of lines still expected."""
+    """Lines still expected: store_id, product_id, supplier_id, ordered_date, promised_date, open_units and two flags.
+
+    `promised_date` is that of `expected_dates`; `is_undated` says that nobody promised it, `is_misbooked` that less
+    than nothing was booked as received, which is taken as nothing.
+    """
     waiting = purchase_orders[purchase_orders["received_date"].isna() & purchase_orders["cancelled_date"].isna()]
     left = waiting["ordered_units"] - waiting["received_units"].fillna(0.0)
-    columns = [*_SERIES, "supplier_id", "ordered_date", "promised_date"]
-    return waiting[columns].assign(open_units=left).loc[left > 0]
+    return (
+        waiting[[*_SERIES, "supplier_id", "ordered_date", "is_misbooked"]]
+        .assign(promised_date=expected_dates(waiting), open_units=left, is_undated=waiting["promised_date"].isna())
+        .loc[left > 0]
+    )

@@ -278,7 +278,7 @@ def open_orders(purchase_orders: ibis.Table) -> ibis.Table:
     """Lines of the newest snapshot that are neither received nor cancelled."""
     lines = as_of.newest(purchase_orders, key=entities.PURCHASE_ORDERS.key)
     open_lines = lines.filter(lines.received_date.isnull(), lines.cancelled_date.isnull())
-    left = open_lines.ordered_units - open_lines.received_units.fill_null(0)
+    left = open_lines.ordered_units - ibis.greatest(open_lines.received_units.fill_null(0), 0)
     return open_lines.mutate(open_units=left.cast("decimal(18, 3)")).select(silver.OPEN_ORDERS.column_names)
 
 

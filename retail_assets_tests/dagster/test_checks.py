@@ -89,6 +89,12 @@ SEGMENT = {
 RAW_PRICES = next(table for table in bronze.SNAPSHOTS if table.name == "prices")
 VERSION = {"is_deleted": False, "first_seen_at": MOMENT}
 PRICE = VERSION | {"store_id": "*", "product_id": "P1", "valid_from": DAY, "unit_price": Decimal(2)}
+RAW_ORDERS = next(table for table in bronze.SNAPSHOTS if table.name == "purchase_orders")
+BOUGHT = VERSION | {"purchase_order_id": "O1", "supplier_id": "U1", "store_id": "S1", "product_id": "P1"}
+BOUGHT |= {"ordered_date": DAY, "ordered_units": Decimal(1)}
+CLOSED = [BOUGHT | {"purchase_order_line_id": f"C{n}", "received_date": DAY} for n in range(980)]
+OPEN = [BOUGHT | {"purchase_order_line_id": f"O{n}"} for n in range(20)]
+FAULTY = [line | {"ordered_date": None} for line in OPEN]
 MENDED = PRICE | {"first_seen_at": MOMENT + timedelta(days=1)}
 FACT = SOLD | {"net_value": Decimal("2.9000")}
 STAGES: dict[Table, list[dict[str, Any]]] = {
@@ -141,6 +147,8 @@ _DISCOUNT = silver_checks.discounts_stay_within_the_value
 _REFERENCES = contract.references_exist(gold.FACT_SALES).find
 _PRICES = silver_checks.snapshot_refusals_are_few(entities.PRICES, RAW_PRICES, silver.PRICES).find
 
+_BOUGHT = silver_checks.snapshot_refusals_are_few(entities.PURCHASE_ORDERS, RAW_ORDERS, silver.PURCHASE_ORDERS).find
+
 PASSING: list[tuple[str, Callable[[Rows], Finding], Given, str]] = [
     ("misfits at the limit", _FIT, {bronze.SALES: [LINE] * 19 + [_MISFIT]}, "On 0 days more than 5%"),
     ("no rows to misfit", _FIT, {}, "On 0 days"),
@@ -167,6 +175,8 @@ PASSING: list[tuple[str, Callable[[Rows], Finding], Given, str]] = [
     ("known references", _REFERENCES, KNOWN | {gold.FACT_SALES: [FACT]}, "Every reference is known."),
     ("nothing to refer to yet", _REFERENCES, {gold.FACT_SALES: [FACT]}, "Every reference is known."),
     ("nothing refused of a snapshot", _PRICES, {RAW_PRICES: [PRICE], silver.PRICES: [PRICE]}, "0.00% of 1 rows"),
+    ("open lines without a promised date", _BOUGHT,
+     {RAW_ORDERS: CLOSED + OPEN, silver.PURCHASE_ORDERS: CLOSED}, "0.00% of 1000 rows refused"),
     ("a mended fault", _PRICES, {RAW_PRICES: [PRICE | {"unit_price": Decimal(-1)}, MENDED], silver.PRICES: [MENDED]},
      "0.00% of 1 rows"),
     ("report adds up", gold_checks.report_adds_up,
@@ -212,6 +222,11 @@ FAILING: list[tuple[str, Callable[[Rows], Finding], Given, str]] = [
      "0.54% of 920 rows refused, at worst 25.00% on 2025-03-02 (warning 2%, stop 20%)."),
     ("a snapshot of nonsense", _PRICES, {RAW_PRICES: [PRICE | {"product_id": f"P{n}", "unit_price": Decimal(n - 9)}
      for n in range(20)], silver.PRICES: [PRICE] * 11}, "45.00% of 20 rows refused (warning 2%, stop 20%)."),
+    ("all open lines, two of a hundred in all", _BOUGHT, {RAW_ORDERS: CLOSED + FAULTY, silver.PURCHASE_ORDERS: CLOSED},
+     "Of the open lines 100.00% of 20 rows refused, at worst 100.00%"),
+    ("half of the closed lines", _BOUGHT,
+     {RAW_ORDERS: [line | {"ordered_date": None} for line in CLOSED[:490]] + CLOSED[490:] + OPEN,
+      silver.PURCHASE_ORDERS: OPEN}, "49.00% of 1000 rows refused"),
     ("a row lost before bronze", _SALES, STAGES | {bronze.EXTRACTED_DAYS: [EXTRACTED | {"row_count": 3}]},
      "1 of 1 days do not agree, the worst 2025-03-01: extracted 3 rows worth 5.80, bronze 2 rows worth 5.80"),
     ("a row lost in silver", _SALES, STAGES | {silver.SALES: [], gold.FACT_SALES: []},

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboards import session
 from retail_assets.resources.app_database import AppDatabase
-from retail_assets_tests.dashboards.lake_data import write_lake
+from retail_assets_tests.dashboards.lake_data import TODAY, write_lake
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +29,12 @@ def lake_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Settings that point to an empty lake and a fresh application database, and no cached answer."""
+    """An empty lake and a fresh application database behind the settings, no cached answer, and the day of the plan."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RETAIL_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RETAIL_LAKE_URI", str(tmp_path / "empty_lake"))
     monkeypatch.setenv("RETAIL_SOURCE_MAPPING", "demo")
+    monkeypatch.setattr(session, "today", lambda: TODAY)
     _forget()
     yield monkeypatch
     _forget()

@@ -20,6 +20,8 @@ from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
 from retail_assets.tables.forecast import HIERARCHY_LEVELS, QUANTILE_LEVELS
 
 AS_OF = date(2026, 3, 1)
+TODAY = AS_OF + timedelta(days=1)
+"""The morning after the plan was made, when its orders leave."""
 EARLIER_AS_OF = AS_OF - timedelta(days=14)
 HISTORY_DAYS = 84
 HORIZON_DAYS = 28
@@ -326,6 +328,15 @@ def _replenishment_plan() -> pd.DataFrame:
     rng = np.random.default_rng(3)
     lines = [_plan_line(store, product, rng) for store, product in _series()]
     return pd.DataFrame([line for line in lines if line["order_units"] or line["exception"]])
+
+
+def plan_made_after(as_of: date) -> pd.DataFrame:
+    """The plan as it would be made after another day, with orders of the day after tomorrow and names of its own."""
+    plan = _replenishment_plan()
+    later = as_of - AS_OF + timedelta(days=1)
+    dates = ["order_date", "expected_delivery_date", "next_order_date", "next_delivery_date"]
+    moved = {name: plan[name].map(lambda day: day + later) for name in dates}
+    return plan.assign(as_of_date=as_of, proposal_id=plan["proposal_id"] + f" {as_of}", **moved)
 
 
 def _plan_line(store: str, product: str, rng: np.random.Generator) -> dict[str, object]:

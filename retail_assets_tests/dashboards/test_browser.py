@@ -8,14 +8,18 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.error import URLError
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.tables import entities
+from retail_assets.tables.inventory import REPLENISHMENT_PLAN
+from retail_assets_tests.dashboards.lake_data import plan_made_after, write_table
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60
@@ -36,10 +40,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(lake_folder: Path, home: Path) -> Iterator[str]:
+def fresh_lake(lake_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a plan of last night: an older one takes no approval."""
+    folder = tmp_path_factory.mktemp("fresh") / "lake"
+    shutil.copytree(lake_folder, folder)
+    last_night = datetime.now(ZoneInfo("Europe/London")).date() - timedelta(days=1)
+    write_table(folder, REPLENISHMENT_PLAN, plan_made_after(last_night))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(fresh_lake: Path, home: Path) -> Iterator[str]:
     """Address of the running application, started by the function the command line calls."""
     port = _free_port()
-    own = {"RETAIL_HOME": str(home), "RETAIL_LAKE_URI": str(lake_folder), "RETAIL_SOURCE_MAPPING": "demo"}
+    own = {"RETAIL_HOME": str(home), "RETAIL_LAKE_URI": str(fresh_lake), "RETAIL_SOURCE_MAPPING": "demo"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RETAIL_")} | own
     start = f"from dashboards.app import launch; launch(port={port}, address='127.0.0.1')"
     with (home / "streamlit.log").open("w") as log:

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboards import decisions
+from dashboards import decisions, session
 from dashboards.queries import Slice
 from dashboards.views import replenishment
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.tables import entities
 from retail_assets.tables.catalog import table_at
-from retail_assets_tests.dashboards.lake_data import AS_OF, EARLIER_AS_OF, build_frames, mean_units, write_table
+from retail_assets_tests.dashboards.lake_data import AS_OF, EARLIER_AS_OF, TODAY, build_frames, mean_units, write_table
 
 SECONDS = 60
 
@@ -431,6 +431,71 @@ def test_a_past_plan_is_read_only(application, tmp_path):
     _again(app)
     assert [button.key for button in app.button if str(button.key).startswith("plan_approve")] == ["plan_approve_many"]
     assert any("past plan" in caption.value for caption in app.caption)
+
+
+def _on(application, day):
+    application.setattr(session, "today", lambda: day)
+
+
+@pytest.mark.parametrize(
+    ("day", "age"), [(TODAY + timedelta(days=1), "1 day"), (TODAY + timedelta(days=11), "11 days")]
+)
+def test_a_plan_that_is_not_last_nights_says_its_age_first_and_takes_no_approval(planning, application, day, age):
+    _on(application, day)
+    app = _replenishment()
+    assert app.error[0].value.startswith(
+        f"**The newest plan is {age} old.** It was made after Sunday 01 March 2026 and knows no "
+        "sale, stock or order since."
+    )
+    shown = [element.type for element in app.main]
+    assert shown.index("alert") < min(shown.index(kind) for kind in shown if kind not in ("title", "alert"))
+    assert f"01 Mar 2026 · newest, {age} old" in app.selectbox(key="plan_as_of_date").options
+    assert _captions(app, "This order should have left on Monday 02 March 2026 and can no longer be approved")
+    assert not [button for button in app.button if button.key == "plan_approve"]
+    app.session_state[replenishment.lines_key(_worklist(app))] = {
+        "selection": {"rows": [0, 1], "columns": [], "cells": []}
+    }
+    _again(app)
+    assert app.button(key="plan_approve_many").disabled
+    assert _captions(app, "2 lines should have left before today.")
+
+
+def test_last_nights_plan_says_no_age(planning):
+    app = _replenishment()
+    assert not app.error
+    assert "01 Mar 2026 · newest" in app.selectbox(key="plan_as_of_date").options
+
+
+def test_a_page_left_open_over_midnight_approves_nothing_of_yesterday(planning: AppDatabase, application):
+    app, many = _replenishment(), _replenishment()
+    many.session_state[replenishment.lines_key(_worklist(many))] = {
+        "selection": {"rows": [0, 2], "columns": [], "cells": []}
+    }
+    _again(many)
+    _on(application, TODAY + timedelta(days=1))
+    app.button(key="plan_approve").click()
+    many.button(key="plan_approve_many").click()
+    refusal = "should have left on 2026-03-02, and today is 2026-03-03: nothing was approved."
+    assert [refusal in error.value for error in _again(app).error] == [False, True]
+    assert [refusal in error.value for error in _again(many).error] == [False, True, True]
+    assert planning.read(entities.ORDER_DECISIONS).num_rows == 0
+
+
+def test_approved_lines_that_nobody_exported_in_time_are_named(planning: AppDatabase, application):
+    app = _replenishment()
+    app.button(key="plan_approve").click()
+    assert not _again(app).warning or "waiting" not in app.warning[-1].value
+    _on(application, TODAY + timedelta(days=1))
+    assert "1 line waiting should have left before today" in _again(app).warning[-1].value
+
+
+def test_a_typing_error_of_nine_zeros_is_refused_on_the_page(planning: AppDatabase):
+    app = _replenishment()
+    _by_prefix(app.number_input, "plan_units").set_value(12e9)
+    _by_prefix(app.text_input, "plan_reason").set_value("fair in town")
+    app.button(key="plan_approve").click()
+    assert "are more than the 1,000,000 that one line can hold" in _again(app).error[0].value
+    assert planning.read(entities.ORDER_DECISIONS).num_rows == 0
 
 
 def test_the_application_names_its_pages_and_asks_who_decides(planning):

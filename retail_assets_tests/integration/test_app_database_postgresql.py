@@ -37,7 +37,7 @@ def test_one_of_many_planners_wins_and_the_pipeline_reads_the_decision(url: str)
     def decide(name: str) -> bool:
         barrier.wait()
         try:
-            decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who=name)
+            decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who=name, today=PROPOSAL.order_date)
         except PermanentFailure as refusal:
             return "was already approved by" not in str(refusal)
         return True

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -25,6 +26,8 @@ from retail_assets.tables.bronze import APPLICATION_SNAPSHOTS, VERSION_COLUMNS
 from retail_assets_tests.unit.test_inventory_plan import retailer
 
 OVERRIDE = Override("S01", "P01", date(2026, 3, 2), date(2026, 3, 8), 12.5, "Street fair")
+TODAY = date(2026, 3, 2)
+"""The day on which the order of the proposal leaves."""
 PROPOSAL = Proposal("proposal-1", "S01", "P01", "SUP1", 24.0, 6.0, 0.84, date(2026, 3, 2), date(2026, 3, 4))
 
 
@@ -131,6 +134,9 @@ def test_an_override_is_read_back_by_the_pipeline(database: AppDatabase):
         ({"store_id": None, "product_id": None}, "Ana", "needs a store or a product"),
         ({"to_date": date(2026, 3, 1)}, "Ana", "ends (2026-03-01) before it starts (2026-03-02)"),
         ({"mean_units": -1.0}, "Ana", "cannot be negative, got -1"),
+        ({"mean_units": math.nan}, "Ana", "nan is no demand: enter a number of units a day up to 10,000."),
+        ({"mean_units": math.inf}, "Ana", "inf is no demand"),
+        ({"mean_units": 12e9}, "Ana", "12,000,000,000 is no demand"),
         ({}, " ", "enter your name in the sidebar"),
     ],
 )
@@ -153,7 +159,7 @@ def test_overrides_of_a_scope_are_its_own_newest_first(database: AppDatabase):
 
 
 def test_an_approval_is_read_back_with_what_was_proposed(database: AppDatabase, tmp_path: Path):
-    decisions.approve(database, PROPOSAL, order_units=12.0, reason="small shelf", who="Ana")
+    decisions.approve(database, PROPOSAL, order_units=12.0, reason="small shelf", who="Ana", today=TODAY)
     with closing(sqlite3.connect(tmp_path / "new folder" / "application.db")) as connection:
         rows = connection.execute(
             "SELECT proposal_id, decision, order_units, proposed_units, supplier_id, exported_at FROM order_decisions"
@@ -168,19 +174,39 @@ def test_an_approval_is_read_back_with_what_was_proposed(database: AppDatabase, 
         (2.0, "x", "2 units are not whole packs of 6: order 6 units."),
         (0.0, "x", "reject the line to order nothing"),
         (30.0, " ", "Ordering 30 instead of 24 units needs a reason"),
+        (-6.0, "x", "An approved order has units, got -6: reject the line to order nothing."),
+        (12e9, "x", "12,000,000,000 units of P01 for S01 are more than the 1,000,000 that one line can hold"),
+        (1_000_002.0, "x", "1,000,002 units of P01 for S01 are more than the 1,000,000"),
+        (math.nan, "x", "nan is no number of units: enter how many units of P01 for S01 to order."),
+        (math.inf, "x", "inf is no number of units: enter"),
+        (-math.inf, "x", "-inf is no number of units: enter"),
     ],
 )
 def test_an_impossible_approval_is_refused_in_one_sentence(database, units, reason, message):
     with pytest.raises(PermanentFailure) as caught:
-        decisions.approve(database, PROPOSAL, order_units=units, reason=reason, who="Ana")
+        decisions.approve(database, PROPOSAL, order_units=units, reason=reason, who="Ana", today=TODAY)
     assert message in str(caught.value)
     assert _rows(database, entities.ORDER_DECISIONS) == []
+
+
+@pytest.mark.parametrize("order_date", [date(2020, 1, 6), TODAY - timedelta(days=1)])
+def test_an_order_whose_day_has_passed_cannot_be_approved(database: AppDatabase, order_date: date):
+    late = replace(PROPOSAL, order_date=order_date)
+    with pytest.raises(PermanentFailure) as caught:
+        decisions.approve(database, late, order_units=24.0, reason="", who="Ana", today=TODAY)
+    assert str(caught.value) == (
+        f"The order of P01 for S01 should have left on {order_date}, and today is 2026-03-02: nothing was approved. "
+        "Decide on tonight's plan, which orders what is still needed."
+    )
+    assert _rows(database, entities.ORDER_DECISIONS) == []
+    decisions.approve(database, late, order_units=24.0, reason="", who="Ana", today=order_date)
+    assert len(_rows(database, entities.ORDER_DECISIONS)) == 1, "on its own day it leaves"
 
 
 @pytest.mark.parametrize("missing", [{"supplier_id": ""}, {"pack_units": 0.0}])
 def test_what_nobody_supplies_cannot_be_approved(database: AppDatabase, missing: dict):
     with pytest.raises(PermanentFailure) as caught:
-        decisions.approve(database, replace(PROPOSAL, **missing), order_units=6.0, reason="x", who="Ana")
+        decisions.approve(database, replace(PROPOSAL, **missing), order_units=6.0, reason="x", who="Ana", today=TODAY)
     assert str(caught.value) == (
         "P01 for S01 has no supplier or no pack size: "
         "add it to the sourcing of the source, then the next plan can order it."
@@ -189,7 +215,7 @@ def test_what_nobody_supplies_cannot_be_approved(database: AppDatabase, missing:
 
 def test_packs_of_weighed_goods_need_not_be_whole_numbers(database: AppDatabase):
     weighed = replace(PROPOSAL, pack_units=0.1, order_units=0.7)
-    decisions.approve(database, weighed, order_units=0.7, reason="", who="Ana")
+    decisions.approve(database, weighed, order_units=0.7, reason="", who="Ana", today=TODAY)
     assert _rows(database, entities.ORDER_DECISIONS)[0]["order_units"] == 0.7
 
 
@@ -200,7 +226,7 @@ def test_of_many_planners_deciding_at_once_one_wins_and_the_others_are_told(data
     def decide(name: str) -> str:
         barrier.wait()
         try:
-            decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who=name)
+            decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who=name, today=TODAY)
         except PermanentFailure as refusal:
             return str(refusal)
         return "won"
@@ -217,11 +243,11 @@ def test_of_many_planners_deciding_at_once_one_wins_and_the_others_are_told(data
 def test_a_rejected_proposal_cannot_be_approved(database: AppDatabase):
     decisions.reject(database, PROPOSAL, reason="delisted", who="Ana")
     with pytest.raises(PermanentFailure, match="already rejected by Ana"):
-        decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who="Ben")
+        decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who="Ben", today=TODAY)
 
 
 def test_decided_gives_the_decisions_of_the_cycles_asked_for(database: AppDatabase):
-    decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who="Ana")
+    decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who="Ana", today=TODAY)
     found = decisions.decided(database, from_order_date=PROPOSAL.order_date)
     assert found.schema.equals(decisions.DECISIONS_SCHEMA)
     assert found["proposal_id"].to_pylist() == ["proposal-1"]
@@ -231,7 +257,12 @@ def test_decided_gives_the_decisions_of_the_cycles_asked_for(database: AppDataba
 def test_every_approved_line_is_exported_exactly_once(database: AppDatabase):
     for number in range(8):
         decisions.approve(
-            database, replace(PROPOSAL, proposal_id=f"proposal-{number}"), order_units=24.0, reason="", who="Ana"
+            database,
+            replace(PROPOSAL, proposal_id=f"proposal-{number}"),
+            order_units=24.0,
+            reason="",
+            who="Ana",
+            today=TODAY,
         )
     decisions.reject(database, replace(PROPOSAL, proposal_id="refused"), reason="no", who="Ana")
     barrier = Barrier(2)
@@ -252,19 +283,21 @@ def test_every_approved_line_is_exported_exactly_once(database: AppDatabase):
 
 
 def test_a_later_export_has_only_later_lines_and_leaves_the_earlier_file_as_it_was(database: AppDatabase):
-    decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who="Ana")
+    decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who="Ana", today=TODAY)
     first = decisions.export_approved(database, who="Ana")
     content = decisions.export_csv(database, first)
     with pytest.raises(PermanentFailure, match="Nothing is waiting for export"):
         decisions.export_approved(database, who="Ben")
-    decisions.approve(database, replace(PROPOSAL, proposal_id="proposal-2"), order_units=24.0, reason="", who="Ana")
+    decisions.approve(
+        database, replace(PROPOSAL, proposal_id="proposal-2"), order_units=24.0, reason="", who="Ana", today=TODAY
+    )
     (line,) = _csv(decisions.export_csv(database, decisions.export_approved(database, who="Ben")))
     assert line["proposal_id"] == "proposal-2"
     assert decisions.export_csv(database, first) == content
 
 
 def test_the_exported_file_has_what_a_purchase_order_needs(database: AppDatabase):
-    decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who="Ana")
+    decisions.approve(database, PROPOSAL, order_units=24.0, reason="", who="Ana", today=TODAY)
     (row,) = _csv(decisions.export_csv(database, decisions.export_approved(database, who="Ben")))
     assert row == {
         "supplier_id": "SUP1",
@@ -279,11 +312,30 @@ def test_the_exported_file_has_what_a_purchase_order_needs(database: AppDatabase
     }
 
 
+def test_no_id_or_name_of_the_exported_file_runs_as_a_formula(database: AppDatabase):
+    hostile = replace(
+        PROPOSAL, store_id="=cmd|' /C calc'!A0", product_id="\t-1", supplier_id=" @SUM(A1)", unit_cost=-0.5
+    )
+    decisions.approve(database, hostile, order_units=24.0, reason="", who="+Ana", today=TODAY)
+    (row,) = _csv(decisions.export_csv(database, decisions.export_approved(database, who="Ben")))
+    texts = [row[name] for name in ("store_id", "product_id", "supplier_id", "decided_by")]
+    assert texts == ["'=cmd|' /C calc'!A0", "'\t-1", "' @SUM(A1)", "'+Ana"]
+    assert (row["unit_cost"], row["order_units"], row["order_date"]) == ("-0.5", "24.0", "2026-03-02")
+
+
+def test_a_cost_that_nobody_knows_is_exported_as_nothing(database: AppDatabase):
+    for number, cost in enumerate((0.84, None)):
+        some = replace(PROPOSAL, proposal_id=f"proposal-{number}", store_id=f"S{number}", unit_cost=cost)
+        decisions.approve(database, some, order_units=24.0, reason="", who="Ana", today=TODAY)
+    rows = _csv(decisions.export_csv(database, decisions.export_approved(database, who="Ben")))
+    assert [row["unit_cost"] for row in rows] == ["0.84", ""]
+
+
 def test_what_an_approved_order_still_needs_can_be_approved_and_both_are_exported_once(database: AppDatabase):
     """More is sold before the order leaves: the same order cycle is planned again with the approval on order."""
     case = retailer(stock={"P": 5.0})
     first = _proposed(replenishment_plan(**case))
-    decisions.approve(database, first, order_units=first.order_units, reason="", who="Ana")
+    decisions.approve(database, first, order_units=first.order_units, reason="", who="Ana", today=first.order_date)
     read = pd.DataFrame(_rows(database, entities.ORDER_DECISIONS))
     case |= {
         "on_hand": case["on_hand"].assign(on_hand_units=1.0),
@@ -293,7 +345,7 @@ def test_what_an_approved_order_still_needs_can_be_approved_and_both_are_exporte
     more = _proposed(replenishment_plan(**case))
     assert (more.order_date, more.order_units) == (first.order_date, 4.0) and more.proposal_id != first.proposal_id
     assert _proposed(replenishment_plan(**case)) == more
-    decisions.approve(database, more, order_units=more.order_units, reason="", who="Ben")
+    decisions.approve(database, more, order_units=more.order_units, reason="", who="Ben", today=more.order_date)
     lines = _csv(decisions.export_csv(database, decisions.export_approved(database, who="Ben")))
     wanted = {proposal.proposal_id: proposal.order_units for proposal in (first, more)}
     assert {line["proposal_id"]: float(line["order_units"]) for line in lines} == wanted and len(lines) == 2

@@ -351,6 +351,39 @@ def test_an_approved_order_that_never_arrived_is_named():
     assert row["reason"].startswith("Position 30 (on hand 0, on order 30) is above the reorder point")
 
 
+@pytest.mark.parametrize(
+    ("days_late", "counted", "exception"),
+    [
+        (0, 500, "approved order not in the purchase orders"),
+        (14, 500, "approved order not in the purchase orders"),
+        (15, 0, "approved order no longer counted"),
+        (28, 0, "approved order no longer counted"),
+        (29, 0, None),
+        (50, 0, None),
+    ],
+)
+def test_an_approved_order_that_nobody_placed_lapses_and_is_named_before_and_after(days_late, counted, exception):
+    case = retailer(stock={"P": 0.0})
+    case["decisions"] = approved(-days_late, 500)
+    row = only_row(replenishment_plan(**case))
+    assert (row["on_order_units"], row["on_order_counted_units"]) == (counted, counted)
+    assert row["inventory_position_units"] == counted and (row["order_units"] > 0) == (counted == 0)
+    said = (row["exception"] or "").split("; ")
+    assert [word for word in said if word.startswith("approved")] == ([exception] if exception else [])
+    sooner = replenishment_plan(**case, policies=Policies(PlanPolicy(overdue_days_max=days_late)))
+    assert only_row(sooner)["on_order_counted_units"] == 500
+
+
+@pytest.mark.parametrize("flag", ["is_undated", "is_misbooked"])
+def test_what_is_doubtful_about_an_open_order_is_named(flag):
+    case, words = retailer(stock={"P": 30.0}), {"is_undated": "without a promised date"}
+    case["open_orders"] = pd.concat([open_lines((1, 3)), open_lines((2, 4))]).assign(**{flag: [True, False]})
+    row = only_row(replenishment_plan(**case))
+    assert row["exception"] == f"open order {words.get(flag, 'with less than nothing received')}"
+    case["open_orders"] = case["open_orders"].assign(**{flag: False})
+    assert replenishment_plan(**case).empty
+
+
 @pytest.mark.parametrize(("days_ago", "is_named"), [(0, False), (1, False), (2, True), (30, True)])
 def test_an_approved_order_without_a_purchase_order_is_named_two_days_after_the_decision(days_ago, is_named):
     """Its delivery is far ahead and nothing more is ordered: a planner must still hear that nobody ordered it."""

@@ -17,6 +17,7 @@ import pytest
 from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.forecasting import History, Snapshots
+from retail_assets.inventory.delays import delivery_delays
 from retail_assets.tables import entities, gold
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import ALWAYS
@@ -311,10 +312,71 @@ def test_a_receipt_or_cancellation_after_the_day_has_not_happened_yet() -> None:
     assert _orders(TOMORROW, cancelled_date=TOMORROW)["cancelled_date"] == pd.Timestamp(TOMORROW)
 
 
-def test_an_order_of_tomorrow_is_not_known_today() -> None:
-    lines = [ORDER | {"ordered_date": TOMORROW}]
-    assert _known(A, purchase_orders=lines).purchase_orders().empty
-    assert len(_known(TOMORROW, purchase_orders=lines).purchase_orders()) == 1
+def test_an_order_dated_tomorrow_counts_tonight_where_tonights_snapshot_has_it() -> None:
+    lines = [ORDER | {"ordered_date": TOMORROW, "promised_date": TOMORROW + timedelta(days=2)}]
+    assert open_orders(_known(A, purchase_orders=lines).purchase_orders())["open_units"].tolist() == [12.0]
+    other = ORDER | {"purchase_order_line_id": "L0", "ordered_date": A - timedelta(days=9), "received_date": A}
+    late = [other, *(line | {"first_seen_at": LATER} for line in lines)]
+    assert open_orders(_known(A, purchase_orders=late).purchase_orders()).empty, "nobody knew of it"
+    assert len(open_orders(_known(TOMORROW, purchase_orders=late).purchase_orders())) == 1
+
+
+def test_an_order_dated_later_is_not_read_into_days_before_the_first_snapshot() -> None:
+    before = A - timedelta(days=5)
+    lines = [ORDER | {"ordered_date": A}, ORDER | {"purchase_order_line_id": "L2", "ordered_date": before}]
+    known = _known(before, purchase_orders=lines)
+    assert known.purchase_orders()["ordered_date"].tolist() == [pd.Timestamp(before)]
+
+
+def test_the_order_of_a_proposal_approved_after_closing_is_not_known_at_closing() -> None:
+    """The evening after, the day is planned again: what its own plan brought about must not change it."""
+    approved = DECISION | {"decided_at": NEXT, "order_date": TOMORROW}
+    lines = [ORDER | {"ordered_date": TOMORROW, "proposal_id": "X1"}]
+    known = {day: _known(day, order_decisions=[approved], purchase_orders=lines) for day in (A, TOMORROW)}
+    assert known[A].purchase_orders().empty and known[A].approved_proposals() == frozenset()
+    assert len(known[TOMORROW].purchase_orders()) == 1
+
+
+UNDATED = ORDER | {"promised_date": None}
+
+
+def test_an_open_order_without_a_promised_date_is_expected_after_the_lead_time() -> None:
+    (row,) = open_orders(_known(A, purchase_orders=[UNDATED]).purchase_orders()).to_dict("records")
+    assert row["promised_date"] == pd.Timestamp(A - timedelta(days=1)) and row["open_units"] == 12
+    assert (row["is_undated"], row["is_misbooked"]) == (True, False)
+    (row,) = open_orders(_known(A).purchase_orders()).to_dict("records")
+    assert (row["is_undated"], row["promised_date"]) == (False, pd.Timestamp(TOMORROW))
+    nobody = open_orders(_known(A, purchase_orders=[UNDATED | {"supplier_id": "U9"}]).purchase_orders())
+    assert nobody["promised_date"].isna().all() and nobody["open_units"].tolist() == [12.0]
+
+
+@pytest.mark.parametrize("promised", [date(1900, 1, 1), A - timedelta(days=4), date(9999, 12, 31)])
+def test_a_promise_that_cannot_be_one_stands_for_none(promised: date) -> None:
+    orders = _known(A, purchase_orders=[ORDER | {"promised_date": promised}]).purchase_orders()
+    assert orders["promised_date"].isna().all() and open_orders(orders)["is_undated"].tolist() == [True]
+
+
+def test_delays_are_those_of_promises_that_were_made() -> None:
+    received = {"received_date": A, "received_units": Decimal("12.000")}
+    made, none = (
+        delivery_delays(_known(A, purchase_orders=[line | received]).purchase_orders(), A, supplier_ids=["U1"])
+        for line in (ORDER | {"promised_date": A - timedelta(days=2)}, UNDATED)
+    )
+    assert made["delay_days"].tolist() == [2] and none["delay_days"].tolist() == [0]
+
+
+def test_less_than_nothing_received_is_nothing_and_named() -> None:
+    lines = _known(A, purchase_orders=[ORDER | {"received_units": Decimal("-20.000")}]).purchase_orders()
+    (row,) = open_orders(lines).to_dict("records")
+    assert (row["open_units"], row["is_misbooked"]) == (12.0, True)
+    closed = _known(A, purchase_orders=[ORDER | {"received_units": Decimal("-20.000"), "received_date": A}])
+    assert closed.purchase_orders()["received_units"].tolist() == [0.0]
+    before = A - timedelta(days=2)
+    assert (
+        not _known(before, purchase_orders=[ORDER | {"received_units": Decimal(-1)}])
+        .purchase_orders()["is_misbooked"]
+        .any()
+    ), "nobody knows when it was booked"
 
 
 def test_goods_booked_in_before_a_line_is_closed_are_no_longer_on_order() -> None:
@@ -367,7 +429,7 @@ def test_decisions_are_the_approved_ones_of_the_day_that_no_order_carries() -> N
         ORDER | {"purchase_order_line_id": "L3"},
     ]
     today, tomorrow = (_known(day, order_decisions=rows, purchase_orders=orders).decisions() for day in (A, TOMORROW))
-    assert sorted(today["proposal_id"]) == ["X1", "X4"]
+    assert sorted(today["proposal_id"]) == ["X1"], "the order of X4 is dated tomorrow and known tonight"
     assert sorted(tomorrow["proposal_id"]) == ["X1", "X5"]
 
 
@@ -392,8 +454,37 @@ def test_proposals_that_are_approved_or_on_an_order_are_known_to_be_as_of_the_da
         ORDER | {"purchase_order_line_id": "L3", "proposal_id": "X6", "ordered_date": TOMORROW},
     ]
     known = {day: _known(day, order_decisions=rows, purchase_orders=orders) for day in (A, TOMORROW)}
-    assert known[A].approved_proposals() == {"X1", "X3", "X4"}
+    assert known[A].approved_proposals() == {"X1", "X3", "X4", "X6"}
     assert known[TOMORROW].approved_proposals() == {"X1", "X3", "X4", "X5", "X6"}
+
+
+def _waiting(*lines: dict[str, Any], as_of: date = A, **decision: Any) -> list[str]:
+    known = _known(as_of, order_decisions=[DECISION | decision], purchase_orders=list(lines))
+    return sorted(known.decisions()["proposal_id"])
+
+
+def test_an_approval_whose_order_came_back_without_its_name_no_longer_waits() -> None:
+    same = ORDER | {"ordered_date": A, "ordered_units": Decimal("6.000")}
+    assert _waiting(same) == []
+    assert _waiting(same | {"received_date": A, "received_units": Decimal("6.000")}) == [], "ordered, received, sold"
+    assert _waiting(same | {"cancelled_date": A}) == [], "the purchasing system says that it does not come"
+    assert _waiting(same | {"proposal_id": "X1-of-another-system"}) == [], "no name that anybody gave"
+    assert _waiting(same | {"proposal_id": "X7"}) == []
+    assert _waiting(same | {"product_id": "P2"}) == ["X1"]
+    assert _waiting(same, supplier_id="U1") == [] and _waiting(same, supplier_id="U2") == ["X1"]
+    assert _waiting(same | {"ordered_date": A - timedelta(days=3)}) == ["X1"], "it was there before"
+
+
+def test_the_order_of_another_proposal_answers_none_beside_it() -> None:
+    other = DECISION | {"decision_id": "D2", "proposal_id": "X2"}
+    named = ORDER | {"ordered_date": A, "ordered_units": Decimal("6.000"), "proposal_id": "X2"}
+    known = _known(A, order_decisions=[DECISION, other], purchase_orders=[named])
+    assert known.decisions()["proposal_id"].tolist() == ["X1"]
+
+
+def test_approvals_of_years_ago_are_not_looked_at() -> None:
+    assert _waiting(expected_delivery_date=A - timedelta(days=401), order_date=A - timedelta(days=403)) == []
+    assert _waiting(expected_delivery_date=A - timedelta(days=399), order_date=A - timedelta(days=403)) == ["X1"]
 
 
 def test_a_decision_taken_later_does_not_show_on_days_before_the_first_snapshot() -> None:

@@ -53,6 +53,31 @@ def _scored(segment: str, actual: float, error: float, *, naive: float) -> dict[
     }
 
 
+def test_orders_that_may_not_come_are_named() -> None:
+    def line(number: int, exception: str | None, day: date = DAY) -> dict[str, Any]:
+        return {"as_of_date": day, "store_id": "S1", "product_id": f"P{number:02}", "exception": exception}
+
+    lapsed = [line(n, "approved order no longer counted; overdue order") for n in range(NAMED_COUNT + 2)]
+    others = [
+        line(20, "expedite; approved order not in the purchase orders"),
+        line(21, "open order without a promised date"),
+        line(22, "open order with less than nothing received"),
+        line(23, None),
+        line(24, "approved order no longer counted", DAY - timedelta(days=1)),
+    ]
+    found = report(LakeInMemory({inventory.REPLENISHMENT_PLAN.path: [*lapsed, *others]})).notes
+    names = ", ".join(f"P{n:02} in S1" for n in range(NAMED_COUNT))
+    assert [note for note in found if "of the plan" in note] == [
+        "1 line of the plan have an approved order that no purchase order answers; it stops counting overdue_days_max "
+        "days after its delivery date: P20 in S1",
+        "12 lines of the plan had an approved order that never became a purchase order; it no longer counts: "
+        f"{names} and 2 more",
+        "1 line of the plan have an open order without a promised date, which is expected after the supplier's lead "
+        "time: P21 in S1",
+        "1 line of the plan have an open order with less than nothing received, which is taken as nothing: P22 in S1",
+    ]
+
+
 def test_every_table_is_counted() -> None:
     found = report(LakeInMemory({silver.STORES.path: [{"store_id": "S1"}, {"store_id": "S2"}]})).rows
     assert found["table"].tolist() == [table.path for table in catalog.LAKE_TABLES]

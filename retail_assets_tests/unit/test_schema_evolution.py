@@ -106,6 +106,24 @@ def test_new_nullable_columns_are_added_by_the_next_write(lake: Lake, table: Tab
     ]
 
 
+@TABLES
+def test_a_column_that_is_no_longer_required_may_be_missing_from_the_next_write_on(lake: Lake, table: Table) -> None:
+    _write(lake, table, rows([FIRST], products=["a"]))
+    freed = _column(table, "line_count", nullable=True)
+    freed = replace(freed, columns=(*freed.columns, NEW[0]))
+    new = rows([NEXT], products=["b"]).append_column("colour", pa.array(["red"]))
+    at = new.column_names.index("line_count")
+    new = new.set_column(at, "line_count", pa.nulls(1, new.schema.field(at).type))
+    for _ in range(2):
+        _write(lake, freed, new)
+    stored = {field.name: field.nullable for field in lake.require(table).schema().fields}
+    assert stored["line_count"] and not stored["product_id"]
+    with duckdb.connect() as connection:
+        query = "SELECT line_count FROM read_parquet($1, union_by_name = true, hive_partitioning = true)"
+        found = connection.execute(query, [lake.require(table).file_uris()]).fetchall()
+    assert sorted(found, key=str) == ([(1,), (None,)] if table.partition_column else [(None,)])
+
+
 @pytest.mark.parametrize("table", [MONTHLY], ids=["month"])
 def test_older_days_of_a_month_keep_nulls_when_it_is_merged(lake: Lake, table: Table) -> None:
     _write(lake, table, rows([FIRST], products=["a"]))
@@ -219,11 +237,6 @@ REFUSED = {
     "now required": (
         lambda t: _column(t, "sold_units", nullable=False),
         "sold_units is nullable there and required in the contract",
-        False,
-    ),
-    "now nullable": (
-        lambda t: _column(t, "line_count", nullable=True),
-        "line_count is required there and nullable in the contract",
         False,
     ),
     "renamed": (

@@ -8,6 +8,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 from deltalake import DeltaTable
 
@@ -150,6 +153,22 @@ def test_rows_are_written_to_a_file(
         (row["product_id"], None if row["list_price"] is None else float(row["list_price"])) for row in expected
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake", file.name]
+
+
+def test_no_text_of_a_csv_runs_as_a_formula_and_a_parquet_file_keeps_it(
+    show: Callable[..., str], tmp_path: Path, lake: Path
+) -> None:
+    names = ["=cmd|' /C calc'!A0", "\t=1", "Milk", " @x"]
+    frame = frame_of(DIM_PRODUCT, rows=4)
+    at = frame.column_names.index("product_name")
+    overwrite(Lake(str(lake)), DIM_PRODUCT, frame.set_column(at, "product_name", pa.array(names)))
+    for ending in ("csv", "parquet"):
+        show("gold/dim_product", "--to", str(tmp_path / f"products.{ending}"))
+    written = pyarrow.csv.read_csv(tmp_path / "products.csv")["product_name"].to_pylist()
+    assert sorted(written) == sorted(["'=cmd|' /C calc'!A0", "'\t=1", "Milk", "' @x"])
+    assert sorted(pyarrow.parquet.read_table(tmp_path / "products.parquet")["product_name"].to_pylist()) == sorted(
+        names
+    )
 
 
 def test_a_past_table_is_written_and_limited_too(show: Callable[..., str], tmp_path: Path) -> None:

@@ -409,6 +409,12 @@ def test_an_id_that_takes_the_spelling_of_the_list_does_not_vanish() -> None:
     assert refused == {"duplicate": 1}
 
 
+def test_an_order_without_a_promised_date_is_taken_over() -> None:
+    ids = {"supplier_id": "U1", "store_id": "S1", "product_id": "P1"}
+    (taken,), refused = _snapshot(entities.PURCHASE_ORDERS, _ORDER | ids | {"promised_date": None})
+    assert taken["promised_date"] is None and not refused
+
+
 def test_event_types_ignore_case_and_blanks() -> None:
     taken, _ = _snapshot(entities.EVENTS, {"event_date": DAY, "event_name": "Inventory", "event_type": " Closed"})
     assert [row["event_type"] for row in taken] == ["closed"]
@@ -427,6 +433,7 @@ def test_open_orders_are_the_newest_lines_neither_received_nor_cancelled() -> No
     rows = [
         line | {"purchase_order_line_id": "waiting"},
         line | {"purchase_order_line_id": "begun", "received_units": Decimal("5.000")},
+        line | {"purchase_order_line_id": "misbooked", "received_units": Decimal("-20.000"), "promised_date": None},
         line | {"purchase_order_line_id": "arrived"},
         line | {"purchase_order_line_id": "arrived", "received_date": DAY, "first_seen_at": LATER},
         line | {"purchase_order_line_id": "cancelled", "cancelled_date": DAY},
@@ -437,6 +444,7 @@ def test_open_orders_are_the_newest_lines_neither_received_nor_cancelled() -> No
     open_lines = conform(silver.OPEN_ORDERS, found)
     assert records(open_lines, "purchase_order_line_id", "open_units") == [
         ("begun", Decimal("7.000")),
+        ("misbooked", Decimal("12.000")),
         ("waiting", Decimal("12.000")),
     ]
 
