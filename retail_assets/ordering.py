@@ -13,7 +13,7 @@ from typing import Any
 import ibis
 import pandas as pd
 
-from retail_assets.inventory.calendar import next_delivery_days
+from retail_assets.inventory.calendar import LONGEST_FORECAST_DAYS, next_delivery_days
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.transforms.days import within
 from retail_assets.transforms.planning import Knowledge, expected_dates, open_orders
@@ -55,6 +55,7 @@ class DayState:
     decisions: pd.DataFrame
     approved_proposals: frozenset[str]
     segments: pd.DataFrame
+    closed_days: pd.DataFrame
 
     @classmethod
     def of(
@@ -83,6 +84,7 @@ class DayState:
             decisions=knowledge.decisions().loc[:, _DECISION_COLUMNS],
             approved_proposals=knowledge.approved_proposals(),
             segments=newest.drop_duplicates(_SERIES, keep="last"),
+            closed_days=knowledge.closed_days(LONGEST_FORECAST_DAYS),
         )
 
     @property
@@ -93,6 +95,7 @@ class DayState:
             "on_hand": self.on_hand,
             "open_orders": self.supply.open_orders,
             "products": self.products,
+            "closed_days": self.closed_days,
         }
 
     @property
@@ -111,6 +114,7 @@ class DayState:
             "prices": self.products.loc[:, [*_SERIES, "unit_price", "unit_step"]],
             "receipts": self.supply.receipts,
             "segments": self.segments,
+            "closed_days": self.closed_days,
         }
 
 

@@ -16,7 +16,6 @@ from retail_assets.demand.backtest import calibration_set, fold_origins, rolling
 from retail_assets.demand.baselines import seasonal_naive
 from retail_assets.demand.conformal import (
     DAILY_BUCKETS,
-    Calibration,
     CalibrationSet,
     Distribution,
     Nature,
@@ -157,17 +156,37 @@ def _daily_distribution(mean: np.ndarray, nature: Nature, calibration: Calibrati
 
 
 def _total_frame(
-    panel: Panel, mean: np.ndarray, *, days: int, nature: Nature, calibration: Calibration
+    panel: Panel, mean: np.ndarray, *, days: int, nature: Nature, calibration: CalibrationSet
 ) -> pd.DataFrame:
+    """Totals over `days` days; one of a series that ends before them is as uncertain as that of its own days."""
     if not 1 <= days <= panel.horizon:
         raise PermanentFailure(
             f"A total over {days} days was asked for, but the forecast reaches {panel.horizon} days ahead; "
             "raise RETAIL_HORIZON_DAYS or shorten the protection period."
         )
     total = mean[:, :days].sum(axis=1)
-    found = distribution(total, nature, calibration=calibration, levels=_LEVELS, days=days)
+    found = _total_distribution(total, nature, calibration, reach=np.clip(_last_open_day(panel), 1, days))
     columns = {**_series_columns(panel, 1), "horizon_days": np.full(len(total), days, dtype=np.int32)}
     return pd.DataFrame({**columns, **_distribution_columns(total, found)})
+
+
+def _last_open_day(panel: Panel) -> np.ndarray:
+    """(n,) number of the last coming day on which each series sells, 1 … H; 0 for no day."""
+    numbers = np.arange(1, panel.horizon + 1)
+    return np.where(panel.future_is_open, numbers, 0).max(axis=1, initial=0)
+
+
+def _total_distribution(
+    total: np.ndarray, nature: Nature, calibration: CalibrationSet, *, reach: np.ndarray
+) -> Distribution:
+    """Distributions of totals (n,), each over its own number of days (n,)."""
+    quantiles, p_zero = np.empty((len(total), len(_LEVELS))), np.empty(len(total))
+    for days in np.unique(reach).tolist():
+        rows = np.flatnonzero(reach == days)
+        kind = calibration.of_total(days)
+        found = distribution(total[rows], nature.take(rows), calibration=kind, levels=_LEVELS, days=days)
+        quantiles[rows], p_zero[rows] = found.quantiles, found.p_zero
+    return Distribution(quantiles, p_zero)
 
 
 def _result(
@@ -183,8 +202,7 @@ def _result(
 ) -> Forecast:
     daily = _daily_frame(panel, mean, name=name, nature=nature, calibration=calibration)
     parts = [
-        _total_frame(panel, mean, days=days, nature=nature, calibration=calibration.of_total(days))
-        for days in sorted(set(horizons))
+        _total_frame(panel, mean, days=days, nature=nature, calibration=calibration) for days in sorted(set(horizons))
     ]
     cumulative = pd.concat(parts, ignore_index=True)
     for frame in (daily, cumulative):

@@ -43,6 +43,7 @@ def inventory_health(
     cumulative: pd.DataFrame,
     products: pd.DataFrame,
     receipts: pd.DataFrame | None = None,
+    closed_days: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Rows of inventory/inventory_health, one for each row of `on_hand` with a stock.
 
@@ -68,11 +69,12 @@ def inventory_health(
             the next chance), unit_cost, unit_price, unit_step, last_sale_date; optionally in_stock_days, the days in
             a row with stock up to `as_of`, and shelf_life_days, without which nothing expires.
         receipts: store_id, product_id, received_date, received_units: the age of the stock; without any it is fresh.
+        closed_days: store_id, product_id, business_date of days to come on which a series does not sell.
     """
     held = on_hand.loc[on_hand["on_hand_units"].notna()].sort_values(_SERIES)
     if held.empty:
         return INVENTORY_HEALTH.schema.empty_table().to_pandas()
-    state = StockState.of(as_of, held, open_orders, cumulative=cumulative, products=products)
+    state = StockState.of(as_of, held, open_orders, cumulative=cumulative, products=products, closed_days=closed_days)
     probability, lost = state.shortage()
     expiring = _expiring_units(as_of, state, receipts)
     return _table(as_of, state, probability=probability, lost=lost, expiring=expiring)
@@ -103,6 +105,7 @@ class StockState:
         *,
         cumulative: pd.DataFrame,
         products: pd.DataFrame,
+        closed_days: pd.DataFrame | None = None,
     ) -> "StockState":
         series = series_index(held)
         known = products.drop_duplicates(_SERIES)
@@ -114,13 +117,16 @@ class StockState:
         step = own["unit_step"].astype(float).fillna(1.0).to_numpy()
         nobody = np.full(len(series), "", dtype=object)
         on_order, arrivals = _arrivals(as_of, open_orders, series, delivery_days=delivery)
+        windows = Windows.from_forecast(cumulative, series, unit_step=step, supplier_ids=nobody)
+        if closed_days is not None:
+            windows = windows.selling_except(closed_days, series, as_of=as_of)
         return cls(
             series=series,
             stock=held["on_hand_units"].to_numpy(dtype=np.float64),
             on_order=on_order,
             arrivals=arrivals,
             delivery_days=delivery,
-            windows=Windows.from_forecast(cumulative, series, unit_step=step, supplier_ids=nobody),
+            windows=windows,
             unit_cost=own["unit_cost"].to_numpy(dtype=np.float64, na_value=np.nan),
             unit_price=own["unit_price"].to_numpy(dtype=np.float64, na_value=np.nan),
             days_since_sale=since,

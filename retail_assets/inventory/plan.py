@@ -52,6 +52,7 @@ def replenishment_plan(
     receipts: pd.DataFrame | None = None,
     segments: pd.DataFrame | None = None,
     policies: Policies | None = None,
+    closed_days: pd.DataFrame | None = None,
     approved_proposals: Collection[str] = (),
 ) -> pd.DataFrame:
     """What to order on the next chance, why, and what needs a person; columns of REPLENISHMENT_PLAN.
@@ -68,12 +69,16 @@ def replenishment_plan(
             with decided_at, in the zone of the stores, they are named two days after it at the latest.
         terms: a row for each series carried, those without a supplier cannot be ordered: store_id, product_id,
             supplier_id, pack_units, moq_units, shelf_max_units, unit_cost, shelf_life_days, lead_time_days,
-            min_order_value; optionally presentation_min_units.
+            min_order_value; optionally presentation_min_units, and carried_until and carried_again_from, the last day
+            the series is carried and the first day it is carried again, missing where no end is known, and
+            source_choice, why this supplier, for the reason.
         order_days: supplier_id, location_id, order_weekday.
         delays: supplier_id, delay_days, probability.
         prices: store_id, product_id, unit_price, unit_step.
         receipts: store_id, product_id, received_date, received_units: the age of the stock; without them it is fresh.
         segments: store_id, product_id, abc_class; policies: targets and costs.
+        closed_days: store_id, product_id, business_date of days to come on which a series does not sell; between the
+            stored horizons of the forecast its demand falls on the other days.
         approved_proposals: proposal_ids that are approved or on a purchase order: their names are not given again.
 
     Raises:
@@ -87,7 +92,8 @@ def replenishment_plan(
     chance = _chance(as_of, lines, order_days, given.plan)
     frames = {"on_hand": on_hand, "open_orders": open_orders, "decisions": decisions, "delays": delays}
     position = _position(as_of, lines, chance, given.plan, **frames)
-    level = level_of(lines, chance, position, windows=windows_of(cumulative, lines), delays=delays, rules=rules)
+    windows = windows_of(cumulative, lines, closed_days, as_of=as_of)
+    level = level_of(lines, chance, position, windows=windows, delays=delays, rules=rules)
     order = _order(lines, position, level, chance=chance, plan=given.plan)
     held = {"position": position, "level": level, "order": order}
     future = _outlook(as_of, lines, chance, **held, receipts=receipts)
@@ -194,6 +200,8 @@ def _can_order(lines: Lines, position: Position, level: Level) -> Flags:
         & level.is_known
         & position.has_stock
         & (lines.supplier_ids != "")
+        & ~level.is_over
+        & ~level.sells_nothing
     )
 
 

@@ -4,6 +4,7 @@ Frames in, arrays out. What is then ordered is plan.py's, how it is shown plan_r
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,9 @@ from retail_assets.inventory.windows import Windows, delay_chances, series_index
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Dates = NDArray[np.datetime64]
+
+_NO_UNITS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,9 @@ class Lines:
     min_order_value: Array
     presentation_min_units: Array
     has_order_days: Flags
+    carried_until: Dates
+    carried_again_from: Dates
+    source_choice: NDArray[np.object_]
 
     @property
     def unit_margin(self) -> Array:
@@ -69,7 +76,10 @@ class Lines:
 class Level:
     """Demand up to the next delivery, also for each delay of it, and the level that covers it.
 
-    `shelf` is the position, `shelf_order` the order that sells before the order expires.
+    `shelf` is the position, `shelf_order` the order that sells before the order expires, or before the last day the
+    product is carried; `ends_first` where that comes first. `is_over` where no day carried is left from this delivery
+    to the next, `sells_nothing` where nothing is expected to sell then, `would_order` where the position would not
+    last until the next delivery if the product went on as it does.
     """
 
     demand: Demand
@@ -84,6 +94,10 @@ class Level:
     reorder_point: Array
     is_known: Flags
     empties_early: Flags
+    ends_first: Flags
+    is_over: Flags
+    sells_nothing: Flags
+    would_order: Flags
 
     @property
     def cycle_mean(self) -> Array:
@@ -124,6 +138,8 @@ def lines_of(terms: pd.DataFrame, prices: pd.DataFrame, order_days: pd.DataFrame
             _numbers(terms.get("presentation_min_units", terms["moq_units"] * np.nan))
         ),
         has_order_days=are_order_days_known(order_days, suppliers, series.get_level_values(0)),
+        **{name: _dates(terms, name) for name in ("carried_until", "carried_again_from")},
+        source_choice=terms.reindex(columns=["source_choice"])["source_choice"].fillna("").to_numpy(dtype=object),
     )
 
 
@@ -137,11 +153,13 @@ def classes_of(segments: pd.DataFrame | None, series: pd.MultiIndex) -> NDArray[
     return classes
 
 
-def windows_of(cumulative: pd.DataFrame, lines: Lines) -> Windows:
+def windows_of(cumulative: pd.DataFrame, lines: Lines, closed_days: pd.DataFrame | None, *, as_of: date) -> Windows:
     """The forecasts; a line without lead time has no window to read."""
     windows = Windows.from_forecast(
         cumulative, lines.series, unit_step=lines.unit_step, supplier_ids=lines.supplier_ids
     )
+    if closed_days is not None:
+        windows = windows.selling_except(closed_days, lines.series, as_of=as_of)
     return windows.without(np.isnan(lines.lead_time_days))
 
 
@@ -172,7 +190,10 @@ def level_of(
         point, np.where(lines.presentation_min_units > 0, lines.presentation_min_units - lines.unit_step, point)
     )
     early = before.cdf(position.usable_on_hand + position.before_delivery)
-    shelf, shelf_order = _shelf_limits(lines, chance, windows=windows, target=target, rules=rules)
+    to_end = _days_to_end(lines, chance)
+    life = np.fmin(lines.shelf_life_days - rules.min_remaining_days, to_end)
+    shelf, shelf_order = _shelf_limits(lines, chance, windows=windows, target=target, rules=rules, life=life)
+    is_over, point = to_end <= 0, np.round(point, 6).astype(np.float64)
     return Level(
         demand=demand,
         by_delay=by_delay,
@@ -183,10 +204,38 @@ def level_of(
         shelf_order=shelf_order,
         nominal=nominal,
         target=target,
-        reorder_point=np.round(point, 6).astype(np.float64),
+        reorder_point=point,
         is_known=windows.is_known,
-        empties_early=windows.is_known & position.has_stock & (1 - early > rules.expedite_probability),
+        empties_early=windows.is_known & position.has_stock & ~is_over & (1 - early > rules.expedite_probability),
+        ends_first=np.isfinite(to_end) & ~(lines.shelf_life_days - rules.min_remaining_days < to_end),
+        is_over=is_over,
+        sells_nothing=_sells_nothing(lines, chance, windows=windows, delay_chances=chances),
+        would_order=_would_order(position, point, demand=demand, chance=chance, to_end=to_end),
     )
+
+
+def _days_to_end(lines: Lines, chance: Opportunities) -> Array:
+    """(n,) days carried from this delivery on; infinite without a known end, or when it is carried again in time."""
+    days = (lines.carried_until - chance.expected_delivery_date).astype(np.float64) + 1
+    is_again = lines.carried_again_from < chance.next_delivery_date
+    return np.where(np.isnat(lines.carried_until) | is_again, np.inf, days)
+
+
+def _sells_nothing(lines: Lines, chance: Opportunities, *, windows: Windows, delay_chances: Array) -> Flags:
+    """Lines that are expected to sell nothing from this delivery to the next, however late, with no shelf to fill."""
+    latest = delay_chances.shape[1] - 1 - (delay_chances[:, ::-1] > 0).argmax(axis=1)
+    days = np.column_stack([chance.before_delivery_days, chance.protection_days + latest])
+    before, reached = windows.mean_within(np.maximum(days, 0)).T
+    return windows.is_known & (reached - before <= _NO_UNITS) & ~(lines.presentation_min_units > 0)
+
+
+def _would_order(
+    position: Position, reorder_point: Array, *, demand: Demand, chance: Opportunities, to_end: Array
+) -> Flags:
+    """Lines whose position is at or below the reorder point, or what the protection takes at the rate up to the end."""
+    left = np.clip(chance.before_delivery_days + np.fmin(to_end, chance.protection_days), 0, chance.protection_days)
+    rate = np.divide(demand.mean, left, out=np.zeros(len(left)), where=left > 0)
+    return position.inventory_position <= np.maximum(reorder_point, rate * chance.protection_days) + _NO_UNITS
 
 
 def _nominal_service(lines: Lines, chance: Opportunities, rules: LineParameters) -> Array:
@@ -200,18 +249,18 @@ def _nominal_service(lines: Lines, chance: Opportunities, rules: LineParameters)
 
 
 def _shelf_limits(
-    lines: Lines, chance: Opportunities, *, windows: Windows, target: Array, rules: LineParameters
+    lines: Lines, chance: Opportunities, *, windows: Windows, target: Array, rules: LineParameters, life: Array
 ) -> tuple[Array, Array]:
-    """Position and order whose last pack still pays before the order expires; infinite without a life.
+    """Position and order whose last pack still pays within the `life` of the order, days; infinite without one.
 
     The position alone is not enough: what sells before the delivery makes no room for goods that come with it. Demand
     from the delivery on is that of the first days, as many, times the ratio of the means.
     """
     limits = np.full((2, len(lines.series)), np.inf)
-    rows = np.flatnonzero(lines.shelf_life_days > 0)
+    rows = np.flatnonzero(np.isfinite(life))
     if not len(rows):
         return limits[0], limits[1]
-    life = lines.shelf_life_days[rows].astype(np.int64) - rules.min_remaining_days[rows]
+    life = life[rows].astype(np.int64)
     ratio = rules.take(rows).shelf_life_ratio(
         margin=lines.unit_margin[rows], unit_cost=lines.unit_cost[rows], target=target[rows]
     )
@@ -224,6 +273,12 @@ def _shelf_limits(
             demand, lines.safe_pack[rows], line_minimum_units=lines.line_minimum_units[rows], ratio=ratio
         )
     return limits[0], limits[1]
+
+
+def _dates(terms: pd.DataFrame, name: str) -> Dates:
+    if name not in terms:
+        return np.full(len(terms), "NaT", dtype="datetime64[D]")
+    return pd.to_datetime(terms[name]).to_numpy().astype("datetime64[D]")
 
 
 def _numbers(column: Any) -> Array:

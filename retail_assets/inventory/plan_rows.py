@@ -47,6 +47,8 @@ def plan_rows(
     """Rows that order or need a person, ordered by the margin they save."""
     blocked = _joined(_blocking(lines, position, level))
     attention = _joined(_attention(lines, position, level=level, order=order))
+    is_stopped = level.would_order & position.has_stock & level.is_known
+    ends = _ends(lines, level, order, is_stopped=is_stopped)
     frame = pd.DataFrame(
         {
             "as_of_date": as_of,
@@ -58,8 +60,12 @@ def plan_rows(
             **_position_columns(position),
             **_quantity_columns(lines, position, level=level, order=order),
             "has_order_days": lines.has_order_days,
+            "source_choice": lines.source_choice,
             "blocked": blocked,
-            "exception": ["; ".join(filter(None, both)) or None for both in zip(blocked, attention, strict=True)],
+            "end": ends,
+            "is_over": level.is_over & (ends != ""),
+            "sells_nothing": level.sells_nothing & is_stopped,
+            "exception": ["; ".join(filter(None, all_)) or None for all_ in zip(blocked, ends, attention, strict=True)],
         }
     )
     frame = frame.loc[(frame["order_units"] > 0) | frame["exception"].notna()]
@@ -138,6 +144,13 @@ def _blocking(lines: Lines, position: Position, level: Level) -> dict[str, Flags
     }
 
 
+def _ends(lines: Lines, level: Level, order: PlannedOrder, *, is_stopped: Flags) -> NDArray[np.object_]:
+    """`carried until` and the last day, where that day stops an order or makes it smaller; else nothing."""
+    steps = order.quantities
+    is_named = np.where(level.is_over, is_stopped, level.ends_first & (steps.after_cap < steps.after_pack))
+    return np.where(is_named, "carried until " + lines.carried_until.astype(str).astype(object), "")
+
+
 def _attention(lines: Lines, position: Position, *, level: Level, order: PlannedOrder) -> dict[str, Flags]:
     """What needs a person although a quantity was computed."""
     is_ordered, steps = order.units > 0, order.quantities
@@ -150,7 +163,12 @@ def _attention(lines: Lines, position: Position, *, level: Level, order: Planned
         LAPSED: position.has_lapsed,
         UNDATED: position.has_undated,
         MISBOOKED: position.has_misbooked,
-        "maximum leaves no room for the order": (steps.after_pack > 0) & (steps.after_cap <= 0) & ~is_ordered,
+        "maximum leaves no room for the order": (
+            (steps.after_pack > 0) & (steps.after_cap <= 0) & ~is_ordered & ~level.ends_first
+        ),
+        "no demand from the delivery to the next one": (
+            level.sells_nothing & ~level.is_over & (position.inventory_position <= level.reorder_point)
+        ),
         "supplier minimum not reached": order.is_below_supplier_minimum,
         "supplier minimum not checked: missing cost": order.is_supplier_minimum_unchecked,
         "cut by the budget": order.units < order.after_supplier_minimum,

@@ -13,7 +13,9 @@ def reason(line: dict[str, Any]) -> str:
 
     Args:
         line: the columns of a replenishment_plan row, `blocked` (why nothing could be computed, or empty),
-            `is_margin_known` and `has_order_days` of the supplier.
+            `is_margin_known` and `has_order_days` of the supplier; optionally `end` (the last day carried, in words,
+            where it matters), `is_over` (no day carried is left from the delivery on), `sells_nothing`, and
+            `source_choice`, why this supplier of several.
 
     >>> reason({
     ...     "blocked": "", "inventory_position_units": 7, "on_hand_units": 5, "on_order_counted_units": 2,
@@ -28,12 +30,17 @@ need 5, 1 pack of 12 = 12; cycle service 0.956 of target 0.95; saves 4.20 of mar
     """
     if line["blocked"]:
         return f"No order could be computed: {line['blocked']}."
+    if line.get("is_over"):
+        return f"Nothing is ordered: {line['end']}, and the delivery would come on {line['expected_delivery_date']}."
+    if line.get("sells_nothing"):
+        came = line["expected_delivery_date"]
+        return f"Nothing is ordered: no demand is expected from the delivery on {came} to the next one."
     if line["qty_need_units"] > 0:
         steps = ", ".join([f"need {number(line['qty_need_units'])}", *_steps(line)])
-        return f"{_position(line)} is at or below {_level(line)}: {steps}; {_effect(line)}.{_order_days(line)}"
+        return f"{_position(line)} is at or below {_level(line)}: {steps}; {_effect(line)}.{_supply(line)}"
     if line["order_units"] > 0:
         steps = ", ".join(_steps(line))
-        return f"{_position(line)} is above {_level(line)}: {steps}; {_effect(line)}.{_order_days(line)}"
+        return f"{_position(line)} is above {_level(line)}: {steps}; {_effect(line)}.{_supply(line)}"
     return f"{_position(line)} is above {_level(line)}: nothing to order; {_service(line)}."
 
 
@@ -74,7 +81,9 @@ def _steps(line: dict[str, Any]) -> list[str]:
         count = round(pack / line["pack_units"])
         parts.append(f"{count} pack{'' if count == 1 else 's'} of {number(line['pack_units'])} = {number(pack)}")
     if cap != pack:
-        parts.append(f"the maximum allows {number(cap)}")
+        parts.append(
+            f"{line['end']}: at most {number(cap)}" if line.get("end") else f"the maximum allows {number(cap)}"
+        )
     if supplier != cap:
         parts.append(f"the supplier minimum adds {number(supplier - cap)} = {number(supplier)}")
     if budget != supplier:
@@ -92,6 +101,12 @@ def _effect(line: dict[str, Any]) -> str:
     if not line["is_margin_known"]:
         return f"{_service(line)}; the margin it saves is unknown{waste}"
     return f"{_service(line)}; saves {line['lost_margin_avoided_value']:.2f} of margin{waste}"
+
+
+def _supply(line: dict[str, Any]) -> str:
+    is_chosen = line["order_units"] > 0 and line.get("source_choice")
+    chosen = f" Ordered from {line['supplier_id']}, {line['source_choice']}." if is_chosen else ""
+    return chosen + _order_days(line)
 
 
 def _order_days(line: dict[str, Any]) -> str:

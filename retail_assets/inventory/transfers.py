@@ -33,6 +33,7 @@ def transfer_proposals(
     open_orders: pd.DataFrame,
     cumulative: pd.DataFrame,
     products: pd.DataFrame,
+    closed_days: pd.DataFrame | None = None,
     costs: TransferCosts | None = None,
 ) -> pd.DataFrame:
     """Rows of inventory/transfer_proposals, the most rewarding first; the frames are those of `inventory_health`.
@@ -45,7 +46,7 @@ def transfer_proposals(
     held = on_hand.loc[on_hand["on_hand_units"].notna()]
     if held.empty:
         return TRANSFER_PROPOSALS.schema.empty_table().to_pandas()
-    state = StockState.of(as_of, held, open_orders, cumulative=cumulative, products=products)
+    state = StockState.of(as_of, held, open_orders, cumulative=cumulative, products=products, closed_days=closed_days)
     market = _Market.of(state, costs or TransferCosts())
     while market.trade():
         pass

@@ -4,6 +4,7 @@ Which window an order must cover is calendar.py's answer; what follows from its 
 """
 
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any, Self
 
 import numpy as np
@@ -23,6 +24,8 @@ class Windows:
     """Cumulative distributions of n series at h stored horizons, the first of them 0 days without demand.
 
     A series that lacks a stored horizon, or a number of one, has no forecast (`is_known` is False) and no demand.
+    `selling` (n, d + 1), where given, counts the days among the first 0 … d on which a series sells: between stored
+    horizons demand is spread over these alone.
     """
 
     horizons: Days
@@ -32,6 +35,7 @@ class Windows:
     unit_step: Array
     is_known: NDArray[np.bool_]
     supplier_ids: NDArray[Any]
+    selling: Days | None = None
 
     @classmethod
     def from_forecast(
@@ -58,7 +62,9 @@ class Windows:
     def take(self, rows: NDArray[Any]) -> Self:
         """These series only."""
         names = ("mean_units", "p_zero", "quantiles", "unit_step", "is_known", "supplier_ids")
-        return type(self)(horizons=self.horizons, **{name: getattr(self, name)[rows] for name in names})
+        selling = None if self.selling is None else self.selling[rows]
+        taken = {name: getattr(self, name)[rows] for name in names}
+        return type(self)(horizons=self.horizons, **taken, selling=selling)
 
     def without(self, rows: NDArray[np.bool_]) -> Self:
         """The same, with no forecast for these series: their window is not known."""
@@ -106,7 +112,7 @@ class Windows:
         reached = np.minimum(np.arange(days + 1), self.horizons[-1])
         upper = np.maximum(np.searchsorted(self.horizons, reached), 1)
         lower = upper - 1
-        share = (reached - self.horizons[lower]) / (self.horizons[upper] - self.horizons[lower])
+        share = self._share(reached[None], self.horizons[lower][None], self.horizons[upper][None])
         total = self.mean_units[:, lower] * (1 - share) + self.mean_units[:, upper] * share
         return np.maximum(np.diff(total, axis=1), 0.0)
 
@@ -120,13 +126,39 @@ class Windows:
         upper = np.clip(np.searchsorted(self.horizons, days), 1, len(self.horizons) - 1)
         start, end = self.horizons[upper - 1], self.horizons[upper]
         before, after = (np.take_along_axis(self.mean_units, column, axis=1) for column in (upper - 1, upper))
-        return before + np.maximum(after - before, 0.0) * (days - start) / np.maximum(end - start, 1)
+        return before + np.maximum(after - before, 0.0) * self._share(days, start, end)
 
     def nearest(self, days: Days) -> Demand:
         """Demand over `days`, as a part of the next longer stored horizon, or the longest, where not stored."""
         column = np.minimum(np.searchsorted(self.horizons, days), len(self.horizons) - 1)
-        stored = self.horizons[column]
-        return self._at(column).part(np.where(stored > 0, days / np.maximum(stored, 1), 0.0))
+        days, stored = self._selling_days(days[:, None]), self._selling_days(self.horizons[column][:, None])
+        return self._at(column).part(np.divide(days, stored, out=np.zeros(days.shape), where=stored > 0)[:, 0])
+
+    def selling_except(self, closed_days: pd.DataFrame, series: pd.MultiIndex, *, as_of: date) -> Self:
+        """The same for series that do not sell on `closed_days` (store_id, product_id, business_date) after `as_of`."""
+        row = series.get_indexer(series_index(closed_days))
+        dates = pd.to_datetime(closed_days["business_date"]).to_numpy().astype("datetime64[D]")
+        ahead = (dates - np.datetime64(as_of, "D")).astype(np.int64)
+        inside = (row >= 0) & (ahead > 0)
+        if not inside.any():
+            return self
+        sells = np.ones((len(series), int(ahead[inside].max()) + 1), dtype=np.int64)
+        sells[row[inside], ahead[inside]] = 0
+        sells[:, 0] = 0
+        return replace(self, selling=np.cumsum(sells, axis=1))
+
+    def _selling_days(self, days: Days) -> Days:
+        """(n, m) days on which each series sells among the first `days` (n or 1, m)."""
+        if self.selling is None:
+            return days
+        rows = np.broadcast_to(days, (len(self.selling), days.shape[1]))
+        inside = np.clip(rows, 0, self.selling.shape[1] - 1)
+        return np.take_along_axis(self.selling, inside, axis=1) + rows - inside
+
+    def _share(self, days: Days, start: Days, end: Days) -> Array:
+        """(n, m) part of what sells from `start` to `end` that sells up to `days`; 0 where nothing does."""
+        first, reached, last = (self._selling_days(values) for values in (start, days, end))
+        return np.divide(reached - first, last - first, out=np.zeros(first.shape), where=last > first)
 
     def _at(self, column: Days) -> Demand:
         row = np.arange(len(column))

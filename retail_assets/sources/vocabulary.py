@@ -160,6 +160,7 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "lead_time_days": ("lead time", "average lead time", "lead days", "delivery days", "delivery time"),
     "min_order_value": ("min order amount", "minimum order", "min order"),
     "order_weekday": ("iso weekday", "weekday", "day of week", "order day"),
+    "priority": ("rank", "supplier rank", "source rank", "preference", "supplier priority", "source priority"),
     "pack_units": ("pack size", "case size", "case pack", "units per pack", "units per case", "pack qty", "carton qty"),
     "min_order_units": ("min order qty", "moq", "minimum order quantity", "min qty"),
     "moq_units": ("min order units", "min order qty", "moq", "minimum order quantity", "min qty"),

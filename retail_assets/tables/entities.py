@@ -222,6 +222,15 @@ SOURCING = Entity(
         ),
         Column("source_type", TEXT, "supplier or dc.", nullable=True, default="supplier", allowed=("supplier", "dc")),
         Column(
+            "priority",
+            DAYS,
+            "Rank of the source for this product, 1 first; empty after all others. Sources alike in it are ranked by "
+            "unit cost, then lead time.",
+            "rank",
+            nullable=True,
+            least=1,
+        ),
+        Column(
             "pack_units",
             UNITS,
             "Units in one pack; orders are whole packs.",

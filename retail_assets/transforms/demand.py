@@ -144,16 +144,27 @@ def carried(
     Returns:
         business_date, store_id, product_id, is_open: unique.
     """
-    days = day_table(window)
+    days, spans = day_table(window), carried_spans(assortment=assortment, stores=stores, products=products)
+    rows = days.join(spans, [days.business_date >= spans.first, days.business_date <= spans.last])
+    opened = _opened(rows.select("business_date", *_SERIES, "region").distinct(), events)
+    return opened if off is None else _without_days_off(opened, off)
+
+
+def carried_spans(*, assortment: ibis.Table, stores: ibis.Table, products: ibis.Table) -> ibis.Table:
+    """When a store carries a product: store_id, product_id, region, first, last, both days included.
+
+    The latest of the three starts and the earliest of the three ends count, that of the assortment, of the store and
+    of the product; without an end `last` lies far ahead. The arguments are those of `carried`.
+    """
     listed = assortment.join(stores.select("store_id", "opened_date", "closed_date", "region"), "store_id")
     listed = listed.join(products.select("product_id", "introduced_date", "discontinued_date"), "product_id")
-    spans = listed.select(
+    return listed.select(
         *_SERIES,
         "region",
         first=ibis.greatest(
             listed.valid_from,
-            listed.opened_date.fill_null(window.first),
-            listed.introduced_date.fill_null(window.first),
+            listed.opened_date.fill_null(listed.valid_from),
+            listed.introduced_date.fill_null(listed.valid_from),
         ),
         last=ibis.least(
             listed.valid_to.fill_null(_FAR),
@@ -161,9 +172,6 @@ def carried(
             listed.discontinued_date.fill_null(_FAR),
         ),
     )
-    rows = days.join(spans, [days.business_date >= spans.first, days.business_date <= spans.last])
-    opened = _opened(rows.select("business_date", *_SERIES, "region").distinct(), events)
-    return opened if off is None else _without_days_off(opened, off)
 
 
 def _without_days_off(rows: ibis.Table, off: ibis.Table) -> ibis.Table:

@@ -10,12 +10,15 @@ from datetime import UTC, date, timedelta, tzinfo
 import ibis
 import pandas as pd
 
+from retail_assets.inventory.sourcing import LONGEST_WAIT_DAYS, best_offers, valid_when_ordered
 from retail_assets.tables import entities, silver
 from retail_assets.transforms.approvals import answered
 from retail_assets.transforms.as_of import end_of_day
+from retail_assets.transforms.days import day_table
 from retail_assets.transforms.demand import (
     ClosedWeekdays,
     carried,
+    carried_spans,
     given_closed_weekdays,
     planned_days_off,
     with_terms,
@@ -44,6 +47,13 @@ _PROMISE_DAYS_MAX = 3650
 """A promise further ahead of the order, like one before it, stands for none: systems fill in 9999 or 1900."""
 _APPROVAL_DAYS = 400
 """Approved lines expected longer ago count nowhere: more than a plan's overdue_days_max (365 at most) and a month."""
+_NAMES = ("supplier_id", "source_type", "source_choice")
+_TERMS = (
+    *("supplier_id", "source_type", "pack_units", "moq_units", "shelf_max_units", "presentation_min_units"),
+    *("shelf_life_days", "lead_time_days", "min_order_value", "unit_cost"),
+)
+_ENDS_KNOWN_DAYS = 366
+"""Ends further ahead change no plan."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +79,41 @@ class Knowledge:
         return named.select(*_SERIES, "region", "department", "category").order_by(*_SERIES).to_pandas()
 
     def plan(self, horizon_days: int) -> pd.DataFrame:
-        """business_date, store_id, product_id, is_open, unit_price, discount_rate, is_promoted of the days to come."""
-        days = Window(self.as_of + timedelta(days=1), self.as_of + timedelta(days=horizon_days))
+        """business_date, store_id, product_id, is_open, unit_price, discount_rate, is_promoted of the days to come.
+
+        Every series carried on `as_of` has all of the days; one that ends before them is not open on the rest.
+        """
+        days = self._days_ahead(horizon_days)
         terms = {name: self.tables[name] for name in ("prices", "promotions", "products")}
-        off = planned_days_off(days, self.closed_weekdays())
-        return with_terms(self._carried(days, off), days, **terms).to_pandas()
+        return with_terms(self._every_day(days), days, **terms).to_pandas()
 
     def closed_weekdays(self) -> ClosedWeekdays:
         """Weekdays on which stores do not trade, given or learnt."""
         return {**self.learnt_closed, **given_closed_weekdays(self.tables["stores"])}
+
+    def closed_days(self, horizon_days: int) -> pd.DataFrame:
+        """store_id, product_id, business_date of the days to come on which a series carried on `as_of` does not sell.
+
+        Its store is closed, or does not carry it on that day.
+        """
+        rows = self._every_day(self._days_ahead(horizon_days))
+        return (
+            rows.filter(~rows.is_open).select(*_SERIES, "business_date").order_by(*_SERIES, "business_date").to_pandas()
+        )
+
+    def ends(self) -> pd.DataFrame:
+        """store_id, product_id, carried_until, carried_again_from of what is carried on `as_of` and ends within a year.
+
+        Spans that follow each other without a day between are one; `carried_again_from` is missing where none follows.
+        """
+        names, known_until = ("assortment", "stores", "products"), self.as_of + timedelta(days=_ENDS_KNOWN_DAYS)
+        spans = carried_spans(**{name: self.tables[name] for name in names})
+        spans = spans.filter(spans.first <= ibis.least(spans.last, known_until), spans.last >= self.as_of)
+        ending = spans.filter(spans.last <= known_until).select(*_SERIES).distinct()
+        # pandas knows no year 9999
+        near = spans.mutate(last=ibis.least(spans.last, known_until + timedelta(days=1)))
+        found = ends_of(near.semi_join(ending, _SERIES).select(*_SERIES, "first", "last").to_pandas(), self.as_of)
+        return found.loc[found["carried_until"] <= pd.Timestamp(known_until)].reset_index(drop=True)
 
     def events(self, holidays: Mapping[date, str]) -> pd.DataFrame:
         """event_date, event_name, event_type, region: the source's events and the public holidays."""
@@ -87,41 +123,45 @@ class Knowledge:
         return pd.DataFrame([*own.itertuples(index=False), *public], columns=pd.Index(columns))
 
     def supply_terms(self) -> pd.DataFrame:
-        """One row a series carried: source, pack, minimum, maximum, cost, shelf life, lead time.
+        """One row a series carried: source, pack, minimum, maximum, cost, shelf life, lead time, and why this source.
 
-        Terms of the store itself stand before terms for every store, later ones before earlier ones. The source is
-        called `supplier_id`, as in the plan; a distribution centre has no lead time among the suppliers. A series that
-        nobody supplies has no `supplier_id`. It has no row at all where the source knows no sourcing, or where the
-        assortment is assumed: what was sold once and is not sourced has probably left the range.
+        The terms are those of the day the order leaves, of the best source that can deliver (`best_offers`). The source
+        is called `supplier_id`, as in the plan; a distribution centre has no lead time among the suppliers. A series
+        that nobody supplies has no `supplier_id`. It has no row at all where the source knows no sourcing, or where the
+        assortment is assumed: what was sold once and is not sourced has probably left the range. `carried_until` and
+        `carried_again_from` are those of `ends`.
         """
-        suppliers = self.tables["suppliers"].mutate(source_type=ibis.literal("supplier"))
-        cost = self.tables["products"].select("product_id", product_cost="unit_cost")
-        series, sourcing = self._carried(Window(self.as_of, self.as_of)).select(*_SERIES), self._sourcing()
-        serves = ibis.or_(sourcing.location_id == series.store_id, sourcing.location_id == silver.EVERY)
         is_named = not self.is_assortment_assumed and self._count("sourcing") > 0
-        join = series.left_join if is_named else series.join
-        joined = join(sourcing, [series.product_id == sourcing.product_id, serves])
-        first = [joined.location_id == silver.EVERY, joined.valid_from.desc(), joined.supplier_id]
-        ranked = joined.mutate(rank=ibis.row_number().over(ibis.window(group_by=_SERIES, order_by=first)))
-        best = ranked.filter(ranked["rank"] == 0)
-        full = best.left_join(suppliers, ["supplier_id", "source_type"]).left_join(cost, "product_id")
-        return (
-            full.select(
-                *_SERIES,
-                "supplier_id",
-                "source_type",
-                "pack_units",
-                "moq_units",
-                "shelf_max_units",
-                "presentation_min_units",
-                "shelf_life_days",
-                "lead_time_days",
-                "min_order_value",
-                unit_cost=ibis.coalesce(full.unit_cost, full.product_cost),
-            )
-            .order_by(*_SERIES)
-            .to_pandas()
+        best = best_offers(self._offers(), self.order_days(), as_of=self.as_of)
+        carried_today = self._carried(Window(self.as_of, self.as_of)).select(*_SERIES)
+        series = carried_today.left_join(self._product_costs(), "product_id").select(*_SERIES, "product_cost")
+        terms = series.to_pandas().merge(best, on=_SERIES, how="left" if is_named else "inner")
+        named = {name: terms[name].astype(object).where(terms[name].notna(), None) for name in _NAMES}
+        cost = terms["unit_cost"].where(terms["unit_cost"].notna(), terms["product_cost"])
+        full = terms.assign(**named, unit_cost=cost).merge(self.ends(), on=_SERIES, how="left")
+        columns = [*_SERIES, *_TERMS, "source_choice", "carried_until", "carried_again_from"]
+        return full[columns].sort_values(_SERIES, ignore_index=True)
+
+    def _offers(self) -> pd.DataFrame:
+        """What `best_offers` chooses from: every source of every series carried, its lead time, and the product's cost.
+
+        That is taken where the terms have none.
+        """
+        series, sourcing = self._carried(Window(self.as_of, self.as_of)).select(*_SERIES), self._sourcing()
+        suppliers = self.tables["suppliers"].mutate(source_type=ibis.literal("supplier"))
+        serves = ibis.or_(sourcing.location_id == series.store_id, sourcing.location_id == silver.EVERY)
+        joined = series.join(sourcing, [series.product_id == sourcing.product_id, serves])
+        full = joined.left_join(suppliers, ["supplier_id", "source_type"]).left_join(
+            self._product_costs(), "product_id"
         )
+        cost = ibis.coalesce(full.unit_cost, full.product_cost)
+        names = [name for name in _TERMS if name != "unit_cost"]
+        return full.select(
+            *_SERIES, "location_id", "valid_from", "valid_to", "priority", *names, unit_cost=cost
+        ).to_pandas()
+
+    def _product_costs(self) -> ibis.Table:
+        return self.tables["products"].select("product_id", product_cost="unit_cost")
 
     def prices(self) -> pd.DataFrame:
         """store_id, product_id, unit_price, unit_step of the next day for every series carried."""
@@ -142,12 +182,14 @@ class Knowledge:
         ].to_pandas()
 
     def served_stores(self) -> pd.DataFrame:
-        """supplier_id, store_id of every pair of a supplier and a store it has terms for on `as_of`."""
+        """supplier_id, store_id of every pair of a supplier and a store it has terms for when the next order leaves."""
         terms, stores = self._sourcing(), self.tables["stores"]
-        sourcing = terms.filter(terms.source_type == "supplier").select("supplier_id", "location_id").distinct()
+        columns = ["supplier_id", "valid_from", "valid_to"]
+        sourcing = terms.filter(terms.source_type == "supplier").select(*columns, "location_id").distinct()
         serves = ibis.or_(sourcing.location_id == stores.store_id, sourcing.location_id == silver.EVERY)
-        pairs = sourcing.join(stores, serves).select("supplier_id", "store_id").distinct()
-        return pairs.order_by("supplier_id", "store_id").to_pandas()
+        known = sourcing.join(stores, serves).select(*columns, "store_id").to_pandas()
+        pairs = known.loc[valid_when_ordered(known, self.order_days(), as_of=self.as_of), ["supplier_id", "store_id"]]
+        return pairs.drop_duplicates().sort_values(["supplier_id", "store_id"], ignore_index=True)
 
     def purchase_orders(self) -> pd.DataFrame:
         """Lines known when `as_of` had closed, with what happened to them later taken away.
@@ -233,10 +275,22 @@ class Knowledge:
         return dated.union(ahead)
 
     def _sourcing(self) -> ibis.Table:
-        """The terms that hold on `as_of`."""
-        terms = self.tables["sourcing"]
-        has_ended = (terms.valid_to < self.as_of).fill_null(False)
-        return terms.filter(terms.valid_from <= self.as_of, ~has_ended).rename(supplier_id="source_id")
+        """The terms that hold on some day on which the next order to their source may leave."""
+        terms, first = self.tables["sourcing"], self.as_of + timedelta(days=1)
+        has_ended = (terms.valid_to < first).fill_null(False)
+        has_begun = terms.valid_from <= self.as_of + timedelta(days=LONGEST_WAIT_DAYS)
+        return terms.filter(has_begun, ~has_ended).rename(supplier_id="source_id")
+
+    def _days_ahead(self, count: int) -> Window:
+        return Window(self.as_of + timedelta(days=1), self.as_of + timedelta(days=count))
+
+    def _every_day(self, days: Window) -> ibis.Table:
+        """What is carried on the days, and what is carried on `as_of` but no longer then, as not open."""
+        known = self._carried(days, planned_days_off(days, self.closed_weekdays()))
+        today = self._carried(Window(self.as_of, self.as_of)).select(*_SERIES)
+        wanted = today.cross_join(day_table(days)).select("business_date", *_SERIES)
+        ended = wanted.anti_join(known, ["business_date", *_SERIES]).mutate(is_open=ibis.literal(False))
+        return ibis.union(known.select("business_date", *_SERIES, "is_open"), ended)
 
     def _carried(self, days: Window, off: ibis.Table | None = None) -> ibis.Table:
         names = ("assortment", "stores", "products", "events")
@@ -254,6 +308,27 @@ def expected_dates(purchase_orders: pd.DataFrame) -> pd.Series:
     lead = pd.to_timedelta(purchase_orders["lead_time_days"].round(), unit="D")
     usual = pd.to_datetime(purchase_orders["ordered_date"]) + lead
     return pd.to_datetime(purchase_orders["promised_date"]).fillna(usual)
+
+
+def ends_of(spans: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    """store_id, product_id, carried_until, carried_again_from (datetime64) of each series of the spans.
+
+    Args:
+        spans: store_id, product_id, first, last (included) of spans that end on `as_of` or later, in any order.
+        as_of: the day from which on a span without a gap counts.
+    """
+    known = spans.assign(**{name: pd.to_datetime(spans[name]) for name in ("first", "last")})
+    known["until"] = pd.Timestamp(as_of)
+    while True:
+        is_joined = known["first"] <= known["until"] + pd.Timedelta(days=1)
+        reached = known["last"].where(is_joined, known["until"]).groupby([known[name] for name in _SERIES])
+        until = reached.transform("max")
+        if (until == known["until"]).all():
+            break
+        known["until"] = until
+    known["again"] = known["first"].where(~is_joined)
+    columns = {"carried_until": ("until", "first"), "carried_again_from": ("again", "min")}
+    return known.groupby(_SERIES, as_index=False).agg(**columns)
 
 
 def open_orders(purchase_orders: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,7 @@ ALLOWED = {
     "record_batches": set(),
     "windows": set(),
     "tables": set(),
-    "transforms": {"tables", "demand"},
+    "transforms": {"tables", "demand", "inventory.sourcing"},
     "demand": {"tables"},
     "inventory": {"tables"},
     "demo": set(),

@@ -339,7 +339,7 @@ def test_a_store_opens_and_products_come_and_go(tables: dict[str, Frame], truth:
 LEFT_TO_THE_DEFAULT = {
     "sales": {"currency"},
     "supplier_calendar": {"location_id", "order_date", "delivery_days", "cutoff_time"},
-    "sourcing": {"presentation_min_units", "valid_from", "valid_to"},
+    "sourcing": {"priority", "presentation_min_units", "valid_from", "valid_to"},
 }
 """What this retailer does not keep."""
 

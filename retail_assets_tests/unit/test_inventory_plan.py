@@ -711,6 +711,27 @@ def test_a_line_is_not_in_the_plan_for_its_missing_order_days_alone():
     assert replenishment_plan(**retailer(stock={"P": 500.0})).empty
 
 
+def test_the_reason_of_what_is_ordered_says_why_from_this_supplier():
+    case = retailer(stock={"P": 5.0}, source_choice="the cheapest of 2")
+    assert "Ordered from V1, the cheapest of 2." in only_row(replenishment_plan(**case))["reason"]
+    assert "Ordered from" not in only_row(replenishment_plan(**retailer()))["reason"]
+
+
+def test_a_forecast_that_ends_the_day_before_the_delivery_orders_nothing_and_says_so():
+    case = retailer(stock={"P": 0.0})
+    rows = case["cumulative"].set_index("horizon_days")
+    columns = ["mean_units", "p_zero", *QUANTILE_LEVELS]
+    rows.loc[2:, columns] = rows.loc[1, columns].to_numpy()
+    row = only_row(replenishment_plan(**case | {"cumulative": rows.reset_index()}))
+    assert row["expected_delivery_date"] == AS_OF + 3 * DAY and row["order_units"] == 0
+    assert "no demand from the delivery to the next one" in row["exception"]
+    assert row["reason"] == (
+        f"Nothing is ordered: no demand is expected from the delivery on {AS_OF + 3 * DAY} to the next one."
+    )
+    shelf = case | {"terms": case["terms"].assign(presentation_min_units=4.0), "cumulative": rows.reset_index()}
+    assert only_row(replenishment_plan(**shelf))["order_units"] == 4, "a shelf to fill is ordered for"
+
+
 def test_a_line_that_orders_nothing_does_not_speak_of_order_days():
     case = retailer(stock={"P": 500.0})
     case["open_orders"] = open_lines((-1, 5.0))

@@ -265,11 +265,76 @@ def test_terms_hold_from_their_first_to_their_last_day() -> None:
         TERMS | {"valid_from": A, "valid_to": A, "pack_units": 8.0},
         TERMS | {"valid_from": TOMORROW, "pack_units": 9.0},
     ]
-    packs = {day: _known(day, sourcing=sourcing).supply_terms()["pack_units"].tolist() for day in (A, TOMORROW)}
-    assert packs == {A: [8.0], TOMORROW: [9.0]}
+    days, daily = (A - timedelta(days=1), A), {"supplier_calendar": []}
+    packs = {day: _known(day, sourcing=sourcing, **daily).supply_terms()["pack_units"].tolist() for day in days}
+    assert packs == {days[0]: [8.0], A: [9.0]}, "of the day the order leaves, the day after"
+    assert _known(days[0], sourcing=sourcing).supply_terms()["pack_units"].tolist() == [9.0], "it leaves on Monday"
     assert _known(A, sourcing=sourcing[:1]).supply_terms()["supplier_id"].tolist() == [None]
     later = [TERMS, TERMS | {"valid_from": A - timedelta(days=9), "pack_units": 7.0}]
     assert _known(A, sourcing=later).supply_terms()["pack_units"].tolist() == [7.0], "the later of two that hold"
+
+
+def _suppliers(**lead_days: int) -> list[dict[str, Any]]:
+    return [SUPPLIER | {"supplier_id": name, "lead_time_days": days} for name, days in lead_days.items()]
+
+
+def _chosen(*sourcing: dict[str, Any], suppliers: Sequence[dict[str, Any]], **given: Any) -> tuple[Any, ...]:
+    """supplier_id and source_choice of the one series, whatever the order of the sourcing rows."""
+    found = set()
+    for rows in (sourcing, sourcing[::-1]):
+        (row,) = _known(sourcing=list(rows), suppliers=suppliers, **given).supply_terms().to_dict("records")
+        found.add((row["supplier_id"], row["source_choice"]))
+    (only,) = found
+    return only
+
+
+def _offer(name: str, cost: str | None = None, **given: Any) -> dict[str, Any]:
+    return TERMS | {"source_id": name, "unit_cost": cost and Decimal(cost)} | given
+
+
+def test_the_cheapest_supplier_gets_the_order_not_the_first_of_the_alphabet() -> None:
+    offers = (_offer("B", "9.0000"), _offer("Z", "1.0000"))
+    assert _chosen(*offers, suppliers=_suppliers(B=30, Z=1)) == ("Z", "the cheapest of 2")
+
+
+def test_a_priority_comes_before_the_cost_and_none_after_all_others() -> None:
+    offers = (_offer("B", "9.0000", priority=2), _offer("Y", "8.0000", priority=10), _offer("Z", "1.0000"))
+    assert _chosen(*offers, suppliers=_suppliers(B=30, Y=1, Z=1)) == ("B", "first by priority of 3")
+
+
+def test_at_equal_cost_the_fastest_gets_the_order_and_then_the_first_by_name() -> None:
+    offers = (_offer("B"), _offer("Z"))
+    assert _chosen(*offers, suppliers=_suppliers(B=3, Z=2)) == ("Z", "the fastest of 2")
+    assert _chosen(*offers, suppliers=_suppliers(B=2, Z=2)) == ("B", "the first by name of 2")
+
+
+def test_a_source_that_cannot_deliver_blocks_no_other() -> None:
+    offers = (_offer("A"), _offer("D1", source_type="dc", priority=1), _offer("Z", location_id="*"))
+    assert _chosen(*offers, suppliers=_suppliers(Z=2)) == ("Z", "the only one of 3 that can deliver")
+    own = (_offer("A", location_id="S1"), _offer("Z"))
+    assert _chosen(*own, suppliers=_suppliers(Z=2)) == ("Z", "the only one of 2 that can deliver")
+    assert _chosen(*own, suppliers=_suppliers(A=9, Z=2)) == ("A", None), "the store's own terms are no choice"
+    supplier, choice = _chosen(*offers[:2], suppliers=_suppliers(Z=2))
+    assert (supplier, choice) == ("D1", None), "none can: the plan names what is missing"
+
+
+def test_terms_hold_on_the_day_on_which_the_order_of_their_own_supplier_leaves() -> None:
+    """U1's terms end today and U2's begin tomorrow; those that begin on Monday wait for the order of Monday."""
+    changing = (_offer("U1", valid_to=A), _offer("U2", valid_from=TOMORROW))
+    assert _chosen(*changing, suppliers=_suppliers(U1=2, U2=2), supplier_calendar=[]) == ("U2", None)
+    monday = A + timedelta(days=2)
+    later = (_offer("U1", "3.0000"), _offer("U2", "1.0000", valid_from=monday))
+    suppliers = _suppliers(U1=2, U2=2)
+    assert _chosen(*later, suppliers=suppliers, supplier_calendar=[])[0] == "U1", "U2 takes orders tomorrow, too early"
+    on_monday = [EVERY_WEEK | {"source_id": "U2", "order_weekday": 1}]
+    assert _chosen(*later, suppliers=suppliers, supplier_calendar=on_monday) == ("U2", "the cheapest of 2")
+    own_day = [*on_monday, EVERY_WEEK | {"source_id": "U2", "location_id": "S1", "order_weekday": 7}]
+    assert _chosen(*later, suppliers=suppliers, supplier_calendar=own_day)[0] == "U1", "this store orders on Sunday"
+
+
+def test_of_two_price_lists_of_a_supplier_the_later_one_holds() -> None:
+    lists = (_offer("U1", "1.0000"), _offer("U1", "4.0000", valid_from=A - timedelta(days=9)), _offer("U2", "2.0000"))
+    assert _chosen(*lists, suppliers=_suppliers(U1=2, U2=2)) == ("U2", "the cheapest of 2")
 
 
 def test_a_distribution_centre_has_no_lead_time_of_a_supplier_with_its_name() -> None:
