@@ -11,7 +11,12 @@ from retail_assets.tables import bronze, forecast, gold, inventory, operations, 
 from retail_assets.tables.contract import Partitioning, Table
 from retail_assets.tables.warehouse import PUBLISHED, load_contract
 
-_TRAINED = (forecast.DEMAND_MODEL, forecast.PROMOTION_UPLIFT, forecast.MODEL_VERSIONS)
+_TRAINED = (
+    forecast.DEMAND_MODEL,
+    forecast.BACKTEST_LOSSES,
+    forecast.PROMOTION_UPLIFT,
+    forecast.MODEL_VERSIONS,
+)
 _INGESTED = (*bronze.TABLES, *silver.TABLES, *gold.TABLES)
 _PUBLISHED = (*forecast.DAILY_FORECASTS, forecast.FORECAST_ACCURACY, *inventory.TABLES)
 

@@ -10,7 +10,7 @@ import dagster as dg
 import ibis
 import pandas as pd
 
-from retail_assets.assets.declare import Days, follows, outputs, table_asset
+from retail_assets.assets.declare import Days, follows, outputs, reads, table_asset
 from retail_assets.assets.restating import refuse_restating
 from retail_assets.calendar import Calendar
 from retail_assets.demand.accuracy import HISTORY_DAYS, score_forecasts
@@ -34,7 +34,7 @@ from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
 from retail_assets.windows import ONE_DAY, Window
 
 _HORIZON_DAYS = 28
-_TRAINED = (tables.DEMAND_MODEL, tables.PROMOTION_UPLIFT)
+_TRAINED = (tables.DEMAND_MODEL, tables.BACKTEST_LOSSES, tables.PROMOTION_UPLIFT)
 _SCORED_BY = (
     "business_date",
     "store_id",
@@ -70,6 +70,8 @@ def training(
     plan_settings: dg.ResourceParam[PlanSettings],
     mlflow: dg.ResourceParam[ModelRegistry],
 ):
+    known = _Trainings.of(engine)
+
     def week(window: Window) -> dict[str, SetAside]:
         panel = training_panel(
             engine,
@@ -80,10 +82,11 @@ def training(
         )
         trained = train(panel, TrainingConfig(horizon=plan_settings.horizon_days))
         scores = trained.scores.assign(week_start_date=window.first, model_version=trained.version)
-        promoted = bool(versions_of(scores)["promoted_on"].notna().any())
+        losses = trained.losses.assign(week_start_date=window.first)
+        promoted = known.promotes(scores, losses, week=window.first)
         with mlflow.training_run(context, name=f"train {window.first}"):
             _register(mlflow, trained, promoted=promoted)
-        frames = (scores, promotion_uplift(panel).assign(week_start_date=window.first))
+        frames = (scores, losses, promotion_uplift(panel).assign(week_start_date=window.first))
         return {
             table.name: engine.set_aside(frame.loc[:, table.column_names])
             for table, frame in zip(_TRAINED, frames, strict=True)
@@ -92,6 +95,40 @@ def training(
     mondays = [date.fromisoformat(key) for key in context.partition_keys]
     windows, siblings = [Window(monday, monday) for monday in mondays], Siblings(week)
     return tuple(siblings.chunks(windows, table.name) for table in _TRAINED)
+
+
+class _Trainings:
+    """The trainings stored when a run began and those it has made since: what a new one is compared with.
+
+    They decide only which alias MLflow gives; forecast/model_versions decides again from all that is stored.
+    """
+
+    def __init__(self, scores: pd.DataFrame, losses: pd.DataFrame) -> None:
+        self._scores, self._losses = scores, losses
+
+    @classmethod
+    def of(cls, engine: Engine) -> "_Trainings":
+        scores, losses = (
+            _dated(engine.scan_or_empty(table).to_pandas()) for table in (tables.DEMAND_MODEL, tables.BACKTEST_LOSSES)
+        )
+        return cls(scores, losses)
+
+    def promotes(self, scores: pd.DataFrame, losses: pd.DataFrame, *, week: date) -> bool:
+        """Whether the training of a week is promoted, by the trainings of the weeks before it."""
+        self._scores = _instead(self._scores, scores, week)
+        self._losses = _instead(self._losses, losses, week)
+        versions = versions_of(self._scores.loc[self._scores["week_start_date"] <= week], self._losses)
+        return bool(versions["promoted_on"].notna().iloc[-1])
+
+
+def _dated(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(week_start_date=pd.to_datetime(rows["week_start_date"]).dt.date)
+
+
+def _instead(rows: pd.DataFrame, new: pd.DataFrame, week: date) -> pd.DataFrame:
+    """The rows with those of one week replaced."""
+    kept = rows.loc[rows["week_start_date"] != week]
+    return pd.concat([kept, new.loc[:, rows.columns]], ignore_index=True) if len(kept) else new
 
 
 def _register(mlflow: ModelRegistry, trained: TrainedModel, *, promoted: bool) -> None:
@@ -113,9 +150,12 @@ def _register(mlflow: ModelRegistry, trained: TrainedModel, *, promoted: bool) -
         )
 
 
-@table_asset(tables.MODEL_VERSIONS, trainings=tables.DEMAND_MODEL)
-def model_versions(trainings: pd.DataFrame) -> pd.DataFrame:
-    return versions_of(trainings)
+@dg.asset(
+    key=tables.MODEL_VERSIONS.asset_key, ins=reads(trainings=tables.DEMAND_MODEL), deps=follows(tables.BACKTEST_LOSSES)
+)
+def model_versions(trainings: pd.DataFrame, engine: dg.ResourceParam[Engine]) -> pd.DataFrame:
+    # a lake of an older release has no such losses before its next training
+    return versions_of(trainings, engine.scan_or_empty(tables.BACKTEST_LOSSES).to_pandas())
 
 
 @dg.multi_asset(

@@ -84,6 +84,27 @@ YARDSTICKS = (NAIVE, UNSCORED)
 """They forecast demand as it was, the others plain demand times what promotions and launches are known to do, and
 hardly anything where a product is on its way out."""
 SINGLE = (*BASELINES, *FAMILIES, *BLENDS, *PULLED)
+SIMPLEST_FIRST = (
+    NAIVE,
+    UNSCORED,
+    "croston",
+    "sba",
+    "tsb",
+    "adida",
+    "imapa",
+    "seasonal_smoothing",
+    "ets",
+    "theta",
+    "store_calendar_tsb",
+    "pooled_linear",
+    GLOBAL,
+    "pooled_histogram",
+    RECURSIVE,
+    *BLENDS,
+    *PULLED,
+)
+"""Every contender: averages, methods of one series, one with its store's calendar, models of all series, what is made
+of several of these. Of those that tie the first serves."""
 
 
 def families_of(names: Iterable[str]) -> tuple[str, ...]:

@@ -100,7 +100,8 @@ def _chosen_means(
         parts = model.parts[kind]
         has_failed = np.stack([means.has_failed[part] for part in parts]).max(axis=0)
         sound = np.flatnonzero(np.equal(segment, kind) & ~has_failed)
-        mean[sound] = np.mean([means.by_name[part][sound] for part in parts], axis=0)
+        plain = np.mean([means.by_name[part][sound] for part in parts], axis=0)
+        mean[sound] = plain * model.factors.get(kind, 1.0)
         name[sound] = model.chosen[kind]
         failed |= np.equal(segment, kind) & has_failed
     return np.maximum(mean, 0.0), name, failed

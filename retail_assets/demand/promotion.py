@@ -1,30 +1,80 @@
 """Which trained version may forecast which day: decided from the stored scores, in any order of runs.
 
-A version is promoted on the Monday of its week when its chosen contenders beat the seasonal naive on the
-same backtest with a bias inside the limit; otherwise the version in force stays.
+A version is promoted on the Monday of its week when its chosen contenders beat the seasonal naive, are hardly biased,
+and beat the version in force on the weeks both were scored on. What a tie does is in `_against_champion` and in
+docs/decisions/0009-a-version-in-force-is-beaten-on-shared-weeks.md.
 """
 
+from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from retail_assets.demand.noise import LEAST_WEEKS, Weekly, gap
 from retail_assets.tables.forecast import MODEL_VERSIONS
 
 NAIVE = "seasonal_naive"
 BIAS_LIMIT = 0.10
+NOISE_ERRORS = 2.0
+"""Standard errors of a difference up to which it may be chance."""
+FIT_DAYS = 56
+"""Days for which one fit serves in the backtest: no version in force older than that has a measured loss."""
+RESTATED_LIMIT = 0.10
+"""Share by which the demand of the same weeks may have changed between two trainings that are compared."""
 _VERSION = ["week_start_date", "model_version", "trained_through_date"]
+Row = dict[str, Any]
 
 
-def model_versions(trainings: pd.DataFrame) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Compared:
+    """A version beside the one in force, on the origins both backtests hold.
+
+    `scaled` and `champion_scaled` are the losses over demand, `error` the standard error of their difference: infinite
+    with fewer than 4 origins. `restated` is the share by which the demand of these origins differs. Without `is_kept`
+    one of the two has no stored losses.
+    """
+
+    champion: Row
+    is_kept: bool
+    origins: int
+    scaled: float
+    champion_scaled: float
+    error: float
+    restated: float
+
+    @property
+    def off(self) -> float:
+        return self.scaled - self.champion_scaled
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether a version is promoted, and the words for it."""
+
+    is_promoted: bool
+    cause: str = ""
+
+
+def model_versions(trainings: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFrame:
     """Rows of forecast/model_versions.
 
     Args:
         trainings: forecast/demand_model, all weeks.
+        losses: forecast/backtest_losses, all weeks. Trainings older than that table have none: they are compared
+            with the seasonal naive alone.
     """
-    rows = [_version(scores) for _, scores in trainings.groupby(["week_start_date", "model_version"], sort=True)]
-    versions = pd.DataFrame(rows, columns=pd.Index(MODEL_VERSIONS.column_names))
-    in_force = versions["scaled_pinball"].where(versions["promoted_on"].notna()).ffill().shift()
-    return versions.assign(champion_scaled_pinball=in_force)
+    rows: list[Row] = []
+    contenders: dict[str, dict[str, str]] = {}
+    for _, scores in trainings.groupby(["week_start_date", "model_version"], sort=True):
+        champion = next((row for row in reversed(rows) if row["promoted_on"] is not None), None)
+        row = _version(scores)
+        contenders[row["model_version"]] = _contenders(scores)
+        found = None if champion is None else compared(row, champion, losses)
+        is_refit = champion is not None and contenders[champion["model_version"]] == contenders[row["model_version"]]
+        rows.append(row | _decided(row, found, is_refit=is_refit))
+    return pd.DataFrame(rows, columns=pd.Index(MODEL_VERSIONS.column_names))
 
 
 def version_in_force(versions: pd.DataFrame, as_of: date) -> str | None:
@@ -37,23 +87,59 @@ def version_in_force(versions: pd.DataFrame, as_of: date) -> str | None:
     return str(usable.sort_values("promoted_on", kind="stable")["model_version"].iloc[-1])
 
 
-def _version(scores: pd.DataFrame) -> dict[str, object]:
-    """The row of one training from its contenders' scores."""
+def compared(version: Row, champion: Row, losses: pd.DataFrame) -> Compared:
+    """Both on the origins and horizons that the backtests of both weeks hold.
+
+    Each origin was forecast by contenders fitted before it, in both backtests, so neither has seen the days it is
+    judged on. Both losses were stored by their own training: what changed in between, data or code, shows.
+    """
+    weeks = pd.to_datetime(losses["week_start_date"])
+    kept = ["origin_date", "horizon_days", "actual_units", "loss_units"]
+    own, other = (
+        losses.loc[weeks == pd.Timestamp(row["week_start_date"]), kept].assign(
+            origin_date=lambda frame: pd.to_datetime(frame["origin_date"])
+        )
+        for row in (version, champion)
+    )
+    both = own.merge(other, on=["origin_date", "horizon_days"], suffixes=("", "_champion"))
+    by_origin = both.groupby("origin_date", sort=True).sum()
+    mine = Weekly(*(by_origin[name].to_numpy(dtype=float) for name in ("loss_units", "actual_units")))
+    theirs = Weekly(*(by_origin[f"{name}_champion"].to_numpy(dtype=float) for name in ("loss_units", "actual_units")))
+    _, error = gap(mine, theirs, lag=int(both["horizon_days"].max()) // 7 if len(both) else 0)
+    return Compared(
+        champion=champion,
+        is_kept=len(own) > 0 and len(other) > 0,
+        origins=len(by_origin),
+        scaled=mine.scaled,
+        champion_scaled=theirs.scaled,
+        error=error,
+        restated=_restated(mine.units, theirs.units),
+    )
+
+
+def _restated(units: np.ndarray, before: np.ndarray) -> float:
+    return float(np.abs(units - before).sum() / before.sum()) if before.sum() > 0 else 0.0
+
+
+def _version(scores: pd.DataFrame) -> Row:
+    """What one training says of itself, from its contenders' scores."""
     first = scores.iloc[0]
     chosen = _weighted(scores.loc[scores["is_chosen"].astype(bool)])
     naive = _weighted(scores.loc[scores["model_name"] == NAIVE])
-    is_better = chosen["scaled_pinball"] < naive["scaled_pinball"]
-    is_unbiased = abs(chosen["bias"]) <= BIAS_LIMIT
     return {
         "model_version": first["model_version"],
         "week_start_date": first["week_start_date"],
         "trained_through_date": first["trained_through_date"],
-        "promoted_on": first["week_start_date"] if is_better and is_unbiased else None,
         "scaled_pinball": chosen["scaled_pinball"],
         "bias": chosen["bias"],
         "naive_scaled_pinball": naive["scaled_pinball"],
-        "reason": _reason(chosen, naive, is_better=is_better, is_unbiased=is_unbiased),
     }
+
+
+def _contenders(scores: pd.DataFrame) -> dict[str, str]:
+    """The winner of each segment; a mean of the best three is the same contender whichever three they are."""
+    chosen = scores.loc[scores["is_chosen"].astype(bool)]
+    return dict(zip(chosen["segment"], chosen["model_name"], strict=True))
 
 
 def _weighted(scores: pd.DataFrame) -> dict[str, float]:
@@ -62,12 +148,80 @@ def _weighted(scores: pd.DataFrame) -> dict[str, float]:
     return {name: float((scores[name] * weight).sum()) for name in ("scaled_pinball", "bias")}
 
 
-def _reason(chosen: dict[str, float], naive: dict[str, float], *, is_better: bool, is_unbiased: bool) -> str:
-    figures = (
-        f"scaled pinball {chosen['scaled_pinball']:.4f} against {naive['scaled_pinball']:.4f} of the seasonal naive"
+def _decided(version: Row, found: Compared | None, *, is_refit: bool) -> Row:
+    """The columns that hold the decision on a version."""
+    decision = _alone(version)
+    if decision.is_promoted and found is not None:
+        decision = _against_champion(version, found, is_refit=is_refit)
+    reason = f"{'Promoted' if decision.is_promoted else 'Not promoted'}{decision.cause}: {_figures(version)}"
+    promoted_on = version["week_start_date"] if decision.is_promoted else None
+    if found is None:
+        return {"promoted_on": promoted_on, "reason": f"{reason}.", "champion_version": None}
+    return {
+        "promoted_on": promoted_on,
+        "reason": f"{reason}. {_shared_figures(found)}",
+        "champion_version": found.champion["model_version"],
+        "shared_origins": found.origins,
+        "shared_scaled_pinball": found.scaled,
+        "champion_scaled_pinball": found.champion_scaled,
+        "gap_error": found.error if np.isfinite(found.error) else np.nan,
+    }
+
+
+def _alone(version: Row) -> Decision:
+    """What a version must be whichever is in force."""
+    if not version["scaled_pinball"] < version["naive_scaled_pinball"]:
+        return Decision(False, ", not better than the seasonal naive")
+    if not abs(version["bias"]) <= BIAS_LIMIT:
+        return Decision(False, ", too biased")
+    return Decision(True)
+
+
+def _against_champion(version: Row, found: Compared, *, is_refit: bool) -> Decision:
+    """A better version is promoted, a worse one is not; a tie keeps the old one unless the new one is its refit.
+
+    So that no model grows stale, two ties promote: the same contenders won in every class, which is the same model
+    fitted on newer days, or the version in force is older than any fit the backtest has judged.
+    """
+    if not found.is_kept:
+        return Decision(True, ", without losses by week to compare with the version in force")
+    if found.restated > RESTATED_LIMIT:
+        return Decision(False, _restated_cause(found))
+    if found.off > NOISE_ERRORS * found.error:
+        return Decision(False, ", worse than the version in force")
+    if found.off < -NOISE_ERRORS * found.error:
+        return Decision(True, ", better than the version in force")
+    if is_refit:
+        return Decision(True, ", as good as the version in force and the same contenders fitted on newer days")
+    age = (pd.Timestamp(version["trained_through_date"]) - pd.Timestamp(found.champion["trained_through_date"])).days
+    if age >= FIT_DAYS:
+        return Decision(True, f", as good as the version in force, whose data end {age} days earlier")
+    return Decision(False, ", not better than the version in force beyond noise")
+
+
+def _restated_cause(found: Compared) -> str:
+    week = pd.Timestamp(found.champion["week_start_date"]).date()
+    return (
+        f", the demand of the same weeks changed by {found.restated:.0%} since the version in force was trained (check"
+        f" the source; if the new figures are right, train the week of {week} again)"
     )
-    bias = f"bias {chosen['bias']:+.1%} (limit {BIAS_LIMIT:.0%})"
-    if is_better and is_unbiased:
-        return f"Promoted: {figures}, {bias}."
-    cause = "not better than the seasonal naive" if not is_better else "too biased"
-    return f"Not promoted, {cause}: {figures}, {bias}."
+
+
+def _figures(version: Row) -> str:
+    loss, naive = version["scaled_pinball"], version["naive_scaled_pinball"]
+    return (
+        f"scaled pinball {loss:.4f} against {naive:.4f} of the seasonal naive,"
+        f" bias {version['bias']:+.1%} (limit {BIAS_LIMIT:.0%})"
+    )
+
+
+def _shared_figures(found: Compared) -> str:
+    name = found.champion["model_version"]
+    if not found.is_kept:
+        return f"Version {name} was in force."
+    if found.origins < LEAST_WEEKS:
+        return f"Only {found.origins} weeks were scored for version {name} as well, too few to compare."
+    return (
+        f"On the {found.origins} weeks scored for both: {found.scaled:.4f} against {found.champion_scaled:.4f} of"
+        f" version {name}, standard error {found.error:.4f}."
+    )

@@ -4,8 +4,9 @@ Contenders are entries of `contenders`, past origins are run by `backtest`. What
 `training`, every other score of them in `scorecard`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,15 @@ import pandas as pd
 from retail_assets.demand import metrics
 from retail_assets.demand.aggregate import AggregateModel, fit_pull
 from retail_assets.demand.backtest import Contenders, Fold, cross_calibrated, fold_origins, rolling_origin
+from retail_assets.demand.bias_correction import CORRECTED_CLASSES, Factors, corrected
 from retail_assets.demand.conformal import distribution
 from retail_assets.demand.contenders import (
     BLENDS,
     FAMILIES,
     GLOBAL,
+    NAIVE,
     PULLED,
+    SIMPLEST_FIRST,
     SINGLE,
     UNSCORED,
     Fitted,
@@ -27,18 +31,16 @@ from retail_assets.demand.contenders import (
     fit_family,
 )
 from retail_assets.demand.global_model import Boosting
+from retail_assets.demand.noise import Weekly, gap
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.pooling import shared_ratio
-from retail_assets.demand.segments import DEMAND_CLASSES, NO_SALE, demand_class
+from retail_assets.demand.pooling import shared_ratio, shared_sum
+from retail_assets.demand.segments import DEMAND_CLASSES, demand_class
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
 MEAN_OF_BEST, CHOSEN = "mean_of_best", "chosen"
 MIN_TRAIN_DAYS = 70
-_BIAS_LIMIT = 0.05
-_MARGIN = 0.03
 _BEST_COUNT = 3
-_GLOBAL_ONES = (GLOBAL, *(name for name in (*BLENDS, *PULLED) if GLOBAL in families_of([name])))
 _LEVELS = np.array(list(QUANTILE_LEVELS.values()))
 
 
@@ -86,9 +88,11 @@ class TrainingConfig:
 class Tournament:
     """What was found on the last weeks of a panel.
 
-    `sample` holds the series that took part and `folds` their forecasts by every contender and by `CHOSEN`.
+    `sample` holds the series that took part and `folds` their forecasts by every contender and by `CHOSEN`, each block
+    corrected for the bias of the other blocks.
     `scores` has a row for each segment and contender; `chosen` names the winner of each demand class, `parts` the
-    contenders whose mean it is (itself, or the best three). `earliest` are the families fitted before the first
+    contenders whose mean it is (itself, or the best three), `factors` what that mean is multiplied by on days to come.
+    `losses` has a row for each origin and protection horizon. `earliest` are the families fitted before the first
     origin, `excluded` names contenders that could not compete and why.
     """
 
@@ -97,6 +101,8 @@ class Tournament:
     scores: pd.DataFrame
     chosen: dict[str, str]
     parts: dict[str, tuple[str, ...]]
+    factors: Factors
+    losses: pd.DataFrame
     earliest: dict[str, Fitted]
     excluded: dict[str, str]
     config: TrainingConfig
@@ -120,19 +126,31 @@ def play(panel: Panel, config: TrainingConfig, *, every_family: bool = False) ->
     panel = with_horizon(panel, config.horizon)
     excluded = {name: family.refused for name, family in FAMILIES.items() if family.refused and not every_family}
     sample, folds, earliest = _folds(panel, config, excluded=excluded)
-    scores, best = _scored(folds, config)
-    if scores.empty:
+    field = _judged(folds, config)
+    if field.scores.empty:
         raise PermanentFailure(
             f"No forecast can be scored on the weeks before {panel.as_of}: hardly anything was sold in them with stock "
             "throughout in gold/demand_daily; train on a later week."
         )
-    chosen = _choice(scores)
-    parts = {kind: best[kind] if name == MEAN_OF_BEST else (name,) for kind, name in chosen.items()}
-    for fold in folds:
-        fold.means[CHOSEN] = _assembled(fold, parts)
-    scores["is_chosen"] = [chosen[kind] for kind in scores["segment"]] == scores["model_name"]
+    chosen = {kind: field.winners.get(kind, UNSCORED) for kind in DEMAND_CLASSES}
+    parts = {kind: field.best[kind] if name == MEAN_OF_BEST else (name,) for kind, name in chosen.items()}
+    _assemble(field.folds, CHOSEN, lambda fold, kind: fold.means[chosen[kind]])
+    scores = field.scores.assign(
+        is_chosen=[chosen[kind] for kind in field.scores["segment"]] == field.scores["model_name"]
+    )
     scores.insert(2, "trained_through_date", panel.as_of)
-    return Tournament(sample, folds, scores, chosen, parts, earliest, excluded, config)
+    return Tournament(
+        sample,
+        field.folds,
+        scores,
+        chosen,
+        parts,
+        factors={kind: field.factors.get(name, {}).get(kind, 1.0) for kind, name in chosen.items()},
+        losses=_origin_losses(sample, field.folds, config),
+        earliest=earliest,
+        excluded=excluded,
+        config=config,
+    )
 
 
 def _refuse_too_little(panel: Panel) -> None:
@@ -182,13 +200,13 @@ def _before(panel: Panel, origin: int) -> Panel:
 
 
 def _sample(panel: Panel, config: TrainingConfig) -> np.ndarray:
-    """Rows of at most `tournament_sample` series of each segment, those whose names' hashes come first.
+    """Rows of at most `tournament_sample` series of each segment, drawn by their names.
 
-    So whether a series is drawn does not depend on which others there are, but for the last places.
+    So trainings of other weeks are scored on the same series, but for those that are new, gone or of another class.
     """
-    names = panel.series.loc[:, ["store_id", "product_id"]].astype(str)
-    place = pd.util.hash_pandas_object(names, index=False, hash_key=f"{config.seed:016d}"[-16:]).to_numpy()
-    segment, order = demand_class(panel), np.argsort(place, kind="stable")
+    names = panel.series["store_id"].astype(str) + "\n" + panel.series["product_id"].astype(str)
+    draw = [blake2b(f"{config.seed}\n{name}".encode(), digest_size=8).digest() for name in names]
+    segment, order = demand_class(panel), np.argsort(np.array(draw), kind="stable")
     drawn = [order[segment[order] == name][: config.tournament_sample] for name in DEMAND_CLASSES]
     return np.sort(np.concatenate(drawn))
 
@@ -226,25 +244,131 @@ def _fitted_totals(panel: Panel, excluded: dict[str, str]) -> AggregateModel | N
     return totals
 
 
-def _scored(folds: Sequence[Fold], config: TrainingConfig) -> tuple[pd.DataFrame, dict[str, tuple[str, ...]]]:
-    """Scores of every contender by segment, and the best three of each segment, whose mean competes too."""
+@dataclass(frozen=True, eq=False)
+class _Field:
+    """All contenders, judged: corrected folds, scores, the winner and the best three of each class, factors."""
+
+    folds: list[Fold]
+    scores: pd.DataFrame
+    winners: dict[str, str]
+    best: dict[str, tuple[str, ...]]
+    factors: dict[str, Factors]
+
+
+def _judged(folds: Sequence[Fold], config: TrainingConfig) -> _Field:
+    """Corrects, scores and ranks all contenders; the mean of each class's best three competes as well."""
     single = [name for name in folds[0].means if all(name in fold.means for fold in folds)]
-    losses = {name: _losses(folds, name, config) for name in single}
-    rows: list[dict[str, object]] = []
-    parts: dict[str, tuple[str, ...]] = {}
-    for segment in (kind for kind in DEMAND_CLASSES if kind != NO_SALE):
-        found = {name: _segment_scores(folds, name, losses[name], segment=segment) for name in single}
-        found = {name: score for name, score in found.items() if np.isfinite(list(score.values())).all()}
-        if not found:
-            continue
-        best = sorted(found, key=lambda name: found[name]["scaled_pinball"])[:_BEST_COUNT]
-        parts[segment] = tuple(sorted(best))
-        for fold in folds:
-            fold.means[MEAN_OF_BEST] = np.mean([fold.means[name] for name in best], axis=0)
-        mean_losses = _losses(folds, MEAN_OF_BEST, config)
-        found[MEAN_OF_BEST] = _segment_scores(folds, MEAN_OF_BEST, mean_losses, segment=segment)
-        rows += [{"segment": segment, "model_name": name, **score} for name, score in found.items()]
-    return pd.DataFrame(rows), parts
+    ready, factors = corrected(folds, single)
+    losses = {name: _losses(ready, name, config) for name in single}
+    scores = {kind: _sound_scores(ready, losses, kind) for kind in CORRECTED_CLASSES}
+    scores = {kind: found for kind, found in scores.items() if found}
+    best = {kind: _best(found) for kind, found in scores.items()}
+    ready, factors[MEAN_OF_BEST] = _with_blend(folds, ready, best)
+    losses[MEAN_OF_BEST] = _losses(ready, MEAN_OF_BEST, config)
+    winners, rows = {}, []
+    for kind, found in scores.items():
+        found[MEAN_OF_BEST] = _segment_scores(ready, MEAN_OF_BEST, losses[MEAN_OF_BEST], segment=kind)
+        weekly = {name: _weekly(losses[name], kind) for name in found}
+        winners[kind] = choice(weekly, lag=_weeks_shared(config))
+        for name, score in found.items():
+            _, error = gap(weekly[name], weekly[winners[kind]], lag=_weeks_shared(config))
+            parts = ", ".join(best[kind] if name == MEAN_OF_BEST else (name,))
+            factor = factors.get(name, {}).get(kind, 1.0)
+            known = error if np.isfinite(error) else np.nan
+            described = {"parts": parts, "bias_factor": factor, "gap_error": known}
+            rows.append({"segment": kind, "model_name": name, **score, **described})
+    return _Field(ready, pd.DataFrame(rows), winners, best, factors)
+
+
+def _sound_scores(folds: Sequence[Fold], losses: Mapping[str, "_Losses"], kind: str) -> dict[str, dict[str, float]]:
+    """Scores of the contenders that have all of them in a class."""
+    found = {name: _segment_scores(folds, name, lost, segment=kind) for name, lost in losses.items()}
+    return {name: score for name, score in found.items() if np.isfinite(list(score.values())).all()}
+
+
+def _best(found: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
+    """The three contenders with the least loss, by name."""
+    return tuple(sorted(sorted(found, key=lambda name: found[name]["scaled_pinball"])[:_BEST_COUNT]))
+
+
+def _with_blend(
+    raw: Sequence[Fold], ready: Sequence[Fold], best: Mapping[str, tuple[str, ...]]
+) -> tuple[list[Fold], Factors]:
+    """The corrected folds with the mean of each class's best three, which is corrected as a contender of its own."""
+
+    def mean_of_best(fold: Fold, kind: str) -> np.ndarray:
+        return np.mean([fold.means[name] for name in best.get(kind, (UNSCORED,))], axis=0)
+
+    blended = [replace(fold, means=dict(fold.means)) for fold in raw]
+    _assemble(blended, MEAN_OF_BEST, mean_of_best)
+    blended, factors = corrected(blended, [MEAN_OF_BEST])
+    both = zip(ready, blended, strict=True)
+    means = [{**fold.means, MEAN_OF_BEST: other.means[MEAN_OF_BEST]} for fold, other in both]
+    return [replace(fold, means=made) for fold, made in zip(ready, means, strict=True)], factors[MEAN_OF_BEST]
+
+
+def choice(weekly: Mapping[str, Weekly], *, lag: int) -> str:
+    """Who forecasts a class, by what each contender lost in each week.
+
+    Of the single contenders the simplest serves whose loss lies within one standard error of the least (Breiman et al.
+    1984, the 1 SE rule). The better blend takes its place unless the single one beats it by more than one standard
+    error: a blend wins ties. Where too few weeks were scored to know noise, all tie.
+    """
+    blends = [name for name in weekly if name == MEAN_OF_BEST or name in BLENDS]
+    single = _simplest({name: found for name, found in weekly.items() if name not in blends}, lag=lag)
+    if not blends:
+        return single
+    blend = min(blends, key=lambda name: weekly[name].scaled)
+    behind, error = gap(weekly[blend], weekly[single], lag=lag)
+    return single if behind > error else blend
+
+
+def _simplest(weekly: Mapping[str, Weekly], *, lag: int) -> str:
+    """The simplest contender within one standard error of the least loss."""
+    least = min(weekly, key=lambda name: weekly[name].scaled)
+    gaps = {name: gap(found, weekly[least], lag=lag) for name, found in weekly.items()}
+    return min((name for name, (behind, error) in gaps.items() if behind <= error), key=SIMPLEST_FIRST.index)
+
+
+def _weekly(losses: "_Losses", segment: str) -> Weekly:
+    """Of each origin, all protection horizons together; no series has the say in any week."""
+    lost: dict[int, np.ndarray] = {}
+    for fold, loss, actual in losses:
+        kept = np.isfinite(actual) & (fold.nature.segment == segment)
+        lost[fold.origin] = lost.get(fold.origin, np.zeros(2)) + [shared_sum(loss[kept]), shared_sum(actual[kept])]
+    return Weekly(*np.array([lost[origin] for origin in sorted(lost)]).T)
+
+
+def _weeks_shared(config: TrainingConfig) -> int:
+    return max(config.protection_horizons) // 7
+
+
+def _assemble(folds: Sequence[Fold], name: str, mean_of: Callable[[Fold, str], np.ndarray]) -> None:
+    """Adds a contender whose series take the mean that belongs to their class."""
+    for fold in folds:
+        mean = np.zeros(fold.actual.shape)
+        for kind in DEMAND_CLASSES:
+            rows = fold.nature.segment == kind
+            mean[rows] = mean_of(fold, kind)[rows]
+        fold.means[name] = mean
+
+
+def _origin_losses(sample: Panel, folds: Sequence[Fold], config: TrainingConfig) -> pd.DataFrame:
+    """What the chosen and the seasonal naive lost at each origin and protection horizon, columns of BACKTEST_LOSSES.
+
+    A later training compares its own chosen contenders with these on the origins both know. No series has the say in
+    any sum.
+    """
+    chosen, naive = (_losses(folds, name, config) for name in (CHOSEN, NAIVE))
+    spans = np.repeat(config.protection_horizons, len(folds))
+    rows = []
+    for (fold, loss, actual), (_, naive_loss, _), days in zip(chosen, naive, spans, strict=True):
+        known = np.isfinite(actual)
+        units = {"actual_units": actual, "loss_units": loss, "naive_loss_units": naive_loss}
+        found = {name: shared_sum(values[known]) for name, values in units.items()}
+        origin = {"origin_date": sample.dates[fold.origin - 1].astype(object), "horizon_days": days}
+        rows.append({**origin, "series_count": known.sum(), **found})
+    return pd.DataFrame(rows).query("series_count > 0").sort_values(["origin_date", "horizon_days"], ignore_index=True)
 
 
 _Losses = list[tuple[Fold, np.ndarray, np.ndarray]]
@@ -305,25 +429,3 @@ def _losses(folds: Sequence[Fold], name: str, config: TrainingConfig) -> _Losses
             gap = here.actual[:, None] - made.quantiles
             found.append((fold, np.maximum(_LEVELS * gap, (_LEVELS - 1) * gap).mean(axis=1), here.actual))
     return found
-
-
-def _choice(scores: pd.DataFrame) -> dict[str, str]:
-    """The least scaled pinball of each segment among those with a bias of at most 5 %.
-
-    Where all are more biased, every point beyond costs a per cent. Whoever would replace the global model must win by
-    3 %: smaller leads do not last into the next month. Segments without demand to score keep the moving mean.
-    """
-    excess = (scores["bias"].abs() - _BIAS_LIMIT).clip(lower=0.0)
-    handicap = np.where(scores["model_name"].isin(_GLOBAL_ONES), 0.0, _MARGIN)
-    ranked = scores.assign(is_biased=excess > 0, cost=scores["scaled_pinball"] * (1 + excess + handicap))
-    ranked = ranked.sort_values(["is_biased", "cost"], kind="stable")
-    chosen = ranked.drop_duplicates("segment").set_index("segment")["model_name"].to_dict()
-    return {segment: chosen.get(segment, UNSCORED) for segment in DEMAND_CLASSES}
-
-
-def _assembled(fold: Fold, parts: dict[str, tuple[str, ...]]) -> np.ndarray:
-    mean = np.zeros(fold.actual.shape)
-    for segment, names in parts.items():
-        rows = fold.nature.segment == segment
-        mean[rows] = np.mean([fold.means[name][rows] for name in names], axis=0)
-    return mean

@@ -33,8 +33,9 @@ class TrainedModel:
     """Everything a forecast needs, and what the tournament found.
 
     `chosen` names the contender of each demand class, `parts` those whose mean its forecast is (itself, or the
-    best three). `fitted` holds the families these need, and always the global one. `excluded` names contenders that
-    could not compete and why.
+    best three), `factors` what that mean is multiplied by, against bias. `fitted` holds the families these need, and
+    always the global one. `excluded` names contenders that could not compete and why. `losses` of each origin of the
+    backtest are stored in the lake: a model that comes back from its folder has none.
     """
 
     trained_through: date
@@ -49,6 +50,8 @@ class TrainedModel:
     bias: float
     horizon: int
     excluded: dict[str, str] = field(default_factory=dict)
+    factors: dict[str, float] = field(default_factory=dict)
+    losses: pd.DataFrame = field(default_factory=pd.DataFrame)
     version: str = ""
 
     @property
@@ -65,6 +68,7 @@ class TrainedModel:
             "trained_through": self.trained_through.isoformat(),
             "chosen": self.chosen,
             "parts": self.parts,
+            "factors": self.factors,
             "scaled_pinball": self.scaled_pinball,
             "naive_scaled_pinball": self.naive_scaled_pinball,
             "bias": self.bias,
@@ -106,6 +110,7 @@ def load_model(folder: Path) -> TrainedModel:
         bias=read["bias"],
         horizon=read["horizon"],
         excluded=read["excluded"],
+        factors=read.get("factors", {}),  # models trained before there were any
         version=read["version"],
     )
 
@@ -133,6 +138,8 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
         bias=chosen["bias"],
         horizon=config.horizon,
         excluded=found.excluded,
+        factors=found.factors,
+        losses=found.losses,
     )
     return replace(model, version=_version(model))
 
@@ -156,6 +163,6 @@ def _hierarchy(panel: Panel, earliest: Mapping[str, Fitted]) -> AggregateModel |
 def _version(model: TrainedModel) -> str:
     content = hashlib.sha256()
     content.update(model.global_model.booster.model_to_string().encode())
-    content.update(repr((model.chosen, model.parts, model.aggregate)).encode())
+    content.update(repr((model.chosen, model.parts, model.factors, model.aggregate)).encode())
     content.update(model.calibration.frame().to_csv(float_format="%.6g").encode())
     return f"{model.trained_through:%Y%m%d}-{content.hexdigest()[:8]}"

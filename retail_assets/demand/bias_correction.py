@@ -1,0 +1,89 @@
+"""What a contender expects too much or too little of a demand class, and the factor that takes it out.
+
+A factor is estimated on other weeks than those it is judged on, so that contenders compare as they would serve. Errors
+around the corrected means belong in `conformal`, the choice in `tournament`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from retail_assets.demand.backtest import Fold
+from retail_assets.demand.contenders import NAIVE
+from retail_assets.demand.noise import ratio_error
+from retail_assets.demand.pooling import forecast_and_came
+from retail_assets.demand.segments import DEMAND_CLASSES, NO_SALE
+
+BOUNDS = (0.8, 1.25)
+CORRECTED_CLASSES = tuple(name for name in DEMAND_CLASSES if name != NO_SALE)
+Factors = dict[str, float]
+"""Of each demand class; a class that is not in it is left as it is."""
+
+
+def bias_factor(actual: np.ndarray, forecast: np.ndarray, *, lag: int) -> float:
+    """What forecasts of weekly origins (m,) are multiplied by: actual over forecast, as far as it is more than noise.
+
+    The gap to 1 is shrunk by 1 − (standard error / gap)², at least to 0 (James & Stein 1961, positive part): few units,
+    few weeks and weeks that disagree correct little. Never beyond `BOUNDS`; 1 where nothing was forecast.
+
+    >>> round(bias_factor(np.array([90.0, 88.0, 92.0, 90.0]), np.full(4, 100.0), lag=0), 3)
+    0.901
+    >>> bias_factor(np.array([60.0, 120.0, 70.0, 140.0]), np.full(4, 100.0), lag=0)
+    1.0
+    """
+    if not len(forecast) or forecast.sum() <= 0:
+        return 1.0
+    off = float(actual.sum() / forecast.sum()) - 1
+    error = ratio_error(actual, forecast, lag=lag)
+    kept = max(1 - (error / off) ** 2, 0.0) if off else 0.0
+    return float(np.clip(1 + kept * off, *BOUNDS))
+
+
+def corrected(folds: Sequence[Fold], names: Sequence[str]) -> tuple[list[Fold], dict[str, Factors]]:
+    """The folds with the means of `names` corrected by class, and the factors of all blocks together.
+
+    Each block is corrected by what the other blocks say. The seasonal naive stays as it is: it is the yardstick, and
+    what stands in where a contender fails.
+    """
+    means = [dict(fold.means) for fold in folds]
+    factors: dict[str, Factors] = {}
+    for name in names:
+        if name == NAIVE:
+            continue
+        actual, forecast = _class_units(folds, name)
+        block = np.array([fold.block for fold in folds])
+        lag = folds[0].actual.shape[1] // 7
+        of_block = {left: _factors(actual, forecast, block != left, lag) for left in np.unique(block).tolist()}
+        for fold, made in zip(folds, means, strict=True):
+            made[name] = applied(made[name], fold.nature.segment, of_block[fold.block])
+        factors[name] = _factors(actual, forecast, np.ones(len(folds), dtype=bool), lag)
+    return [replace(fold, means=made) for fold, made in zip(folds, means, strict=True)], factors
+
+
+def applied(mean: np.ndarray, segment: np.ndarray, factors: Mapping[str, float]) -> np.ndarray:
+    """Means (n, H) of series in classes `segment` (n,), times the factor of their class."""
+    factor = np.ones(len(mean))
+    for name, value in factors.items():
+        factor[segment == name] = value
+    return mean * factor[:, None]
+
+
+def _factors(actual: np.ndarray, forecast: np.ndarray, kept: np.ndarray, lag: int) -> Factors:
+    return {
+        name: bias_factor(actual[kept, number], forecast[kept, number], lag=lag)
+        for number, name in enumerate(CORRECTED_CLASSES)
+    }
+
+
+def _class_units(folds: Sequence[Fold], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Known demand and what was expected of it, (folds, classes); no series has the say in either."""
+    actual, forecast = (np.zeros((len(folds), len(CORRECTED_CLASSES))) for _ in range(2))
+    for row, fold in enumerate(folds):
+        known = ~np.isnan(fold.actual)
+        came = np.where(known, fold.actual, 0.0).sum(axis=1)
+        expected = np.where(known, fold.means[name], 0.0).sum(axis=1)
+        for column, kind in enumerate(CORRECTED_CLASSES):
+            here = fold.nature.segment == kind
+            forecast[row, column], actual[row, column] = forecast_and_came(expected[here], came[here])
+    return actual, forecast
