@@ -117,7 +117,7 @@ class Demand:
             raise ValueError("demands to mix must be of the same series on the same lattice")
         if (share < 0).any() or not np.allclose(share.sum(axis=1), 1, atol=1e-6):
             raise ValueError("the weights of a mixture must be positive and sum to 1")
-        share = share / share.sum(axis=1, keepdims=True)
+        share = share / np.cumsum(share, axis=1)[:, -1:]
         pieces = max(d.knots.shape[2] for d in demands)
         return cls(
             knots=np.concatenate([_padded(d.knots, pieces) for d in demands], axis=1),
@@ -246,7 +246,8 @@ class Demand:
         return np.cumsum(self._area[..., ::-1], axis=2)[..., ::-1] - self._area
 
     def _mixed(self, values: Array) -> Array:
-        return (values * self.weights).sum(axis=1)
+        # one component after the other: those that other series of a mixture need weigh 0 here and change no bit
+        return np.cumsum(values * self.weights, axis=1)[:, -1]
 
     def _scale_like(self, units: ArrayLike) -> Array:
         scale = _divisor(self.unit_step)

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.draws import line_keys
 from retail_assets.inventory.money import money
 from retail_assets.inventory.shelf_life import batches_by_age, expiring_units
 from retail_assets.inventory.windows import Windows, series_index
@@ -212,7 +213,7 @@ def _expiring_units(as_of: date, state: StockState, receipts: pd.DataFrame | Non
         shelf_life_days=some.shelf_life_days,
         receipts=receipts,
     )
-    units[rows] = expiring_units(batches, some.windows, rng=np.random.default_rng(as_of.toordinal()))
+    units[rows] = expiring_units(batches, some.windows, keys=line_keys(as_of, some.series))
     return units
 
 

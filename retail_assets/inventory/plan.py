@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retail_assets.inventory.calendar import Opportunities, order_opportunities, order_weekdays
+from retail_assets.inventory.draws import line_keys
 from retail_assets.inventory.parameters import PlanPolicy, Policies
 from retail_assets.inventory.plan_lines import Level, Lines, classes_of, level_of, lines_of, windows_of
 from retail_assets.inventory.plan_rows import plan_rows, with_free_names
@@ -170,7 +171,7 @@ def _outlook(
 ) -> Outlook:
     """What lost sales and waste do until the next delivery; nothing for lines without a window."""
     change = Outlook(*(np.zeros(len(lines.series)) for _ in range(4)))
-    spoils, rng = np.isfinite(lines.shelf_life_days), np.random.default_rng(as_of.toordinal())
+    spoils, keys = np.isfinite(lines.shelf_life_days), line_keys(as_of, lines.series)
     on_hand, life = position.usable_on_hand, lines.shelf_life_days
     prospect = Prospect(
         on_hand=on_hand,
@@ -187,7 +188,7 @@ def _outlook(
     for kind, paths in ((~spoils, _PATHS), (spoils, _SPOILING_PATHS)):
         rows = np.flatnonzero(kind & _can_order(lines, position, level))
         demands = [demand.take(rows) for demand in level.by_delay]
-        found = outlook(prospect.take(rows), demands, paths=paths, rng=rng)
+        found = outlook(prospect.take(rows), demands, paths=paths, keys=keys[rows])
         for name in ("service_change", "fill_change", "wasted_units", "lost_units"):
             getattr(change, name)[rows] = getattr(found, name)
     return change

@@ -93,7 +93,7 @@ def _service_columns(
         "service_measure": np.where(is_fill, "fill", "cycle"),
         "service_level": level.nominal,
         "target_service_rate": level.target,
-        "predicted_service_rate": np.where(level.is_known, np.clip(predicted, 0.0, 1.0), 0.0),
+        "predicted_service_rate": np.round(np.where(level.is_known, np.clip(predicted, 0.0, 1.0), 0.0), 9),
         "expected_waste_units": future.wasted_units,
     }
 

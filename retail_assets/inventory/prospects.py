@@ -1,7 +1,8 @@
 """What becomes of an order until the next one arrives: service, waste and losses on sampled paths of demand.
 
 The closed formula F(position) knows neither customers who leave nor stock that spoils; here the simulator says how
-much they change it. Which order to place is the policies' question.
+much they change it. Which order to place is the policies' question. What a line gets depends on its own numbers and
+key alone, to the last bit: sums run from the first day on, because rows beside it may need more days or delays.
 """
 
 from collections.abc import Sequence
@@ -11,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.draws import Draws, Keys, running_total
 from retail_assets.inventory.simulator import Supply, Trace, UnmetDemand, simulate
 
 Array = NDArray[np.float64]
 Days = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-
 _ROWS_AT_ONCE = 20_000
+_LEVEL, _LATE, _START, _COMING = 0, 1, 2, 3
+"""Numbers of a path: of its total, of the delays of the next order and of this one, of each line under way."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Prospect:
     def position(self) -> Array:
         """What the order and the stock are up against: everything promised before the next arrival."""
         is_counted = self.promised < self.next_arrival[:, None]
-        return self.on_hand + np.where(is_counted, self.coming, 0.0).sum(axis=1) + self.order_units
+        return self.on_hand + running_total(np.where(is_counted, self.coming, 0.0)) + self.order_units
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,10 @@ def outlook(
     demands: Sequence[Demand],
     *,
     paths: int,
-    rng: np.random.Generator,
+    keys: Keys,
     unmet_demand: UnmetDemand = "lost",
 ) -> Outlook:
-    """Means over `paths` paths of each order.
+    """Means over `paths` paths of each order; `keys` (n,) are those of draws.py.
 
     The total until the next arrival is drawn from its distribution: half of the paths from equal slices of what the
     position covers and half from those of what it does not, each with its weight, because that is where service is
@@ -89,21 +92,19 @@ def outlook(
     """
     prospect = prospect.within_days()
     sums = np.zeros((6, len(prospect.on_hand)))
+    at_once = max(_ROWS_AT_ONCE // paths, 1)
     for days in np.unique(prospect.next_arrival):
-        rows = np.flatnonzero(prospect.next_arrival == days)
-        at_once = max(_ROWS_AT_ONCE // len(rows), 1)
-        for first in range(0, paths, at_once):
-            slices = np.arange(first, min(first + at_once, paths))
-            repeated = np.tile(rows, len(slices))
-            level = (np.repeat(slices, len(rows)) + rng.random(len(repeated))) / paths
+        same = np.flatnonzero(prospect.next_arrival == days)
+        for rows in np.split(same, range(at_once, len(same), at_once)):
+            repeated, draws = np.repeat(rows, paths), Draws.of(keys[rows], paths)
             found = _simulated_paths(
                 prospect.take(repeated),
                 [demand.take(repeated) for demand in demands],
-                level,
-                rng=rng,
+                (np.tile(np.arange(paths), len(rows)) + draws.uniform(_LEVEL)) / paths,
+                draws=draws,
                 unmet_demand=unmet_demand,
             )
-            sums[:, rows] += found.reshape(6, len(slices), len(rows)).sum(axis=1)
+            sums[:, rows] = np.cumsum(found.reshape(6, len(rows), paths), axis=2)[..., -1]
     cycles, service, wasted, lost, demanded, served = sums
     fill = np.divide(served, demanded, out=np.zeros_like(served), where=demanded > 0)
     return Outlook(service / np.maximum(cycles, 1e-9), fill, wasted / paths, lost / paths)
@@ -114,7 +115,7 @@ def _simulated_paths(
     demands: Sequence[Demand],
     level: Array,
     *,
-    rng: np.random.Generator,
+    draws: Draws,
     unmet_demand: UnmetDemand,
 ) -> Array:
     """Weights of what one path brought, (6, n).
@@ -123,8 +124,8 @@ def _simulated_paths(
     and what simulation adds to the units of it that the formula serves.
     """
     count = len(level)
-    late = _delays(prospect.delay_chances, rng.random(count))
-    start = prospect.arrival + _delays(prospect.delay_chances, rng.random(count))
+    late = _delays(prospect.delay_chances, draws.uniform(_LATE))
+    start = prospect.arrival + _delays(prospect.delay_chances, draws.uniform(_START))
     end = prospect.next_arrival + late
     total, weight = np.zeros(count), np.zeros(count)
     for delay in np.unique(late):
@@ -133,16 +134,16 @@ def _simulated_paths(
         drawn, weight[rows] = _levels(level[rows], demand.cdf(position))
         total[rows] = demand.quantile(drawn)
     day = np.arange(int(end.max()))
-    daily = _split(total, prospect, day < end[:, None], demands[0].unit_step, rng=rng)
-    trace = _simulated(prospect, daily, start=start, rng=rng, unmet_demand=unmet_demand)
+    daily = _split(total, prospect, day < end[:, None], demands[0].unit_step, draws=draws)
+    trace = _simulated(prospect, daily, start=start, draws=draws, unmet_demand=unmet_demand)
     is_cycle = (day >= start[:, None]) & (day < end[:, None])
     has_days = end > start
     is_served = ~(trace.has_failed & is_cycle).any(axis=1)
     is_expected = total <= prospect.position + 1e-9
     before_end = day < end[:, None]
-    wasted, lost = ((units * before_end).sum(axis=1) for units in (trace.wasted, trace.unmet))
-    demanded, unmet = ((units * is_cycle).sum(axis=1) for units in (daily, trace.unmet))
-    before_start = (daily * (day < start[:, None])).sum(axis=1)
+    wasted, lost = (running_total(units * before_end) for units in (trace.wasted, trace.unmet))
+    demanded, unmet = (running_total(units * is_cycle) for units in (daily, trace.unmet))
+    before_start = running_total(daily * (day < start[:, None]))
     position = prospect.position
     expected_unmet = np.maximum(total - position, 0.0) - np.maximum(before_start - position, 0.0)
     change = has_days * (is_served.astype(np.float64) - is_expected)
@@ -157,15 +158,13 @@ def _levels(even: Array, covered: Array) -> tuple[Array, Array]:
     return np.clip(level, 1e-9, 1 - 1e-9), 2 * np.where(is_covered, covered, 1 - covered)
 
 
-def _simulated(
-    prospect: Prospect, daily: Array, *, start: Days, rng: np.random.Generator, unmet_demand: UnmetDemand
-) -> Trace:
+def _simulated(prospect: Prospect, daily: Array, *, start: Days, draws: Draws, unmet_demand: UnmetDemand) -> Trace:
     count, days = daily.shape
     arriving = np.zeros((count, days + 1))
     rows = np.arange(count)
-    for units, promised in zip(prospect.coming.T, prospect.promised.T, strict=True):
+    for number, (units, promised) in enumerate(zip(prospect.coming.T, prospect.promised.T, strict=True)):
         overdue = np.maximum(-promised, 0)
-        late = _delays(prospect.delay_chances, rng.random(count), at_least=overdue)
+        late = _delays(prospect.delay_chances, draws.uniform(_COMING + number), at_least=overdue)
         arriving[rows, np.clip(promised + late, 0, days)] += units
     arriving[rows, np.minimum(start, days)] += prospect.order_units
     nothing = np.zeros(count)
@@ -186,17 +185,21 @@ def _delays(chances: Array, luck: Array, *, at_least: Days | None = None) -> Day
     """Days late drawn from `chances` (n, k), given that they are no fewer than `at_least` where that is possible."""
     reached = np.cumsum(chances, axis=1)
     if at_least is not None:
-        past = np.where(np.arange(chances.shape[1]) < at_least[:, None], chances, 0.0).sum(axis=1)
+        past = running_total(np.where(np.arange(chances.shape[1]) < at_least[:, None], chances, 0.0))
         luck = past + luck * (1 - past)
-    return (luck[:, None] >= reached[:, :-1] - 1e-12).sum(axis=1)
+    longest = chances.shape[1] - 1 - (chances[:, ::-1] > 0).argmax(axis=1)
+    return np.minimum((luck[:, None] >= reached[:, :-1] - 1e-12).sum(axis=1), longest)
 
 
-def _split(total: Array, prospect: Prospect, is_inside: Flags, step: Array, *, rng: np.random.Generator) -> Array:
-    """Total over the days that count, in whole steps where the product has any."""
+def _split(total: Array, prospect: Prospect, is_inside: Flags, step: Array, *, draws: Draws) -> Array:
+    """Total over the days that count, the first ones, in whole steps where the product has any."""
     mean = np.where(is_inside, prospect.daily_mean[:, : is_inside.shape[1]], 0.0)
     is_flat = mean.sum(axis=1) <= 0
     share = np.where(is_flat[:, None], is_inside, mean)
-    share = share / share.sum(axis=1, keepdims=True)
-    scale = np.where(step > 0, step, 1.0)
-    whole = rng.multinomial(np.round(total / scale).astype(np.int64), share) * scale[:, None]
-    return np.where((step > 0)[:, None], whole, total[:, None] * share)
+    share = share / running_total(share)[:, None]
+    is_lattice, scale = step > 0, np.where(step > 0, step, 1.0)
+    is_last = np.arange(share.shape[1]) >= is_inside.sum(axis=1, keepdims=True) - 1
+    reached = np.where(is_last, 1.0, np.minimum(np.cumsum(share, axis=1), 1.0))
+    steps = np.where(is_lattice, np.round(total / scale), 0.0).astype(np.int64)
+    whole = np.diff(draws.split(steps, reached), axis=1, prepend=0) * scale[:, None]
+    return np.where(is_lattice[:, None], whole, total[:, None] * share)

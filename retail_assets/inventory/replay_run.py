@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.draws import row_keys
 from retail_assets.inventory.parameters import LineParameters
 from retail_assets.inventory.policies import reorder_point_fill, reorder_point_with_packs, shelf_life_limit
 from retail_assets.inventory.prospects import Prospect, outlook
@@ -321,7 +322,7 @@ class Run:
             prospect,
             [demand.take(need) for demand in self.needs.by_delay],
             paths=int(np.clip(_PATH_DAYS / max(cells, 1.0), _PATHS_LEAST, _PATHS_MOST)),
-            rng=np.random.default_rng([self.seed, int(self.rows[0])]),
+            keys=row_keys(self.seed, self.rows[chances.row], chances.day),
             unmet_demand=self.unmet_demand,
         )
         return found.service_change

@@ -9,11 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.draws import Draws, Keys, running_total
 from retail_assets.inventory.windows import Windows, series_index
 
 Array = NDArray[np.float64]
 Days = NDArray[np.int64]
 
+_LINES_AT_ONCE = 200
 _LEVELS, _SPLITS = 32, 4
 """Totals of demand drawn for each series, and how often each is split over the days."""
 _NOTHING = 1e-9  # what subtracting weighed receipts leaves behind
@@ -39,9 +42,12 @@ def batches_by_age(
     row = series.get_indexer(series_index(receipts))
     days = pd.to_datetime(receipts["received_date"]).to_numpy().astype("datetime64[D]")
     age = (np.datetime64(as_of, "D") - days).astype(np.int64)
-    inside = (row >= 0) & (age >= 0) & (age < back - 1)
     units = np.nan_to_num(receipts["received_units"].to_numpy(dtype=np.float64, na_value=np.nan))
-    np.add.at(received, (row[inside], back - 2 - age[inside]), units[inside])
+    # what is older than goods can be is left out: longer lives of other series must not change the sums of this one
+    inside = (row >= 0) & (age >= 0) & (age < np.nan_to_num(shelf_life_days)[row] - 1)
+    order = np.lexsort([units, age, row])
+    order = order[inside[order]]
+    np.add.at(received, (row[order], back - 2 - age[order]), units[order])
     unseen = np.setdiff1d(np.arange(len(series)), row)
     received[unseen, -1] = on_hand[unseen]
     return stock_batches(on_hand, received, shelf_life_days)
@@ -70,7 +76,7 @@ def stock_batches(on_hand: Array, received: Array, shelf_life_days: Array) -> Ar
     return batches
 
 
-def expiring_units(batches: Array, windows: Windows, *, rng: np.random.Generator) -> Array:
+def expiring_units(batches: Array, windows: Windows, *, keys: Keys) -> Array:
     """(n,) units on hand that are expected to expire unsold, oldest sold first.
 
     With B_k units that can be sold for at most k days more and D_k the demand of k days, what has expired by day k is
@@ -82,20 +88,19 @@ def expiring_units(batches: Array, windows: Windows, *, rng: np.random.Generator
     Args:
         batches: (n, k) units that can be sold for 1 … k days more.
         windows: forecasts of the n series.
-        rng: random numbers of the samples; the same ones give the same answer.
+        keys: (n,) of draws.py; a series gets the same answer beside any others.
     """
     days, stock = _expiries(batches)
     reach = windows.reach(days[:, -1])
     demand = windows.nearest(reach)
     mean = windows.mean_within(np.column_stack([days, reach]))
-    share = np.divide(mean[:, :-1], mean[:, 1:], out=np.zeros_like(stock), where=mean[:, 1:] > 0)
-    expired = np.zeros(len(stock))
-    for part in range(_LEVELS):
-        level = (part + rng.random(len(stock))) / _LEVELS
-        total = demand.quantile(np.clip(level, 1e-9, 1 - 1e-9))
-        for _ in range(_SPLITS):
-            expired += _expired(total, stock, np.minimum(share, 1.0), step=demand.unit_step, rng=rng)
-    return expired / (_LEVELS * _SPLITS)
+    total = mean[:, -1:]
+    share = np.minimum(np.divide(mean[:, :-1], total, out=np.zeros_like(stock), where=total > 0), 1.0)
+    parts = [
+        _expired(demand.take(rows), stock[rows], np.maximum.accumulate(share[rows], axis=1), keys=keys[rows])
+        for rows in np.split(np.arange(len(stock)), range(_LINES_AT_ONCE, len(stock), _LINES_AT_ONCE))
+    ]
+    return np.concatenate(parts)
 
 
 def _expiries(batches: Array) -> tuple[Days, Array]:
@@ -108,12 +113,18 @@ def _expiries(batches: Array) -> tuple[Days, Array]:
     return (place + 1).astype(np.int64), np.take_along_axis(np.cumsum(batches, axis=1), place, axis=1)
 
 
-def _expired(total: Array, stock: Array, share: Array, *, step: Array, rng: np.random.Generator) -> Array:
-    """(n,) max_k (B_k - D_k)+ of one sample; `share` (n, m) is each D_k over the next one, the last over the total."""
+def _expired(demand: Demand, stock: Array, share: Array, *, keys: Keys) -> Array:
+    """(n,) mean of max_k (B_k - D_k)+; `share` (n, m) is the part of the total that each D_k is expected to be."""
+    paths = _LEVELS * _SPLITS
+    draws, row = Draws.of(keys, paths), np.repeat(np.arange(len(stock)), paths)
+    number = np.tile(np.arange(paths), len(stock))
+    # the splits of a level share its total
+    total_of = Draws.of(keys, _LEVELS).uniform(0).reshape(len(stock), _LEVELS)[row, number // _SPLITS]
+    level = np.clip((number // _SPLITS + total_of) / _LEVELS, 1e-9, 1 - 1e-9)
+    total, step = demand.take(row).quantile(level), demand.unit_step[row]
     is_lattice, scale = step > 0, np.where(step > 0, step, 1.0)
-    sold, expired = total, np.zeros(len(total))
-    for place in reversed(range(stock.shape[1])):
-        whole = rng.binomial(np.round(sold / scale).astype(np.int64), share[:, place]) * scale
-        sold = np.where(is_lattice, whole, sold * share[:, place])
-        expired = np.maximum(expired, stock[:, place] - sold)
-    return expired
+    steps = np.where(is_lattice, np.round(total / scale), 0.0).astype(np.int64)
+    whole = draws.split(steps, share[row]) * scale[:, None]
+    sold = np.where(is_lattice[:, None], whole, total[:, None] * share[row])
+    expired = np.maximum(stock[row] - sold, 0.0).max(axis=1).reshape(len(stock), paths)
+    return running_total(expired) / paths

@@ -43,7 +43,7 @@ def transfer_proposals(
     one more unit no longer pays; a move is proposed when the margin it saves exceeds its cost. Greedy by net benefit:
     in each round every product makes its best move, from the store with the most to give.
     """
-    held = on_hand.loc[on_hand["on_hand_units"].notna()]
+    held = on_hand.loc[on_hand["on_hand_units"].notna()].sort_values(["store_id", "product_id"])
     if held.empty:
         return TRANSFER_PROPOSALS.schema.empty_table().to_pandas()
     state = StockState.of(as_of, held, open_orders, cumulative=cumulative, products=products, closed_days=closed_days)

@@ -32,7 +32,7 @@ def prospect(**changes):
 
 def look(some, *, means, unmet="lost", paths=20_000):
     return outlook(
-        some, [poisson(mean) for mean in means], paths=paths, rng=np.random.default_rng(1), unmet_demand=unmet
+        some, [poisson(mean) for mean in means], paths=paths, keys=np.array([1], dtype=np.uint64), unmet_demand=unmet
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from retail_assets.inventory.draws import line_keys
 from retail_assets.inventory.shelf_life import batches_by_age, expiring_units, stock_batches
 from retail_assets.inventory.windows import Windows
 from retail_assets.tables.forecast import QUANTILE_LEVELS
@@ -18,6 +19,10 @@ AS_OF = date(2025, 3, 10)
 
 def series(count):
     return pd.MultiIndex.from_arrays([["s"] * count, [f"p{n}" for n in range(count)]])
+
+
+def keys(count):
+    return line_keys(AS_OF, series(count))
 
 
 def poisson_windows(means, *, horizons=(2, 7, 14), step=1.0):
@@ -41,7 +46,7 @@ def expected(batches, means, **forecast):
     for number, row in enumerate(batches):
         for days, units in row.items():
             table[number, days - 1] = units
-    return expiring_units(table, poisson_windows(means, **forecast), rng=np.random.default_rng(7))
+    return expiring_units(table, poisson_windows(means, **forecast), keys=keys(len(table)))
 
 
 def expected_leftover(stock, mean):
@@ -105,10 +110,10 @@ def test_without_demand_everything_expires_and_without_stock_nothing():
 
 def test_a_series_without_forecast_has_no_demand():
     known = poisson_windows([5.0]).without(np.array([True]))
-    assert expiring_units(np.array([[0.0, 4.0]]), known, rng=np.random.default_rng(1)).tolist() == [4]
+    assert expiring_units(np.array([[0.0, 4.0]]), known, keys=keys(1)).tolist() == [4]
     empty = pd.DataFrame(columns=["store_id", "product_id", "horizon_days", "mean_units", "p_zero", *QUANTILE_LEVELS])
     none = Windows.from_forecast(empty, series(1), unit_step=np.ones(1), supplier_ids=np.array([""]))
-    assert expiring_units(np.array([[0.0, 4.0]]), none, rng=np.random.default_rng(1)).tolist() == [4]
+    assert expiring_units(np.array([[0.0, 4.0]]), none, keys=keys(1)).tolist() == [4]
 
 
 def test_demand_goes_on_beyond_the_last_horizon():
@@ -129,7 +134,7 @@ def test_continuous_goods_lose_the_same():
     smooth = Windows(**{**vars(fine), "unit_step": np.zeros(20)})
     batches = np.zeros((20, 7))
     batches[:, 6] = 355
-    found = expiring_units(batches, smooth, rng=np.random.default_rng(3))
+    found = expiring_units(batches, smooth, keys=keys(len(batches)))
     assert found.mean() == pytest.approx(expected_leftover(355, 350), rel=0.05)
 
 
