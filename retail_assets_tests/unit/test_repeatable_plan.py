@@ -1,4 +1,4 @@
-"""The same day gives the same plan, health and transfers to the last bit: in any order of rows, with others or without."""
+"""The same day gives the same plan, health and transfers to the last bit: in any order of rows, beside any others."""
 
 from datetime import date, timedelta
 from decimal import Decimal
