@@ -18,9 +18,10 @@ START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_ran
 LONDON = ZoneInfo("Europe/London")
 MAY = [dt.date(2025, 5, day) for day in range(1, 32)]
 FAILURES = {
-    "transient": TransientFailure("The database is away."),
-    "permanent": PermanentFailure("The query is wrong."),
+    "transient": (TransientFailure, "The database is away."),
+    "permanent": (PermanentFailure, "The query is wrong."),
 }
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class Tick(dg.ScheduleEvaluationContext):
@@ -96,7 +97,8 @@ def ended(
     def small() -> None:
         work()
 
-    return small.execute_in_process(instance=instance, tags={**range_tags(days), **(tags or {})}, raise_on_error=False)
+    given = {**range_tags(days), **(tags or {})}
+    return small.execute_in_process(instance=instance, tags=given, run_config=_QUIET, raise_on_error=False)
 
 
 def asked_for(requests: Iterable[dg.RunRequest]) -> list[tuple[str, str]]:
