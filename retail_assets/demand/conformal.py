@@ -29,6 +29,7 @@ _OFFSETS = (1 / 6, 1 / 2, 5 / 6)
 _DISPERSION_DAYS = 112
 _PRIOR_DAYS = 28.0
 _LEAST_MEAN = 0.02
+_STEEPEST = 1e6
 
 
 def dispersion(panel: Panel) -> np.ndarray:
@@ -219,13 +220,15 @@ def distribution(
 
 
 def _probability_below(steps: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """The distribution function of the scaled error at `point`, linear between GRID, 0 and 1 outside."""
+    """The distribution function of the scaled error at `point`, linear between GRID and on to 0 below it, 1 above."""
     below = (steps <= point[..., None]).sum(axis=-1)
     low, high = np.clip(below - 1, 0, len(GRID) - 1), np.clip(below, 0, len(GRID) - 1)
     left = np.take_along_axis(steps, low[..., None], axis=-1)[..., 0]
     right = np.take_along_axis(steps, high[..., None], axis=-1)[..., 0]
     part = np.divide(point - left, right - left, out=np.zeros_like(left), where=right > left)
-    return np.where(below == 0, 0.0, np.where(below == len(GRID), 1.0, GRID[low] + part * (GRID[high] - GRID[low])))
+    slope = (GRID[1] - GRID[0]) / np.maximum(steps[..., 1] - steps[..., 0], np.finfo(float).tiny)
+    under = np.maximum(GRID[0] - np.minimum(slope, _STEEPEST) * (steps[..., 0] - point), 0.0)
+    return np.where(below == 0, under, np.where(below == len(GRID), 1.0, GRID[low] + part * (GRID[high] - GRID[low])))
 
 
 def guessed(horizon: int) -> "CalibrationSet":

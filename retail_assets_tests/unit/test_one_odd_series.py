@@ -132,8 +132,8 @@ def test_a_series_beside_an_odd_one_keeps_the_quantiles_of_its_own():
     beside = forecast(_panel(SHAPES["two spikes"], units=units), None, horizons=[14]).cumulative
     for frame in (steady, beside):
         frame.set_index("product_id", inplace=True)
-    assert beside.loc["P000", "q950"] <= steady.loc["P000", "q950"] + 1
-    assert beside.loc["P000", "q950"] < 1.45 * beside.loc["P000", "mean_units"]
+    assert abs(beside.loc["P000", "q950"] - steady.loc["P000", "q950"]) <= 1
+    assert beside.loc["P000", "q950"] < 100
 
 
 @pytest.mark.parametrize("count", [2, 3, 6])
@@ -238,8 +238,8 @@ def test_no_neighbour_is_ordered_more_of(name):
 
 
 def test_a_day_of_a_known_event_is_no_sale_in_bulk():
-    units = np.random.default_rng(4).poisson(5.0, (COUNT, 500)).astype(float)
-    first = AS_OF - pd.Timedelta(days=499)
+    units = np.random.default_rng(4).poisson(5.0, (COUNT, 520)).astype(float)
+    first = AS_OF - pd.Timedelta(days=519)
     peaks = [np.datetime64("2024-02-14"), np.datetime64("2025-02-14")]
     at = [int((peak - np.datetime64(first)).astype(int)) for peak in peaks]
     units[0, at] = 300.0
