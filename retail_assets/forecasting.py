@@ -161,10 +161,10 @@ def closed_before(panel: Panel, closed: ClosedWeekdays) -> Panel:
     is_open = panel.is_open.copy()
     for name, weekdays in closed.items():
         rows = np.flatnonzero(store == name)
-        sold = (panel.units[rows] > 0).any(axis=0)
+        sold = np.any(panel.units[rows] > 0, axis=0)
         for number in weekdays:
             days = np.flatnonzero(weekday == number)
-            last = days[sold[days]].max(initial=-1)
+            last = np.max(days[np.take(sold, days)], initial=-1)
             is_open[np.ix_(rows, days[days > last])] = False
     is_open[:, : panel.day_count] |= np.isfinite(panel.units)
     return replace(panel, is_open=is_open)

@@ -39,7 +39,7 @@ def unit_steps(given: Floats, sold: Floats, *, product: NDArray[np.integer], day
     sales = _in_window(sold > 0, product, days=days)
     steps = np.full(sales.shape, STEPS[-1])
     for step in reversed(STEPS):
-        whole = _in_window((sold > 0) & _is_whole(sold, np.float64(step)), product, days=days)
+        whole = _in_window((sold > 0) & _is_whole(sold, step), product, days=days)
         steps = np.where(whole >= _MOST_SHARE * sales, step, steps)
     whole = _in_window((sold > 0) & _is_whole(sold, own[product][:, None]), product, days=days)
     return np.where(whole >= _MOST_SHARE * sales, own[:, None], steps)[product]
@@ -53,7 +53,7 @@ def _first(given: Floats, product: NDArray[np.integer], *, count: int) -> Floats
     return steps
 
 
-def _is_whole(values: Floats, step: Floats) -> NDArray[np.bool_]:
+def _is_whole(values: Floats, step: Floats | float) -> NDArray[np.bool_]:
     steps = values / step
     return np.abs(steps - np.round(steps)) * step < _PRECISION
 

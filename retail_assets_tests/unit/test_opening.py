@@ -39,7 +39,7 @@ def test_a_weekday_that_sells_little_is_not_closed_by_chance(week: list[float], 
 
 
 def test_too_few_weeks_of_trade_say_nothing() -> None:
-    """Five weeks of history are no proof, nor is a shop that opens again after seven; two weeks of holidays add none."""
+    """Five weeks of history prove nothing, nor does a shop that opens again after seven."""
     week = np.array([*BUSY[:6], 0.0])
     for weeks, is_closed in ((5, False), (6, True), (8, True)):
         sold = np.zeros((1, LEARNING_DAYS))
