@@ -228,7 +228,7 @@ def test_a_pack_that_cannot_sell_before_the_end_is_not_ordered(night: Night) -> 
 def test_an_end_on_the_as_of_day_leaves_nothing_to_expect_or_order(night: Night) -> None:
     assert (night.daily("TODAY")["mean_units"] == 0).all() and (night.daily("TODAY")["p_zero"] == 1).all()
     assert night.total_means("TODAY") == {0.0}
-    assert "TODAY" not in set(night.plan["product_id"])
+    assert (night.line("TODAY")["order_units"], night.line("TODAY")["exception"]) == (0, "carried until 2025-03-01")
 
 
 def test_an_end_before_the_as_of_day_leaves_no_row(night: Night) -> None:
