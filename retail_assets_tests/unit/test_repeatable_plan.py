@@ -1,4 +1,4 @@
-"""The same day gives the same plan, health and transfers to the last bit: in any order of rows, beside any others."""
+"""A day gives the same plan, health and transfers to the last bit: in any order of rows, with others or without."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -11,7 +11,7 @@ from scipy import stats
 
 from retail_assets.inventory.health import inventory_health
 from retail_assets.inventory.plan import replenishment_plan
-from retail_assets.inventory.transfers import transfer_proposals
+from retail_assets.inventory.transfers import TransferCosts, transfer_proposals
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
 AS_OF = date(2025, 3, 1)
@@ -93,7 +93,11 @@ def health_of(case: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def transfers_of(case: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    return transfer_proposals(AS_OF, **_stock(case))
+    """The first shop has far too much, the second nothing."""
+    stock = _stock(case)
+    is_full = stock["on_hand"]["store_id"] == "S1"
+    stock["on_hand"] = stock["on_hand"].assign(on_hand_units=np.where(is_full, 400.0, 0.0))
+    return transfer_proposals(AS_OF, **stock, costs=TransferCosts(line_value=0.5))
 
 
 def _stock(case: dict[str, pd.DataFrame]) -> dict[str, Any]:
