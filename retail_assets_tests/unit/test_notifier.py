@@ -52,6 +52,14 @@ def receiver() -> Iterator[Receiver]:
         thread.join()
 
 
+def test_an_alert_that_names_its_run_links_to_it_where_the_ui_is_known(receiver: Receiver) -> None:
+    Notifier(receiver.url, ui_url="https://dagster.example.com/").send("failed", "why", facts={"run": "r1"})
+    Notifier(receiver.url).send("failed", "why", facts={"run": "r1"})
+    Notifier(receiver.url, ui_url="https://dagster.example.com").send("failed", "why", facts=FACTS)
+    links = ["https://dagster.example.com/runs/r1" in json.dumps(body) for _, body in receiver.seen]
+    assert links == [True, False, False]
+
+
 def test_an_alert_says_what_where_since_when_and_what_to_do(receiver: Receiver) -> None:
     assert Notifier(receiver.url).send("Ingest failed", "The source is down.", facts=FACTS) is True
     ((kind, body),) = receiver.seen

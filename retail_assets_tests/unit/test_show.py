@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from retail_assets.engines.delta import overwrite, overwrite_window
 from retail_assets.engines.maintenance import Retention, maintain_table
 from retail_assets.engines.time_travel import past
 from retail_assets.resources.lake import Lake
+from retail_assets.show import condition
 from retail_assets.tables.gold import DIM_PRODUCT, FACT_SALES
 from retail_assets.windows import Window
 from retail_assets_tests.unit.aged_tables import age
@@ -178,8 +180,46 @@ def test_a_past_table_is_written_and_limited_too(show: Callable[..., str], tmp_p
 
 
 @pytest.mark.parametrize(
+    ("conditions", "left"),
+    [
+        (["product_id=prod-1"], ["prod-1"]),
+        (["product_id!=prod-1"], ["prod-0", "prod-2"]),
+        (["product_id!=prod-1", "product_id!=prod-0"], ["prod-2"]),
+        (["product_id="], []),
+        (["product_id!="], ["prod-0", "prod-1", "prod-2"]),
+    ],
+)
+def test_only_the_rows_of_the_conditions_are_shown_and_written(
+    show: Callable[..., str], tmp_path: Path, conditions: list[str], left: list[str]
+) -> None:
+    options = [part for text in conditions for part in ("--where", text)]
+    printed = show("gold/dim_product", *options)
+    assert [name for name in ("prod-0", "prod-1", "prod-2") if name in printed] == left
+    show("gold/dim_product", *options, "--to", "rows.csv")
+    written = (tmp_path / "rows.csv").read_text("utf-8").splitlines()[1:]
+    assert [line.split(",")[0].strip('"') for line in written] == left
+
+
+def test_a_condition_is_read_in_the_type_of_its_column() -> None:
+    schema = pa.schema([("day", pa.date32()), ("units", pa.decimal128(18, 3)), ("text", pa.string())])
+    rows = pa.table({"day": [date(2026, 1, 2), None], "units": [Decimal("1.500"), None], "text": ["a=b", None]}, schema)
+    for text in ("day=2026-01-02", "units=1.5", "text=a=b", "day!=", "text!="):
+        assert rows.filter(condition(text, schema)).num_rows == 1, text
+    assert rows.filter(condition("day=", schema)).num_rows == 1
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (["gold/dim_product", "--where", "prod-1"], "--where is wrong: got 'prod-1', wanted COLUMN=VALUE, such as "),
+        (
+            ["gold/dim_product", "--where", "produkt_id=A"],
+            "--where is wrong: there is no column produkt_id; did you mean product_id?",
+        ),
+        (
+            ["gold/dim_product", "--where", "list_price=dear"],
+            "--where is wrong: 'dear' is no decimal128(18, 4) of list_",
+        ),
         (["gold/dim_produkt"], "There is no table 'gold/dim_produkt' in the lake: did you mean gold/dim_product"),
         (["dim_product"], "There is no table 'dim_product' in the lake: did you mean gold/dim_product"),
         (["warehouse/dim_product"], "There is no table 'warehouse/dim_product' in the lake: did you mean "),

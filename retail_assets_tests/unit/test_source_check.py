@@ -14,7 +14,8 @@ from retail_assets.failures import TransientFailure
 from retail_assets.resources.source import Source
 from retail_assets.sources.batches import RawBatch
 from retail_assets.sources.database_errors import ConnectionRefused
-from retail_assets.sources.dialects import cast, first_rows, joined, quoted
+from retail_assets.sources.day_check import days_to_count
+from retail_assets.sources.dialects import cast, first_rows, joined, quoted, until_end
 from retail_assets.sources.mapping import EntityBinding, load_mapping
 from retail_assets.sources.reading import EntityReader, Window
 from retail_assets.sources.source_check import check_entity
@@ -130,6 +131,31 @@ def test_an_identifier_in_a_wrapping_is_no_parameter():
 def test_a_cast_is_sql_of_its_dialect(dialect, kind):
     (parsed,) = sqlglot.parse(f"SELECT {cast('a', kind, dialect)} AS b FROM t", read=SQLGLOT_NAMES[dialect])
     assert isinstance(parsed, sqlglot.exp.Select)
+
+
+@pytest.mark.parametrize("dialect", [*SQLGLOT_NAMES, "firebird"])
+def test_the_condition_of_whole_days_is_sql_of_its_dialect(dialect):
+    written = until_end("t.moved_at", dialect)
+    (parsed,) = sqlglot.parse(f"SELECT 1 AS a FROM t WHERE {written}", read=SQLGLOT_NAMES.get(dialect))
+    assert {node.name for node in parsed.find_all(sqlglot.exp.Placeholder)} == {"start", "end"}
+
+
+def test_days_that_no_derived_table_can_count_are_counted_from_the_rows():
+    rows = [ROW, ROW, ROW | {"business_date": MAY_1}]
+    database = FakeDatabase(refuses=("counted",), rows=rows)
+    assert _reader(database).day_counts(Window(MAY_1, MAY_9)) == {MAY_1: 1, MAY_9: 2}
+
+
+@pytest.mark.parametrize(
+    ("oldest", "newest", "days"),
+    [
+        (MAY_9, MAY_9, [MAY_9]),
+        (MAY_1, MAY_9, [MAY_9, dt.date(2024, 5, 5), MAY_1]),
+        (dt.date(2024, 2, 1), MAY_9, [MAY_9, dt.date(2024, 4, 30), dt.date(2024, 3, 21), dt.date(2024, 2, 1)]),
+    ],
+)
+def test_several_days_of_a_span_are_counted_the_newest_first(oldest, newest, days):
+    assert days_to_count(oldest, newest) == days
 
 
 def test_a_timestamp_of_sql_server_is_no_row_version():
