@@ -222,7 +222,11 @@ def _history(versions: pd.DataFrame) -> None:
     st.subheader("Trainings")
     st.plotly_chart(charts.training_chart(versions), key="models_training_chart", config={"displaylogo": False})
     _trainings_table(versions)
-    st.caption("Every training is judged on the weeks before it, so losses of different weeks compare only roughly.")
+    st.caption(
+        "Every training is judged on the weeks before it, so losses of different weeks compare only roughly. A version"
+        " is compared with the one in force on the weeks both were scored on; what differs by less than two standard"
+        " errors is a tie, and a tie keeps the version in force unless the same contenders were fitted on newer days."
+    )
 
 
 def _trainings_table(versions: pd.DataFrame) -> None:
@@ -233,6 +237,11 @@ def _trainings_table(versions: pd.DataFrame) -> None:
         "scaled_pinball": number("Chosen", format="%.4f", help="Scaled pinball loss of the chosen contenders."),
         "naive_scaled_pinball": number("Naive", format="%.4f", help="The same of the seasonal naive."),
         "reason": st.column_config.TextColumn("Reason", width=_REASON_PIXELS),
+        "shared_scaled_pinball": number("On shared weeks", format="%.4f", help=_decided("shared_scaled_pinball")),
+        "champion_scaled_pinball": number("In force there", format="%.4f", help=_decided("champion_scaled_pinball")),
+        "gap_error": number("Noise", format="%.4f", help=_decided("gap_error")),
+        "shared_origins": number("Shared weeks", format="%d", help=_decided("shared_origins")),
+        "champion_version": st.column_config.TextColumn("Compared with", help=_decided("champion_version")),
         "model_version": st.column_config.TextColumn("Version"),
     }
     newest_first = versions.iloc[::-1]
@@ -250,8 +259,8 @@ def _contenders(versions: pd.DataFrame) -> None:
     _contenders_table(shown)
     st.caption(
         f"Training of the week of {_long(week)}; blue is chosen, grey the seasonal naive; all classes together are"
-        " weighted by their demand. The smallest loss is not always chosen: bias costs, and whoever would replace the"
-        " global model must win by a margin (docs/forecasting.md)."
+        " weighted by their demand. Losses are after the correction of bias. The smallest is not always chosen: within"
+        " noise the mean of the best three wins, else the simplest (docs/forecasting.md)."
     )
 
 
@@ -293,7 +302,10 @@ def _contenders_table(scores: pd.DataFrame) -> None:
         "against_naive_pct": number(
             "Against naive", format="%+.1f%%", help="Loss over the seasonal naive's, less one."
         ),
+        "gap_error": number("Noise", format="%.4f", help=_meaning("gap_error")),
         "bias_pct": number("Bias", format="%+.1f%%", help=_meaning("bias")),
+        "bias_factor": number("Correction", format="× %.2f", help=_meaning("bias_factor")),
+        "parts": st.column_config.TextColumn("Mean of", help=_meaning("parts")),
         "wape_pct": number("WAPE", format="%.1f%%", help=_meaning("wape")),
         "rmsse": number("RMSSE", format="%.3f", help=_meaning("rmsse")),
         "series_count": number("Series", format="localized", help=_meaning("series_count")),
@@ -353,3 +365,7 @@ def uplift_sentence(found: pd.DataFrame) -> str:
 
 def _meaning(column: str) -> str:
     return next(found.meaning for found in DEMAND_MODEL.columns if found.name == column)
+
+
+def _decided(column: str) -> str:
+    return next(found.meaning for found in MODEL_VERSIONS.columns if found.name == column)

@@ -1,7 +1,7 @@
 """What a contender expects too much or too little of a demand class, and the factor that takes it out.
 
-A factor is estimated on other weeks than those it is judged on, so that contenders compare as they would serve. Errors
-around the corrected means belong in `conformal`, the choice in `tournament`.
+A factor is estimated on other weeks than those it is judged on, so that contenders compare as they would serve. Whether
+it pays is judged in `tournament`; errors around the corrected means belong in `conformal`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from retail_assets.demand.backtest import Fold
-from retail_assets.demand.contenders import NAIVE
 from retail_assets.demand.noise import ratio_error
 from retail_assets.demand.pooling import forecast_and_came
 from retail_assets.demand.segments import DEMAND_CLASSES, NO_SALE
@@ -40,25 +39,17 @@ def bias_factor(actual: np.ndarray, forecast: np.ndarray, *, lag: int) -> float:
     return float(np.clip(1 + kept * off, *BOUNDS))
 
 
-def corrected(folds: Sequence[Fold], names: Sequence[str]) -> tuple[list[Fold], dict[str, Factors]]:
-    """The folds with the means of `names` corrected by class, and the factors of all blocks together.
+def corrected(folds: Sequence[Fold], name: str, kinds: Sequence[str]) -> tuple[list[Fold], Factors]:
+    """The folds with one contender's means corrected in the classes `kinds`, and the factors of all blocks together.
 
-    Each block is corrected by what the other blocks say. The seasonal naive stays as it is: it is the yardstick, and
-    what stands in where a contender fails.
+    Each block is corrected by what the other blocks say.
     """
-    means = [dict(fold.means) for fold in folds]
-    factors: dict[str, Factors] = {}
-    for name in names:
-        if name == NAIVE:
-            continue
-        actual, forecast = _class_units(folds, name)
-        block = np.array([fold.block for fold in folds])
-        lag = folds[0].actual.shape[1] // 7
-        of_block = {left: _factors(actual, forecast, block != left, lag) for left in np.unique(block).tolist()}
-        for fold, made in zip(folds, means, strict=True):
-            made[name] = applied(made[name], fold.nature.segment, of_block[fold.block])
-        factors[name] = _factors(actual, forecast, np.ones(len(folds), dtype=bool), lag)
-    return [replace(fold, means=made) for fold, made in zip(folds, means, strict=True)], factors
+    actual, forecast = _class_units(folds, name, kinds)
+    block, lag = np.array([fold.block for fold in folds]), folds[0].actual.shape[1] // 7
+    of_block = {left: _factors(actual, forecast, block != left, kinds, lag) for left in np.unique(block).tolist()}
+    means = [applied(fold.means[name], fold.nature.segment, of_block[fold.block]) for fold in folds]
+    made = [replace(fold, means={**fold.means, name: mean}) for fold, mean in zip(folds, means, strict=True)]
+    return made, _factors(actual, forecast, np.ones(len(folds), dtype=bool), kinds, lag)
 
 
 def applied(mean: np.ndarray, segment: np.ndarray, factors: Mapping[str, float]) -> np.ndarray:
@@ -69,21 +60,20 @@ def applied(mean: np.ndarray, segment: np.ndarray, factors: Mapping[str, float])
     return mean * factor[:, None]
 
 
-def _factors(actual: np.ndarray, forecast: np.ndarray, kept: np.ndarray, lag: int) -> Factors:
+def _factors(actual: np.ndarray, forecast: np.ndarray, kept: np.ndarray, kinds: Sequence[str], lag: int) -> Factors:
     return {
-        name: bias_factor(actual[kept, number], forecast[kept, number], lag=lag)
-        for number, name in enumerate(CORRECTED_CLASSES)
+        name: bias_factor(actual[kept, number], forecast[kept, number], lag=lag) for number, name in enumerate(kinds)
     }
 
 
-def _class_units(folds: Sequence[Fold], name: str) -> tuple[np.ndarray, np.ndarray]:
+def _class_units(folds: Sequence[Fold], name: str, kinds: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Known demand and what was expected of it, (folds, classes); no series has the say in either."""
-    actual, forecast = (np.zeros((len(folds), len(CORRECTED_CLASSES))) for _ in range(2))
+    actual, forecast = (np.zeros((len(folds), len(kinds))) for _ in range(2))
     for row, fold in enumerate(folds):
         known = ~np.isnan(fold.actual)
         came = np.where(known, fold.actual, 0.0).sum(axis=1)
         expected = np.where(known, fold.means[name], 0.0).sum(axis=1)
-        for column, kind in enumerate(CORRECTED_CLASSES):
+        for column, kind in enumerate(kinds):
             here = fold.nature.segment == kind
             forecast[row, column], actual[row, column] = forecast_and_came(expected[here], came[here])
     return actual, forecast

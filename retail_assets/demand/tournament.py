@@ -88,8 +88,8 @@ class TrainingConfig:
 class Tournament:
     """What was found on the last weeks of a panel.
 
-    `sample` holds the series that took part and `folds` their forecasts by every contender and by `CHOSEN`, each block
-    corrected for the bias of the other blocks.
+    `sample` holds the series that took part and `folds` their forecasts by every contender and by `CHOSEN`, corrected
+    for the bias of the other blocks where that pays.
     `scores` has a row for each segment and contender; `chosen` names the winner of each demand class, `parts` the
     contenders whose mean it is (itself, or the best three), `factors` what that mean is multiplied by on days to come.
     `losses` has a row for each origin and protection horizon. `earliest` are the families fitted before the first
@@ -256,15 +256,15 @@ class _Field:
 
 
 def _judged(folds: Sequence[Fold], config: TrainingConfig) -> _Field:
-    """Corrects, scores and ranks all contenders; the mean of each class's best three competes as well."""
+    """Corrects, scores and compares all contenders; the mean of each class's best three competes as well."""
     single = [name for name in folds[0].means if all(name in fold.means for fold in folds)]
-    ready, factors = corrected(folds, single)
-    losses = {name: _losses(ready, name, config) for name in single}
+    ready, losses, factors = list(folds), {}, {}
+    for name in single:
+        ready, losses[name], factors[name] = _entered(ready, name, config)
     scores = {kind: _sound_scores(ready, losses, kind) for kind in CORRECTED_CLASSES}
     scores = {kind: found for kind, found in scores.items() if found}
     best = {kind: _best(found) for kind, found in scores.items()}
-    ready, factors[MEAN_OF_BEST] = _with_blend(folds, ready, best)
-    losses[MEAN_OF_BEST] = _losses(ready, MEAN_OF_BEST, config)
+    ready, losses[MEAN_OF_BEST], factors[MEAN_OF_BEST] = _entered(_with_blend(folds, ready, best), MEAN_OF_BEST, config)
     winners, rows = {}, []
     for kind, found in scores.items():
         found[MEAN_OF_BEST] = _segment_scores(ready, MEAN_OF_BEST, losses[MEAN_OF_BEST], segment=kind)
@@ -291,20 +291,41 @@ def _best(found: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
     return tuple(sorted(sorted(found, key=lambda name: found[name]["scaled_pinball"])[:_BEST_COUNT]))
 
 
-def _with_blend(
-    raw: Sequence[Fold], ready: Sequence[Fold], best: Mapping[str, tuple[str, ...]]
-) -> tuple[list[Fold], Factors]:
-    """The corrected folds with the mean of each class's best three, which is corrected as a contender of its own."""
+def _entered(folds: Sequence[Fold], name: str, config: TrainingConfig) -> tuple[list[Fold], "_Losses", Factors]:
+    """The folds with a contender as it competes, its losses, and its factors for days to come.
 
-    def mean_of_best(fold: Fold, kind: str) -> np.ndarray:
-        return np.mean([fold.means[name] for name in best.get(kind, (UNSCORED,))], axis=0)
+    It is corrected in the classes in which that lowers its loss by more than one standard error, and competes as it is
+    elsewhere: a correction has to win like any other model that is less simple. The seasonal naive is the yardstick,
+    and stands in where a contender fails: it always stays as it is.
+    """
+    plain = _losses(folds, name, config)
+    if name == NAIVE:
+        return list(folds), plain, {}
+    tried, _ = corrected(folds, name, CORRECTED_CLASSES)
+    lost = _losses(tried, name, config)
+    kinds = [kind for kind in CORRECTED_CLASSES if _is_less(lost, plain, kind, lag=_weeks_shared(config))]
+    if not kinds:
+        return list(folds), plain, {}
+    ready, factors = corrected(folds, name, kinds)
+    return ready, _losses(ready, name, config), factors
 
+
+def _is_less(losses: "_Losses", others: "_Losses", kind: str, *, lag: int) -> bool:
+    """Whether losses of a class are less by more than one standard error."""
+    behind, error = gap(_weekly(losses, kind), _weekly(others, kind), lag=lag)
+    return behind < -error
+
+
+def _with_blend(raw: Sequence[Fold], ready: Sequence[Fold], best: Mapping[str, tuple[str, ...]]) -> list[Fold]:
+    """The folds with the mean of each class's best three, which is corrected as a contender of its own."""
     blended = [replace(fold, means=dict(fold.means)) for fold in raw]
-    _assemble(blended, MEAN_OF_BEST, mean_of_best)
-    blended, factors = corrected(blended, [MEAN_OF_BEST])
+    _assemble(
+        blended,
+        MEAN_OF_BEST,
+        lambda fold, kind: np.mean([fold.means[name] for name in best.get(kind, (UNSCORED,))], axis=0),
+    )
     both = zip(ready, blended, strict=True)
-    means = [{**fold.means, MEAN_OF_BEST: other.means[MEAN_OF_BEST]} for fold, other in both]
-    return [replace(fold, means=made) for fold, made in zip(ready, means, strict=True)], factors[MEAN_OF_BEST]
+    return [replace(fold, means={**fold.means, MEAN_OF_BEST: other.means[MEAN_OF_BEST]}) for fold, other in both]
 
 
 def choice(weekly: Mapping[str, Weekly], *, lag: int) -> str:

@@ -61,7 +61,10 @@ def _files(folder: Path) -> str:
 
 
 BRONZE_DAILY = [dg.AssetKey(table.asset_key) for table in (*bronze.DAILY, bronze.EXTRACTED_DAYS)]
-TRAINED = [dg.AssetKey(table.asset_key) for table in (forecast.DEMAND_MODEL, forecast.PROMOTION_UPLIFT)]
+TRAINED = [
+    dg.AssetKey(table.asset_key)
+    for table in (forecast.DEMAND_MODEL, forecast.BACKTEST_LOSSES, forecast.PROMOTION_UPLIFT)
+]
 """One step makes the first, another the second."""
 
 

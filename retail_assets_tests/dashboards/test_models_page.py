@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -36,7 +37,8 @@ def _told(app: AppTest) -> str:
 
 def _lake_of(folder, trainings: pd.DataFrame) -> None:
     write_table(folder, table_at("forecast/demand_model"), trainings)
-    write_table(folder, table_at("forecast/model_versions"), model_versions(trainings))
+    losses = build_frames()["forecast/backtest_losses"]
+    write_table(folder, table_at("forecast/model_versions"), model_versions(trainings, losses))
 
 
 def _evidence(*, chosen: float = 0.04, naive: float = 0.08, wape: float | None = 0.5) -> Evidence:
@@ -84,7 +86,11 @@ def test_the_low_bar_is_named(planning):
 
 def test_the_model_in_force_says_why_and_who_serves(planning):
     told = _told(_models())
-    assert "Trained through 22 Feb 2026. Promoted: scaled pinball 0.0445 against 0.0875 of the seasonal naive" in told
+    assert (
+        "Trained through 22 Feb 2026. Promoted, better than the version in force: scaled pinball 0.0445 against 0.0875"
+        " of the seasonal naive" in told
+    )
+    assert "On the 22 weeks scored for both: 0.0450 against 0.0500 of version 2026-02-09" in told
     assert "**LightGBM** (`lightgbm`) for smooth; **LightGBM towards totals** (`lightgbm_pulled`) for lumpy." in told
 
 
@@ -112,6 +118,21 @@ def test_every_training_is_listed_with_its_decision_newest_first(planning):
     assert table["week_start_date"].tolist() == sorted(TRAININGS, reverse=True)
     assert table["promoted_on"].notna().tolist() == [True, False, True]
     assert table["reason"].iloc[1].startswith("Not promoted, too biased")
+    newest = table.iloc[0]
+    assert (newest["champion_version"], newest["shared_origins"]) == ("2026-02-09", 22)
+    assert newest["shared_scaled_pinball"] == pytest.approx(0.045)
+    assert newest["champion_scaled_pinball"] == pytest.approx(0.05)
+    assert newest["gap_error"] == pytest.approx(0.0)
+
+
+def test_a_training_of_an_older_release_is_shown_without_a_comparison(application, tmp_path):
+    """Its lake has neither losses by week nor the columns of the decision."""
+    frames = build_frames()
+    old = frames["forecast/demand_model"].assign(parts=None, bias_factor=np.nan, gap_error=np.nan)
+    empty = frames["forecast/backtest_losses"].iloc[0:0]
+    write_table(tmp_path / "empty_lake", table_at("forecast/demand_model"), old)
+    write_table(tmp_path / "empty_lake", table_at("forecast/model_versions"), model_versions(old, empty))
+    assert "Promoted, without losses by week to compare with the version in force" in _told(_models())
 
 
 def test_contenders_of_a_week_and_a_class_are_compared(planning):

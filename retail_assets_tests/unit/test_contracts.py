@@ -10,7 +10,13 @@ import pytest
 from retail_assets.tables import catalog
 from retail_assets.tables.catalog import BY_PATH, LAKE_TABLES, TABLES, table_at
 from retail_assets.tables.contract import MONTH_COLUMN, Column, Layout, Partitioning, Table, described
-from retail_assets.tables.forecast import DEMAND_FORECAST, DEMAND_MODEL, PROMOTION_UPLIFT, QUANTILE_LEVELS
+from retail_assets.tables.forecast import (
+    BACKTEST_LOSSES,
+    DEMAND_FORECAST,
+    DEMAND_MODEL,
+    PROMOTION_UPLIFT,
+    QUANTILE_LEVELS,
+)
 from retail_assets.tables.warehouse import PUBLISHED
 from retail_assets_tests.unit.lake_frames import MONTHLY
 
@@ -115,6 +121,7 @@ def test_the_fixed_columns_of_the_forecast_are_there() -> None:
 def test_only_what_a_training_makes_is_weekly() -> None:
     assert [table for table in LAKE_TABLES if table.partitioning is Partitioning.WEEKLY] == [
         DEMAND_MODEL,
+        BACKTEST_LOSSES,
         PROMOTION_UPLIFT,
     ]
 

@@ -1,5 +1,6 @@
 """Training and forecasting end to end on a small retailer: honest, complete, and back from disk the same."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retail_assets.demand import contenders, forecasting, metrics, tournament
+from retail_assets.demand import contenders, forecasting, metrics, tournament, training
 from retail_assets.demand.backtest import fold_origins, rolling_origin
 from retail_assets.demand.baselines import moving_mean, seasonal_naive
 from retail_assets.demand.forecasting import forecast
@@ -21,6 +22,7 @@ from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.demand.training import TrainedModel, load_model, train
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import (
+    BACKTEST_LOSSES,
     CUMULATIVE_FORECAST,
     DEMAND_FORECAST,
     DEMAND_MODEL,
@@ -249,23 +251,62 @@ def test_a_product_on_its_way_out_fades_and_one_that_ends_stops(panel, model):
         assert five == fortnight
 
 
-def test_a_bias_beyond_five_per_cent_is_chosen_only_where_all_have_more():
-    row = {"segment": "smooth", "scaled_pinball": 0.1}
-    rows = [
-        row | {"model_name": "lightgbm", "bias": -0.06},
-        row | {"model_name": "tsb", "bias": 0.04, "scaled_pinball": 0.2},
-        row | {"segment": "lumpy", "model_name": "lightgbm", "bias": -0.4},
-        row | {"segment": "lumpy", "model_name": "tsb", "bias": 0.06, "scaled_pinball": 0.11},
-        row | {"segment": "erratic", "model_name": "lightgbm", "bias": 0.01},
-        row | {"segment": "erratic", "model_name": "tsb", "bias": 0.0, "scaled_pinball": 0.098},
-    ]
-    chosen = tournament._choice(pd.DataFrame(rows))
-    assert {name: chosen[name] for name in ("smooth", "lumpy", "erratic", "intermittent")} == {
-        "smooth": "tsb",
-        "lumpy": "tsb",
-        "erratic": "lightgbm",
-        "intermittent": "moving_mean",
-    }
+def test_the_factor_of_a_class_is_in_every_forecast_and_in_the_reasons(tmp_path, panel, model):
+    """A winner is corrected in service as it was when it won; where a model fails the naive stays as it is."""
+    factors = dict.fromkeys(DEMAND_CLASSES, 1.2)
+    plain = forecast(panel, replace(model, factors={}), horizons=[7, 14])
+    raised = replace(model, factors=factors)
+    raised.save(tmp_path)
+    found = forecast(panel, load_model(tmp_path), horizons=[7, 14])
+    for one, other in ((found.daily, plain.daily), (found.cumulative, plain.cumulative)):
+        np.testing.assert_allclose(one["mean_units"], 1.2 * other["mean_units"])
+    _is_sound(found, panel, [7, 14])
+    total = found.hierarchy.loc[found.hierarchy["level"] == "total"].set_index("target_date")["mean_units"]
+    np.testing.assert_allclose(total.sort_index(), found.daily.groupby("target_date")["mean_units"].sum().sort_index())
+    drivers = found.drivers
+    product = drivers["level_units"] * drivers.filter(like="_factor").prod(axis=1)
+    np.testing.assert_allclose(product, drivers["mean_units"], rtol=1e-9)
+    np.testing.assert_allclose(drivers["adjustment_factor"], 1.2 * plain.drivers["adjustment_factor"])
+
+
+def test_a_model_saved_before_there_were_factors_forecasts_as_it_did(tmp_path, panel, model):
+    replace(model, factors={}).save(tmp_path)
+    described = json.loads((tmp_path / "model.json").read_text())
+    del described["factors"]
+    (tmp_path / "model.json").write_text(json.dumps(described))
+    read = load_model(tmp_path)
+    assert read.factors == {}
+    one, other = (forecast(panel, each, horizons=[14]).daily for each in (read, replace(model, factors={})))
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_factor_changes_the_version(panel, model):
+    other = replace(model, factors=dict.fromkeys(DEMAND_CLASSES, 1.1))
+    assert training._version(other) != training._version(model)
+
+
+def test_losses_by_origin_sum_up_to_the_score(model):
+    assert set(model.losses.columns) == _columns(BACKTEST_LOSSES, "week_start_date")
+    assert model.losses.groupby(["origin_date", "horizon_days"]).size().eq(1).all()
+    assert model.losses["origin_date"].max() == model.trained_through - timedelta(days=7)
+    total = model.losses[["loss_units", "naive_loss_units", "actual_units"]].sum()
+    assert total["loss_units"] / total["actual_units"] == pytest.approx(model.scaled_pinball)
+    assert total["naive_loss_units"] / total["actual_units"] == pytest.approx(model.naive_scaled_pinball)
+
+
+def test_a_sample_is_of_the_same_series_whatever_their_order_and_company(panel):
+    config = replace(CONFIG, tournament_sample=5)
+    drawn = [set(_names(panel.take(rows))) for rows in (tournament._sample(panel, config),)][0]
+    order = np.random.default_rng(1).permutation(panel.series_count)
+    shuffled = panel.take(order)
+    assert set(_names(shuffled.take(tournament._sample(shuffled, config)))) == drawn
+    fewer = panel.take(np.flatnonzero([name in drawn for name in _names(panel)]))
+    assert set(_names(fewer.take(tournament._sample(fewer, config)))) == drawn
+    assert set(_names(panel.take(tournament._sample(panel, replace(config, seed=1))))) != drawn
+
+
+def _names(panel: Panel) -> list[str]:
+    return (panel.series["store_id"].astype(str) + "/" + panel.series["product_id"].astype(str)).tolist()
 
 
 def _oddities(days: int) -> np.ndarray:
