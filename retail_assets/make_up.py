@@ -30,7 +30,7 @@ _PAUSES = [timedelta(minutes=minutes) for minutes in (5, 10, 20, 40, 60)]
 """From the end of a failed run to the next request; the last one is repeated."""
 
 MOST_ASKS = 12
-"""Requests for one night, one night's plans or one training: with the pauses they reach over nine hours."""
+"""Requests for one night, one night's plans or one training: with the pauses they reach over eight hours."""
 
 
 @dataclass(frozen=True)
