@@ -13,7 +13,8 @@ _TAIL_RATE = 0.01
 """Share of a group's series at each end that count as the next ones inwards; one series at least."""
 _LEAST_MEMBERS = 5
 """Smaller groups stay as they are: there are too few others to compare with."""
-_TIMES_USUAL = 10.0
+_TIMES_USUAL, _SHARE_OF_TOTAL = (3.0, 10.0), 0.02
+"""One series of a total may have 2 % of it on a day, but three times a mean in small groups and ten in large ones."""
 _TIMES_TYPICAL = 9.0
 
 Codes = NDArray[np.integer]
@@ -99,16 +100,18 @@ def _clipped(values: np.ndarray) -> np.ndarray:
 def ordinary_days(values: np.ndarray, code: Codes) -> np.ndarray:
     """Days (n, T) in which no series counts for more than its group knows besides it.
 
-    The limit of a day is what the second highest series of the group has on it, or ten times the mean of the group's
-    series up to that day, whichever is more: sums over a group follow what its series have in common, and ordinary
-    demand stays as it is. NaN stays NaN; groups of fewer than five series stay as they are.
+    The limit of a day is what the second highest series of the group has on it, or 2 % of what the group sells a day up
+    to then (three to ten times the mean of its series), whichever is more: sums over a group follow what its series
+    have in common, and ordinary demand stays as it is. NaN stays NaN; groups of fewer than five series stay as they are.
 
     >>> days = np.array([[1.0, 2.0, 1.0], [2.0, 1.0, 900.0], [1.0, 2.0, 3.0], [1.0, 1.0, 1.0], [2.0, 1.0, 2.0]])
     >>> ordinary_days(days, np.zeros(5, dtype=int))[1].round(1)
-    array([ 2.,  1., 16.])
+    array([2. , 1. , 4.8])
     """
-    limit = np.maximum(second_highest(values, code), _TIMES_USUAL * _running_mean(values, code))
-    limit[np.bincount(code) < _LEAST_MEMBERS] = np.inf
+    members = np.bincount(code)
+    times = np.clip(_SHARE_OF_TOTAL * members, *_TIMES_USUAL)
+    limit = np.maximum(second_highest(values, code), times[:, None] * _running_mean(values, code))
+    limit[members < _LEAST_MEMBERS] = np.inf
     return np.minimum(values, limit[code])
 
 
