@@ -16,6 +16,7 @@ import pytest
 from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.forecasting import History, Snapshots
+from retail_assets.inventory.sourcing import best_offers
 from retail_assets.tables import entities, gold
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import ALWAYS
@@ -268,12 +269,14 @@ def _suppliers(**lead_days: int) -> list[dict[str, Any]]:
 
 def _chosen(*sourcing: dict[str, Any], suppliers: Sequence[dict[str, Any]], **given: Any) -> tuple[Any, ...]:
     """supplier_id and source_choice of the one series, whatever the order of the sourcing rows."""
-    found = set()
-    for rows in (sourcing, sourcing[::-1]):
-        (row,) = _known(sourcing=list(rows), suppliers=suppliers, **given).supply_terms().to_dict("records")
-        found.add((row["supplier_id"], row["source_choice"]))
-    (only,) = found
-    return only
+    rows = {**BASE, "suppliers": suppliers, **given, "sourcing": sourcing[::-1]}
+    tables = {name: ibis.memtable(frame_of(table, rows.get(name, []))) for name, table in SNAPSHOTS.items()}
+    known = Knowledge(A, tables)
+    (row,) = known.supply_terms().to_dict("records")
+    offers, days = known._offers(), known.order_days()
+    (again,) = best_offers(offers[::-1], days, as_of=A).to_dict("records")
+    assert (again["supplier_id"], again["source_choice"] or None) == (row["supplier_id"], row["source_choice"])
+    return row["supplier_id"], row["source_choice"]
 
 
 def _offer(name: str, cost: str | None = None, **given: Any) -> dict[str, Any]:
