@@ -324,7 +324,12 @@ def test_terms_hold_on_the_day_on_which_the_order_of_their_own_supplier_leaves()
 
 
 def test_of_two_price_lists_of_a_supplier_the_later_one_holds() -> None:
-    lists = (_offer("U1", "1.0000"), _offer("U1", "4.0000", valid_from=A - timedelta(days=9)), _offer("U2", "2.0000"))
+    always = {"valid_from": date(1, 1, 1), "valid_to": date(9999, 12, 31)}
+    lists = (
+        _offer("U1", "1.0000", **always),
+        _offer("U1", "4.0000", valid_from=A - timedelta(days=9)),
+        _offer("U2", "2.0000"),
+    )
     assert _chosen(*lists, suppliers=_suppliers(U1=2, U2=2)) == ("U2", "the cheapest of 2")
 
 
