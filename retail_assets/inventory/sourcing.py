@@ -15,6 +15,7 @@ LONGEST_WAIT_DAYS = 7
 """Days after the as-of day by which every source has taken an order: calendars are weekly."""
 
 _SERIES = ["store_id", "product_id"]
+_VALIDITY = ("valid_from", "valid_to")
 _EVERYWHERE = "*"
 _RANKED_BY = {"_priority": "first by priority of", "_cost": "the cheapest of", "_lead": "the fastest of"}
 """What ranks the sources of a series, the first that differs decides, and how a reason says so."""
@@ -35,9 +36,6 @@ def valid_when_ordered(offers: pd.DataFrame, order_days: pd.DataFrame, *, as_of:
     leaves = order_opportunities(as_of, weekdays, lead_time_days=0).order_date
     first, last = (pd.to_datetime(offers[name]).to_numpy().astype("datetime64[D]") for name in _VALIDITY)
     return (first <= leaves) & (np.isnat(last) | (last >= leaves))
-
-
-_VALIDITY = ("valid_from", "valid_to")
 
 
 def best_offers(offers: pd.DataFrame, order_days: pd.DataFrame, *, as_of: date) -> pd.DataFrame:

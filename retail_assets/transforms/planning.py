@@ -110,8 +110,10 @@ class Knowledge:
         spans = carried_spans(**{name: self.tables[name] for name in names})
         spans = spans.filter(spans.first <= ibis.least(spans.last, known_until), spans.last >= self.as_of)
         ending = spans.filter(spans.last <= known_until).select(*_SERIES).distinct()
-        # pandas knows no year 9999
-        near = spans.mutate(last=ibis.least(spans.last, known_until + timedelta(days=1)))
+        # pandas knows neither the year 1 nor 9999, which sources write for always and never
+        near = spans.mutate(
+            first=ibis.greatest(spans.first, self.as_of), last=ibis.least(spans.last, known_until + timedelta(days=1))
+        )
         found = ends_of(near.semi_join(ending, _SERIES).select(*_SERIES, "first", "last").to_pandas(), self.as_of)
         return found.loc[found["carried_until"] <= pd.Timestamp(known_until)].reset_index(drop=True)
 
@@ -276,10 +278,12 @@ class Knowledge:
 
     def _sourcing(self) -> ibis.Table:
         """The terms that hold on some day on which the next order to their source may leave."""
-        terms, first = self.tables["sourcing"], self.as_of + timedelta(days=1)
-        has_ended = (terms.valid_to < first).fill_null(False)
-        has_begun = terms.valid_from <= self.as_of + timedelta(days=LONGEST_WAIT_DAYS)
-        return terms.filter(has_begun, ~has_ended).rename(supplier_id="source_id")
+        terms, last = self.tables["sourcing"], self.as_of + timedelta(days=LONGEST_WAIT_DAYS)
+        has_ended = (terms.valid_to <= self.as_of).fill_null(False)
+        known = terms.filter(terms.valid_from <= last, ~has_ended).rename(supplier_id="source_id")
+        # pandas knows neither the year 1 nor 9999, which sources write for always and never
+        ends = ibis.least(known.valid_to.fill_null(last), last)
+        return known.mutate(valid_from=ibis.greatest(known.valid_from, entities.ALWAYS), valid_to=ends)
 
     def _days_ahead(self, count: int) -> Window:
         return Window(self.as_of + timedelta(days=1), self.as_of + timedelta(days=count))

@@ -89,6 +89,7 @@ GIVEN = {
         *(_carried(name, STORE_OF.get(name, "S1"), valid_to=LAST_CARRIED.get(name)) for name in NAMES),
         _carried("SPANS", valid_from=day(4)),
         *(_carried(name, valid_from=day(9)) for name in ("GAP", "WEEKLY")),
+        _carried("GAP", valid_from=date(1, 1, 1), valid_to=day(2)),
     ],
     "sourcing": [
         *(_terms(name, pack_units=100.0 if name == "BIG PACK" else 6.0) for name in NAMES if name != "WEEKLY"),

@@ -18,6 +18,7 @@ from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.forecasting import History, Snapshots
 from retail_assets.inventory.delays import delivery_delays
+from retail_assets.inventory.sourcing import best_offers
 from retail_assets.tables import entities, gold
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import ALWAYS
@@ -280,12 +281,14 @@ def _suppliers(**lead_days: int) -> list[dict[str, Any]]:
 
 def _chosen(*sourcing: dict[str, Any], suppliers: Sequence[dict[str, Any]], **given: Any) -> tuple[Any, ...]:
     """supplier_id and source_choice of the one series, whatever the order of the sourcing rows."""
-    found = set()
-    for rows in (sourcing, sourcing[::-1]):
-        (row,) = _known(sourcing=list(rows), suppliers=suppliers, **given).supply_terms().to_dict("records")
-        found.add((row["supplier_id"], row["source_choice"]))
-    (only,) = found
-    return only
+    rows = {**BASE, "suppliers": suppliers, **given, "sourcing": sourcing[::-1]}
+    tables = {name: ibis.memtable(frame_of(table, rows.get(name, []))) for name, table in SNAPSHOTS.items()}
+    known = Knowledge(A, tables)
+    (row,) = known.supply_terms().to_dict("records")
+    offers, days = known._offers(), known.order_days()
+    (again,) = best_offers(offers[::-1], days, as_of=A).to_dict("records")
+    assert (again["supplier_id"], again["source_choice"] or None) == (row["supplier_id"], row["source_choice"])
+    return row["supplier_id"], row["source_choice"]
 
 
 def _offer(name: str, cost: str | None = None, **given: Any) -> dict[str, Any]:
@@ -333,7 +336,12 @@ def test_terms_hold_on_the_day_on_which_the_order_of_their_own_supplier_leaves()
 
 
 def test_of_two_price_lists_of_a_supplier_the_later_one_holds() -> None:
-    lists = (_offer("U1", "1.0000"), _offer("U1", "4.0000", valid_from=A - timedelta(days=9)), _offer("U2", "2.0000"))
+    always = {"valid_from": date(1, 1, 1), "valid_to": date(9999, 12, 31)}
+    lists = (
+        _offer("U1", "1.0000", **always),
+        _offer("U1", "4.0000", valid_from=A - timedelta(days=9)),
+        _offer("U2", "2.0000"),
+    )
     assert _chosen(*lists, suppliers=_suppliers(U1=2, U2=2)) == ("U2", "the cheapest of 2")
 
 
