@@ -81,6 +81,45 @@ def test_what_is_added_to_an_approved_order_has_a_name_of_its_own_every_time_the
     assert known["proposal_id"] == second and "approved order" not in known["exception"]
 
 
+OF_TOMORROW = ORDER | {"ordered_date": A + timedelta(days=1), "promised_date": A + timedelta(days=3)}
+RETURNED = ORDER | {"ordered_date": A, "ordered_units": Decimal("6.000")}
+ON_ORDER = {
+    "approved, ordered under another name and received": ([DECISION], [RETURNED | {"received_date": A}], 0, None),
+    "approved and on a purchase order without its name": ([DECISION], [RETURNED], 6, None),
+    "approved, and a purchase order of another source": ([DECISION | {"supplier_id": "U2"}], [RETURNED], 12, None),
+    "approved 60 days ago, expected 50 days ago": (
+        [DECISION | {name: A - timedelta(days=n) for name, n in (("order_date", 60), ("expected_delivery_date", 50))}],
+        [],
+        0,
+        None,
+    ),
+    "expected 15 days ago": (
+        [DECISION | {name: A - timedelta(days=n) for name, n in (("order_date", 17), ("expected_delivery_date", 15))}],
+        [],
+        0,
+        "approved order no longer counted",
+    ),
+    "no promised date": ([], [ORDER | {"promised_date": None}], 12, "open order without a promised date"),
+    "a purchase order dated tomorrow": ([], [OF_TOMORROW], 12, None),
+    "received -20 of ordered 12": (
+        [],
+        [ORDER | {"received_units": Decimal("-20.000")}],
+        12,
+        "open order with less than nothing received",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ON_ORDER)
+def test_every_order_counts_once_in_the_plan(case: str) -> None:
+    decided, ordered, units, said = ON_ORDER[case]
+    plan = replenishment_plan(**state_of(lake(order_decisions=decided, purchase_orders=ordered)).plan)
+    row = plan.set_index("product_id").loc["P1"]
+    assert (row["on_order_units"], row["inventory_position_units"]) == (units, units)
+    words = [word for word in (row["exception"] or "").split("; ") if word and not word.startswith(("exp", "over"))]
+    assert words == ([said] if said else [])
+
+
 def test_nobody_is_no_supplier_with_delays_or_horizons() -> None:
     supply = SupplyKnowledge.of(Snapshots(lake()).on(A))
     assert supply.terms["supplier_id"].tolist() == ["U1", None]
