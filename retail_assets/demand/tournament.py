@@ -31,7 +31,7 @@ from retail_assets.demand.contenders import (
     fit_family,
 )
 from retail_assets.demand.global_model import Boosting
-from retail_assets.demand.noise import Weekly, gap
+from retail_assets.demand.noise import Weekly, gap, standard_error
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import shared_ratio, shared_sum
 from retail_assets.demand.segments import DEMAND_CLASSES, demand_class
@@ -294,26 +294,38 @@ def _best(found: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
 def _entered(folds: Sequence[Fold], name: str, config: TrainingConfig) -> tuple[list[Fold], "_Losses", Factors]:
     """The folds with a contender as it competes, its losses, and its factors for days to come.
 
-    It is corrected in the classes in which that lowers its loss by more than one standard error, and competes as it is
-    elsewhere: a correction has to win like any other model that is less simple. The seasonal naive is the yardstick,
-    and stands in where a contender fails: it always stays as it is.
+    It is corrected in the classes in which that pays, and competes as it is elsewhere. The seasonal naive is the
+    yardstick, and stands in where a contender fails: it always stays as it is.
     """
-    plain = _losses(folds, name, config)
-    if name == NAIVE:
-        return list(folds), plain, {}
-    tried, _ = corrected(folds, name, CORRECTED_CLASSES)
-    lost = _losses(tried, name, config)
-    kinds = [kind for kind in CORRECTED_CLASSES if _is_less(lost, plain, kind, lag=_weeks_shared(config))]
-    if not kinds:
-        return list(folds), plain, {}
-    ready, factors = corrected(folds, name, kinds)
+    kinds = [] if name == NAIVE else _paying(folds, name, config)
+    ready, factors = corrected(folds, name, kinds) if kinds else (list(folds), {})
     return ready, _losses(ready, name, config), factors
 
 
-def _is_less(losses: "_Losses", others: "_Losses", kind: str, *, lag: int) -> bool:
-    """Whether losses of a class are less by more than one standard error."""
-    behind, error = gap(_weekly(losses, kind), _weekly(others, kind), lag=lag)
-    return behind < -error
+def _paying(folds: Sequence[Fold], name: str, config: TrainingConfig) -> list[str]:
+    """Classes in which the factors of other blocks lower the error of totals by more than one standard error.
+
+    Squared, so that the mean is what is judged: quantiles are calibrated on past errors and hide a steady bias.
+    """
+    tried, _ = corrected(folds, name, CORRECTED_CLASSES)
+    gained = _square_errors(folds, name, config) - _square_errors(tried, name, config)
+    lag = _weeks_shared(config)
+    return [
+        kind
+        for kind, weeks in zip(CORRECTED_CLASSES, gained.T, strict=True)
+        if weeks.mean() > standard_error(weeks, lag=lag)
+    ]
+
+
+def _square_errors(folds: Sequence[Fold], name: str, config: TrainingConfig) -> np.ndarray:
+    """Of totals at the protection horizons, scaled as in RMSSE and summed over each class, (folds, classes)."""
+    found = np.zeros((len(folds), len(CORRECTED_CLASSES)))
+    for row, fold in enumerate(folds):
+        for days in config.protection_horizons:
+            errors = fold.total_errors(name, days)
+            square = (errors.actual - errors.mean) ** 2 / np.where(fold.step > 0, fold.step * days, np.nan)
+            found[row] += [np.nansum(square[fold.nature.segment == kind]) for kind in CORRECTED_CLASSES]
+    return found
 
 
 def _with_blend(raw: Sequence[Fold], ready: Sequence[Fold], best: Mapping[str, tuple[str, ...]]) -> list[Fold]:

@@ -127,6 +127,17 @@ def test_steady_bias_is_taken_out_and_pays():
     np.testing.assert_allclose([fold.means["off"].mean() for fold in ready], 5.0, rtol=0.02)
 
 
+def test_a_factor_that_helps_few_units_and_harms_many_is_not_kept():
+    """Half the products come back from silence and nobody expects them: the other half must not pay for that."""
+    folds = _folds(np.full(WEEKS, 1.0))
+    for fold in folds:
+        fold.means["off"][: SERIES // 2] = 5.0
+        fold.means["off"][SERIES // 2 :] = 0.5
+        fold.actual[SERIES // 2 :] = np.where(np.arange(SERIES // 2)[:, None] % 30 == fold.origin // 7 % 30, 45.0, 0.0)
+    assert corrected(folds, "off", ["smooth"])[1]["smooth"] > 1.1
+    assert tournament._entered(folds, "off", CONFIG)[2] == {}
+
+
 def test_bias_that_turns_around_is_left_alone():
     """A factor of the first weeks would harm the last ones: it costs, so the contender competes as it is."""
     folds = _folds(np.repeat([0.85, 0.85, 1.15], 8))

@@ -17,6 +17,7 @@ from retail_assets.demand.baselines import moving_mean, seasonal_naive
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.global_model import GlobalModel
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.promotion import model_versions
 from retail_assets.demand.segments import DEMAND_CLASSES
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.demand.training import TrainedModel, load_model, train
@@ -292,6 +293,28 @@ def test_losses_by_origin_sum_up_to_the_score(model):
     total = model.losses[["loss_units", "naive_loss_units", "actual_units"]].sum()
     assert total["loss_units"] / total["actual_units"] == pytest.approx(model.scaled_pinball)
     assert total["naive_loss_units"] / total["actual_units"] == pytest.approx(model.naive_scaled_pinball)
+
+
+def _training(*, damaged: bool, days_back: int) -> TrainedModel:
+    """Trained some days before the end; `damaged` history is that of other products until the backtest begins."""
+    units = retailer(40, DAYS + 14, seed=3)
+    if damaged:
+        units[:, :170] = units[::-1, :170]
+    return train(panel_of(units).through(AS_OF - timedelta(days=days_back)), CONFIG)
+
+
+@pytest.mark.parametrize("damaged_first", [False, True])
+def test_a_training_on_damaged_data_never_replaces_a_sound_one_and_gives_way_to_it(model, damaged_first):
+    first = _training(damaged=True, days_back=14) if damaged_first else model
+    second = _training(damaged=not damaged_first, days_back=7)
+    made = {each.trained_through + timedelta(days=1): each for each in (first, second)}
+    scores = [each.scores.assign(week_start_date=week, model_version=each.version) for week, each in made.items()]
+    losses = [each.losses.assign(week_start_date=week) for week, each in made.items()]
+    versions = model_versions(pd.concat(scores, ignore_index=True), pd.concat(losses, ignore_index=True))
+    assert versions["model_version"].tolist() == [first.version, second.version]
+    assert versions["promoted_on"].notna().tolist() == [True, damaged_first], versions["reason"].tolist()
+    cause = "better than the version in force" if damaged_first else "worse than the version in force"
+    assert cause in versions["reason"].iloc[1]
 
 
 def test_a_sample_is_of_the_same_series_whatever_their_order_and_company(panel):
