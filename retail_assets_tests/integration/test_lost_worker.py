@@ -29,7 +29,8 @@ from retail_assets_tests.integration.postgresql import running_postgresql
 DEPLOY = Path(__file__).parents[2] / "deploy"
 LOCATION = Path(__file__).with_name("night_location.py")
 BINARIES = Path(sys.executable).parent
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
+pytestmark = pytest.mark.timeout(1800)
 QUICK = {"silent_seconds": 9, "poll_interval_seconds": 1, "free_slots_after_run_end_seconds": 1}
 """In the place of minutes: what test_deploy.py reads in the shipped files."""
 

@@ -19,8 +19,9 @@ from retail_assets_tests.pipeline.shop import COMMAND, Shop, command
 REPOSITORY = Path(__file__).parents[2]
 LAST = dt.date.today() - dt.timedelta(days=2)
 FIRST = LAST - dt.timedelta(days=4)
-PATIENCE_SECONDS = 400
+PATIENCE_SECONDS = 600
 INTERRUPTED = 130
+pytestmark = pytest.mark.timeout(1500)
 
 
 @pytest.fixture(scope="module")
