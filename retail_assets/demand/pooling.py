@@ -102,7 +102,7 @@ def ordinary_days(values: np.ndarray, code: Codes) -> np.ndarray:
 
     The limit of a day is what the second highest series of the group has on it, or 2 % of what the group sells a day up
     to then (three to ten times the mean of its series), whichever is more: sums over a group follow what its series
-    have in common, and ordinary demand stays as it is. NaN stays NaN; groups of fewer than five series stay as they are.
+    have in common, and ordinary demand stays as it is. NaN stays NaN, groups of fewer than five series as they are.
 
     >>> days = np.array([[1.0, 2.0, 1.0], [2.0, 1.0, 900.0], [1.0, 2.0, 3.0], [1.0, 1.0, 1.0], [2.0, 1.0, 2.0]])
     >>> ordinary_days(days, np.zeros(5, dtype=int))[1].round(1)
@@ -133,7 +133,7 @@ def second_highest(values: np.ndarray, code: Codes) -> np.ndarray:
     """Second highest known value of each group, (groups, T); 0 where fewer than two are known or both are negative."""
     order = np.argsort(code, kind="stable")
     starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    sizes = np.diff([*starts, len(order)])
+    sizes = np.diff(np.append(starts, len(order)))
     ranked = np.maximum(np.nan_to_num(values[order]), 0.0)
     highest = np.maximum.reduceat(ranked, starts, axis=0)
     is_highest = ranked == np.repeat(highest, sizes, axis=0)

@@ -260,13 +260,13 @@ def _shelf_limits(
     rows = np.flatnonzero(np.isfinite(life))
     if not len(rows):
         return limits[0], limits[1]
-    life = life[rows].astype(np.int64)
+    days = life[rows].astype(np.int64)
     ratio = rules.take(rows).shelf_life_ratio(
         margin=lines.unit_margin[rows], unit_cost=lines.unit_cost[rows], target=target[rows]
     )
     before, known = chance.before_delivery_days[rows], windows.take(rows)
-    whole, first_days = known.nearest(np.maximum(before + life, 0)), known.nearest(np.maximum(life, 0))
-    sold, total, first = known.mean_within(np.maximum(np.column_stack([before, before + life, life]), 0)).T
+    whole, first_days = known.nearest(np.maximum(before + days, 0)), known.nearest(np.maximum(days, 0))
+    sold, total, first = known.mean_within(np.maximum(np.column_stack([before, before + days, days]), 0)).T
     own = first_days.scale(np.divide(np.maximum(total - sold, 0.0), first, out=np.zeros_like(first), where=first > 0))
     for limit, demand in zip(limits, (whole, own), strict=True):
         limit[rows] = shelf_life_limit(

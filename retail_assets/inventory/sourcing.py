@@ -76,7 +76,7 @@ def _ranked(offers: pd.DataFrame) -> pd.DataFrame:
 def _choices(ranked: pd.DataFrame, best: pd.DataFrame) -> list[str | None]:
     """Why each best offer stands first, in words; None where it had no rival."""
     first = best.set_index(_SERIES)
-    own = first.loc[pd.MultiIndex.from_frame(ranked[_SERIES])]
+    own = first.loc[pd.MultiIndex.from_frame(ranked.loc[:, _SERIES])]
     able = ranked.loc[~ranked["_cannot"]]
     is_rival = ~ranked["_cannot"].to_numpy() & (ranked["_is_general"].to_numpy() == own["_is_general"].to_numpy())
     rivals = ranked.loc[is_rival].groupby(_SERIES)
