@@ -201,7 +201,6 @@ def _can_order(lines: Lines, position: Position, level: Level) -> Flags:
         & level.is_known
         & position.has_stock
         & (lines.supplier_ids != "")
-        & ~level.is_over
         & ~level.sells_nothing
     )
 

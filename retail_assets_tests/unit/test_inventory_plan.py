@@ -717,6 +717,16 @@ def test_the_reason_of_what_is_ordered_says_why_from_this_supplier():
     assert "Ordered from" not in only_row(replenishment_plan(**retailer()))["reason"]
 
 
+@pytest.mark.parametrize("minimum", [None, 40])
+def test_an_end_before_the_delivery_stops_the_order_whatever_the_forecast_says(minimum):
+    case = retailer(stock={"P": 0.0}, carried_until=AS_OF + 2 * DAY, presentation_min_units=9.0, moq_units=minimum)
+    row = only_row(replenishment_plan(**case))
+    assert row["expected_delivery_date"] == AS_OF + 3 * DAY
+    assert (row["order_units"], row["exception"]) == (0, "carried until 2024-03-08")
+    again = case["terms"].assign(carried_again_from=AS_OF + 3 * DAY)
+    assert only_row(replenishment_plan(**case | {"terms": again}))["order_units"] > 0
+
+
 def test_a_forecast_that_ends_the_day_before_the_delivery_orders_nothing_and_says_so():
     case = retailer(stock={"P": 0.0})
     rows = case["cumulative"].set_index("horizon_days")
