@@ -138,7 +138,14 @@ _FEW = silver_checks.refusals_are_few(bronze.SALES, silver.SALES).find
 _LOST = silver_checks.nothing_is_lost(bronze.SALES, silver.SALES).find
 _FIT = bronze_checks.values_fit(bronze.SALES).find
 _ORDERED = forecast_checks.quantiles_are_ordered(forecast.DEMAND_FORECAST).find
-_REFUSAL = {"business_date": DAY, "table_name": "bronze/sales", "rule": "duplicate"}
+_REFUSAL = {
+    "business_date": DAY,
+    "table_name": "bronze/sales",
+    "rule": "duplicate",
+    "explanation": "The same row was delivered again.",
+    "row_key": "sale_line_id=L1",
+    "row_content": "sale_line_id=L1; sale_id=B1; business_date=2025-03-01; customer_id=C1; quantity=2.000; currency=∅",
+}
 _MISFIT = LINE | {"unparsed": "{}"}
 
 _SALES = reconciliation.sales_reconcile().find
@@ -299,6 +306,27 @@ def test_a_few_refusals_too_many_are_a_warning() -> None:
     finding = _find(_FEW, {bronze.SALES: [LINE] * 10, silver.REJECTED_ROWS: [_REFUSAL]})
     assert not finding.passed and not finding.is_serious
     assert finding.sentence == "10.00% of 10 rows refused (warning 2%, stop 20%)."
+
+
+def test_refused_rows_are_shown_by_the_commonest_rule_of_the_worst_day_and_without_the_customer() -> None:
+    other = _REFUSAL | {"business_date": NEXT, "rule": "zero_quantity", "explanation": "The quantity is zero."}
+    finding = _find(_FEW, {bronze.SALES: [LINE] * 20, silver.REJECTED_ROWS: [*[_REFUSAL] * 4, other]})
+    assert finding.examples == (
+        "on 2025-03-01 4 rows break duplicate: The same row was delivered again, such as "
+        + ", ".join(["(sale_line_id=L1; quantity=2.000)"] * 3)
+    )
+    assert finding.rows_at == (
+        "silver/rejected_rows --where table_name=bronze/sales --where rule=duplicate --where business_date=2025-03-01"
+    )
+
+
+def test_a_newest_day_without_stock_is_a_warning_and_a_stock_that_never_came_is_none() -> None:
+    find = bronze_checks.newest_day_arrived(bronze.INVENTORY).find
+    late = _find(find, {bronze.INVENTORY: [COUNT]}, [Window(DAY, NEXT)])
+    assert not late.passed and not late.is_serious
+    assert late.sentence == "No row arrived for 2025-03-02; the newest with rows is 2025-03-01."
+    assert _find(find, {bronze.INVENTORY: [COUNT]}, [Window(DAY, DAY)]).passed
+    assert _find(find, {}, [Window(DAY, NEXT)]).passed
 
 
 def test_a_forecast_worse_than_the_naive_is_a_warning() -> None:

@@ -2,7 +2,7 @@
 
 import logging
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from retail_assets.resources.spark import SparkSessions
 from retail_assets.resources.warehouse import Warehouse
 from retail_assets.settings import load_settings
 from retail_assets.sources.mapping import load_mapping
+from retail_assets_tests.pipeline.shop import LAST, Shop
 
 PASSWORDS = [
     "Kx9q@Vw3z",
@@ -199,14 +200,12 @@ VARIABLES = {
 }
 
 
-@pytest.fixture
-def small_source(tmp_path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def small_source(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A shop of one day, so that commands come as far as their own addresses."""
-    from retail_assets_tests.pipeline.shop import LAST, Shop
-
-    shop = Shop(tmp_path, first=LAST)
+    shop = Shop(tmp_path_factory.mktemp("shop"), first=LAST)
     shop.live_to(LAST)
-    yield f"sqlite:///{shop.source}"
+    return f"sqlite:///{shop.source}"
 
 
 @pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
