@@ -11,7 +11,6 @@ from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
-import pandas as pd
 from pandas.util import hash_pandas_object
 
 from retail_assets.demand.features import CATEGORICAL, FeatureSource, Vocabulary, design, feature_names
