@@ -11,7 +11,7 @@ import numpy as np
 
 from retail_assets.demand.backtest import Fold
 from retail_assets.demand.noise import ratio_error
-from retail_assets.demand.pooling import forecast_and_came
+from retail_assets.demand.pooling import say_of_totals
 from retail_assets.demand.segments import DEMAND_CLASSES, NO_SALE
 
 BOUNDS = (0.8, 1.25)
@@ -68,12 +68,19 @@ def _factors(actual: np.ndarray, forecast: np.ndarray, kept: np.ndarray, kinds: 
 
 def _class_units(folds: Sequence[Fold], name: str, kinds: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Known demand and what was expected of it, (folds, classes); no series has the say in either."""
+    known = [~np.isnan(fold.actual) for fold in folds]
+    came = _sums([fold.actual for fold in folds], known)
+    expected = _sums([fold.means[name] for fold in folds], known)
+    segment = np.array([fold.nature.segment for fold in folds])
     actual, forecast = (np.zeros((len(folds), len(kinds))) for _ in range(2))
-    for row, fold in enumerate(folds):
-        known = ~np.isnan(fold.actual)
-        came = np.where(known, fold.actual, 0.0).sum(axis=1)
-        expected = np.where(known, fold.means[name], 0.0).sum(axis=1)
-        for column, kind in enumerate(kinds):
-            here = fold.nature.segment == kind
-            forecast[row, column], actual[row, column] = forecast_and_came(expected[here], came[here])
+    for column, kind in enumerate(kinds):
+        here = np.where(segment == kind, expected, 0.0)
+        missed = np.where(segment == kind, came - expected, 0.0)
+        forecast[:, column] = here @ say_of_totals(here.sum(axis=0))
+        actual[:, column] = forecast[:, column] + missed @ say_of_totals(np.abs(missed).sum(axis=0))
     return actual, forecast
+
+
+def _sums(days: Sequence[np.ndarray], known: Sequence[np.ndarray]) -> np.ndarray:
+    """Units of each series on its known days, (folds, n)."""
+    return np.array([np.where(seen, units, 0.0).sum(axis=1) for units, seen in zip(days, known, strict=True)])

@@ -102,26 +102,26 @@ def ordinary_days(values: np.ndarray, code: Codes) -> np.ndarray:
 
     The limit of a day is what the second highest series of the group has on it, or 2 % of what the group sells a day up
     to then (three to ten times the mean of its series), whichever is more: sums over a group follow what its series
-    have in common, and ordinary demand stays as it is. NaN stays NaN, groups of fewer than five series as they are.
+    have in common, and ordinary demand stays as it is. NaN stays NaN; groups of fewer than five series stay as they
+    are. `code` numbers the groups without gaps.
 
     >>> days = np.array([[1.0, 2.0, 1.0], [2.0, 1.0, 900.0], [1.0, 2.0, 3.0], [1.0, 1.0, 1.0], [2.0, 1.0, 2.0]])
     >>> ordinary_days(days, np.zeros(5, dtype=int))[1].round(1)
     array([2. , 1. , 4.8])
     """
+    total = np.cumsum(np.nan_to_num(values), axis=1, dtype=np.float64)
+    return ordinary_day(values, total=total, days=np.cumsum(~np.isnan(values), axis=1), code=code)
+
+
+def ordinary_day(values: np.ndarray, *, total: np.ndarray, days: np.ndarray, code: Codes) -> np.ndarray:
+    """Like `ordinary_days`, of values (n, k) whose series' totals and known days so far, (n, k) each, are at hand."""
     members = np.bincount(code)
-    times = np.clip(_SHARE_OF_TOTAL * members, *_TIMES_USUAL)
-    limit = np.maximum(second_highest(values, code), times[:, None] * _running_mean(values, code))
+    times = np.clip(_SHARE_OF_TOTAL * members, *_TIMES_USUAL)[:, None]
+    shared = _group_sums(np.minimum(total, second_highest(total, code)[code]), code)
+    usual = shared / np.maximum(_group_sums(days, code), 1)
+    limit = np.maximum(second_highest(values, code), times * usual)
     limit[members < _LEAST_MEMBERS] = np.inf
     return np.minimum(values, limit[code])
-
-
-def _running_mean(values: np.ndarray, code: Codes) -> np.ndarray:
-    """Mean demand a day up to each day, (groups, T); the highest series of a group counts as the next one."""
-    total = np.cumsum(np.nan_to_num(values), axis=1, dtype=np.float64)
-    days = _group_sums(np.cumsum(~np.isnan(values), axis=1, dtype=np.float64), code)
-    next_highest = second_highest(total, code)
-    bounded = _group_sums(np.minimum(total, next_highest[code]), code)
-    return bounded / np.maximum(days, 1.0)
 
 
 def _group_sums(values: np.ndarray, code: Codes) -> np.ndarray:
@@ -179,16 +179,13 @@ def shared_sum(values: np.ndarray) -> float:
     return float(np.sum(within_reach(values, np.zeros(len(values), dtype=int))))
 
 
-def forecast_and_came(expected: np.ndarray, came: np.ndarray) -> tuple[float, float]:
-    """Sums of (n,) and (n,) in which the series that is expected to sell most counts as the next one does.
+def say_of_totals(totals: np.ndarray) -> np.ndarray:
+    """Weight of each series (n,), 0 … 1: those of the highest 1 %, at least one, count as the next one does.
 
-    So does the series that its forecast misses by most. Groups of fewer than five series stay as they are.
+    A series counts alike in all its weeks, so that products whose big weeks differ keep their say.
 
-    >>> forecast_and_came(np.array([2.0, 2.0, 2.0, 2.0, 900.0]), np.array([1.0, 2.0, 2.0, 2.0, 0.0]))
-    (10.0, 8.0)
+    >>> say_of_totals(np.array([1.0, 2.0, 2.0, 4.0, 400.0]))
+    array([1.  , 1.  , 1.  , 1.  , 0.01])
     """
-    gap = came - expected
-    if len(gap) >= _LEAST_MEMBERS:
-        most, widest = np.sort(expected)[-2], np.sort(np.abs(gap))[-2]
-        expected, gap = np.minimum(expected, most), np.clip(gap, -widest, widest)
-    return float(expected.sum()), float(expected.sum() + gap.sum())
+    bounded = within_reach(totals, np.zeros(len(totals), dtype=int))
+    return np.minimum(np.divide(bounded, totals, out=np.ones(len(totals)), where=totals > 0), 1.0)

@@ -23,6 +23,7 @@ from retail_assets.demand.features import (
 )
 from retail_assets.demand.global_model import Boosting, load_ensemble, save_ensemble
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.pooling import ordinary_day
 
 _NAME = "recursive_model"
 _WINDOWS = (7, 28, 112, 364)
@@ -103,7 +104,10 @@ def _over(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Memory of some series and of the groups they belong to, and the level that like series lend the short ones."""
+    """Memory of some series and of the groups they belong to, and the level that like series lend the short ones.
+
+    `so_far` (2, r, 1) holds each series' total and known days: what bounds its say in the groups.
+    """
 
     source: FeatureSource
     rows: np.ndarray
@@ -111,13 +115,17 @@ class _State:
     own: _Memory
     groups: dict[str, _Memory]
     prior: np.ndarray
+    so_far: np.ndarray
 
     @classmethod
     def at(cls, source: FeatureSource, origin: int, *, rows: np.ndarray, steps: int) -> "_State":
         own = _Memory.before(source.filled[rows], source.seen[rows], origin=origin, steps=steps)
         groups = {name: _group_memory(mean, origin, steps) for name, mean in source.group_means.items()}
         recent, price = source.demand[:, max(origin - 28, 0) : origin], source.panel.price[:, origin - 1]
-        return cls(source, rows, origin, own, groups, like_level(recent, price, source.departments)[rows])
+        prior = like_level(recent, price, source.departments)[rows]
+        past = source.demand[rows, :origin]
+        so_far = np.stack([np.nansum(past, axis=1, keepdims=True), (~np.isnan(past)).sum(axis=1, keepdims=True)])
+        return cls(source, rows, origin, own, groups, prior, so_far)
 
     def level(self) -> np.ndarray:
         """Demand a day the ratios of the coming step refer to, never 0, (r,)."""
@@ -158,10 +166,12 @@ class _State:
         seen = np.isfinite(mean).astype(np.float32)
         value = np.nan_to_num(mean).astype(np.float32)
         self.own.add(value, seen, step=step)
+        self.so_far[:] += np.stack([value, seen])[:, :, None]
         for name, memory in self.groups.items():
             code, size = self.source.groups[name][self.rows], len(memory.values)
             count = np.bincount(code, seen, size)
-            total = np.bincount(code, value, size)
+            held = ordinary_day(mean[:, None], total=self.so_far[0], days=self.so_far[1], code=code)[:, 0]
+            total = np.bincount(code, np.nan_to_num(held), size)
             found = np.divide(total, count, out=np.zeros(size), where=count > 0)
             memory.add(found.astype(np.float32), (count > 0).astype(np.float32), step=step)
 

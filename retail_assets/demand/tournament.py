@@ -33,7 +33,7 @@ from retail_assets.demand.contenders import (
 from retail_assets.demand.global_model import Boosting
 from retail_assets.demand.noise import Weekly, gap, standard_error
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.pooling import shared_ratio, shared_sum
+from retail_assets.demand.pooling import say_of_totals, shared_ratio
 from retail_assets.demand.segments import DEMAND_CLASSES, demand_class
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import QUANTILE_LEVELS
@@ -364,11 +364,13 @@ def _simplest(weekly: Mapping[str, Weekly], *, lag: int) -> str:
 
 
 def _weekly(losses: "_Losses", segment: str) -> Weekly:
-    """Of each origin, all protection horizons together; no series has the say in any week."""
+    """Of each origin, all protection horizons together; no series has the say."""
+    loss_say, units_say = _says(losses, segment)
     lost: dict[int, np.ndarray] = {}
     for fold, loss, actual in losses:
         kept = np.isfinite(actual) & (fold.nature.segment == segment)
-        lost[fold.origin] = lost.get(fold.origin, np.zeros(2)) + [shared_sum(loss[kept]), shared_sum(actual[kept])]
+        found = [loss[kept] @ loss_say[kept], actual[kept] @ units_say[kept]]
+        lost[fold.origin] = lost.get(fold.origin, np.zeros(2)) + found
     return Weekly(*np.array([lost[origin] for origin in sorted(lost)]).T)
 
 
@@ -393,14 +395,15 @@ def _origin_losses(sample: Panel, folds: Sequence[Fold], config: TrainingConfig)
     any sum.
     """
     chosen, naive = (_losses(folds, name, config) for name in (CHOSEN, NAIVE))
+    (say, units_say), (naive_say, _) = (_says(losses, None) for losses in (chosen, naive))
     spans = np.repeat(config.protection_horizons, len(folds))
     rows = []
     for (fold, loss, actual), (_, naive_loss, _), days in zip(chosen, naive, spans, strict=True):
         known = np.isfinite(actual)
-        units = {"actual_units": actual, "loss_units": loss, "naive_loss_units": naive_loss}
-        found = {name: shared_sum(values[known]) for name, values in units.items()}
+        found = {"series_count": known.sum(), "actual_units": actual[known] @ units_say[known]}
+        found |= {"loss_units": loss[known] @ say[known], "naive_loss_units": naive_loss[known] @ naive_say[known]}
         origin = {"origin_date": sample.dates[fold.origin - 1].astype(object), "horizon_days": days}
-        rows.append({**origin, "series_count": known.sum(), **found})
+        rows.append({**origin, **found})
     return pd.DataFrame(rows).query("series_count > 0").sort_values(["origin_date", "horizon_days"], ignore_index=True)
 
 
@@ -441,14 +444,28 @@ def _finite_mean(values: np.ndarray) -> float:
 
 def _total_pinball(losses: _Losses, segment: str | None) -> float:
     """Of total demand at the protection horizons over its mean."""
-    loss, weight = np.zeros((2, len(losses[0][2])))
+    loss, units, took_part = _series_totals(losses, segment)
+    return shared_ratio(loss[took_part], units[took_part])
+
+
+def _says(losses: _Losses, segment: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the series, (n,), in sums of losses and of demand, 0 … 1; no series has the say in either."""
+    loss, units, took_part = _series_totals(losses, segment)
+    says = np.ones((2, len(loss)))
+    says[0, took_part], says[1, took_part] = say_of_totals(loss[took_part]), say_of_totals(units[took_part])
+    return says[0], says[1]
+
+
+def _series_totals(losses: _Losses, segment: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each series lost and sold, (n,), all origins and horizons together, and whether it was ever scored."""
+    loss, units = np.zeros((2, len(losses[0][2])))
     took_part = np.zeros(len(loss), dtype=bool)
     for fold, lost, actual in losses:
         kept = np.isfinite(actual) & (True if segment is None else fold.nature.segment == segment)
         loss[kept] += lost[kept]
-        weight[kept] += actual[kept]
+        units[kept] += actual[kept]
         took_part |= kept
-    return shared_ratio(loss[took_part], weight[took_part])
+    return loss, units, took_part
 
 
 def _losses(folds: Sequence[Fold], name: str, config: TrainingConfig) -> _Losses:
