@@ -34,10 +34,11 @@ NOT_COMPARED = {"extracted_at", "first_seen_at"}
 
 @dataclass(frozen=True)
 class Shop:
-    """One retailer: its folder holds the source database and RETAIL_HOME."""
+    """One retailer: its folder holds the source database and RETAIL_HOME; `retailer` is the name of its mapping."""
 
     folder: Path
     first: dt.date = FIRST
+    retailer: str = "demo"
 
     @property
     def source(self) -> Path:
@@ -45,7 +46,7 @@ class Shop:
 
     @property
     def home(self) -> Path:
-        return self.folder / "home" / "demo"
+        return self.folder / "home" / self.retailer
 
     @property
     def environment(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -94,14 +94,14 @@ def _database(path: Path) -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("closed")
-    shop = replace(Shop(folder), first=FIRST)
+    shop = Shop(folder, first=FIRST, retailer="closed")
     _database(shop.source)
     mapping = folder / "closed.yaml"
     mapping.write_text(MAPPING, encoding="utf-8")
     variables = {"RETAIL_SOURCE_MAPPING": str(mapping), "RETAIL_FORECAST_BACKFILL_DAYS": "1"}
     done = command("run", environment=shop.environment | variables)
     assert done.returncode == 0, done.stderr[-2000:]
-    return Run(replace(shop, folder=folder), done.stdout)
+    return Run(shop, done.stdout)
 
 
 def test_closed_days_are_closed_and_no_feed_is_missing(run):
