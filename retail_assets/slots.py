@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._utils.interrupts import pop_captured_interrupt  # the note; nothing public reads it
 
 _LOOK_SECONDS = 1.0
 _MINUTE, _HOUR = 60, 3600
@@ -42,15 +43,18 @@ def visible_waits(instance: dg.DagsterInstance, say: Callable[[str], object]) ->
     claim = storage.claim_concurrency_slot
 
     def claim_or_wait(concurrency_key: str, run_id: str, step_key: str, priority: int | None = None):
-        said = None
-        while not (status := claim(concurrency_key, run_id, step_key, priority)).is_claimed:
-            free_ended(instance)
-            holder = _holder(instance, concurrency_key, run_id)
-            if holder and holder[0] != said:
-                said = holder[0]
-                say(f"{step_key} waits: {holder[1]}")
-            with _interruptible():
+        said, status = None, claim(concurrency_key, run_id, step_key, priority)
+        if status.is_claimed:
+            return status
+        with _interruptible():
+            while not status.is_claimed:
+                free_ended(instance)
+                holder = _holder(instance, concurrency_key, run_id)
+                if holder and holder[0] != said:
+                    said = holder[0]
+                    say(f"{step_key} waits: {holder[1]}")
                 time.sleep(_LOOK_SECONDS)
+                status = claim(concurrency_key, run_id, step_key, priority)
         return status
 
     storage.claim_concurrency_slot = claim_or_wait
@@ -91,10 +95,15 @@ def _age(elapsed: timedelta) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise KeyboardInterrupt: Dagster's handlers only take a note for the next step."""
+    """SIGINT and SIGTERM raise KeyboardInterrupt, also one that came just before.
+
+    Dagster's handlers only take a note for the next step, which does not begin while one waits.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    if pop_captured_interrupt():
+        raise KeyboardInterrupt
     kept = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

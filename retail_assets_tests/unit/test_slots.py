@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._utils.interrupts import capture_interrupts  # what Dagster does between steps
 
 from retail_assets import slots
 from retail_assets.slots import free_ended, visible_waits
@@ -101,20 +102,26 @@ def test_a_pool_without_slots_is_named(instance: dg.DagsterInstance, monkeypatch
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_wait_although_dagster_keeps_interrupts(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, number: int
+@pytest.mark.parametrize(("where", "moment"), [(slots.time, "sleep"), (slots, "free_ended"), (slots, "_holder")])
+def test_an_interrupt_at_any_moment_of_the_wait_ends_it_although_dagster_keeps_interrupts(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, number: int, where: object, moment: str
 ) -> None:
     _run(instance, OTHER)
     _run(instance, MINE)
     assert _claims(instance, OTHER)
-    before = signal.getsignal(number)
-    monkeypatch.setattr(slots.time, "sleep", lambda _: os.kill(os.getpid(), number))
-    signal.signal(number, lambda *_: None)  # as Dagster does, between steps
-    try:
+    monkeypatch.setattr(where, moment, lambda *_: os.kill(os.getpid(), number))
+    with capture_interrupts(), pytest.raises(KeyboardInterrupt), visible_waits(instance, str):
+        _claims(instance, MINE)
+
+
+def test_an_interrupt_that_came_just_before_the_wait_ends_it(instance: dg.DagsterInstance) -> None:
+    _run(instance, OTHER)
+    _run(instance, MINE)
+    assert _claims(instance, OTHER)
+    with capture_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt), visible_waits(instance, str):
             _claims(instance, MINE)
-    finally:
-        signal.signal(number, before)
 
 
 def test_a_wait_in_a_thread_leaves_the_handlers_alone(
