@@ -317,6 +317,8 @@ def test_a_source_that_cannot_deliver_blocks_no_other() -> None:
     own = (_offer("A", location_id="S1"), _offer("Z"))
     assert _chosen(*own, suppliers=_suppliers(Z=2)) == ("Z", "the only one of 2 that can deliver")
     assert _chosen(*own, suppliers=_suppliers(A=9, Z=2)) == ("A", None), "the store's own terms are no choice"
+    unpacked = (_offer("A", "1.0000", pack_units=None), _offer("Z", "2.0000"))
+    assert _chosen(*unpacked, suppliers=_suppliers(A=2, Z=2)) == ("Z", "the only one of 2 that can deliver")
     supplier, choice = _chosen(*offers[:2], suppliers=_suppliers(Z=2))
     assert (supplier, choice) == ("D1", None), "none can: the plan names what is missing"
 
