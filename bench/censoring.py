@@ -103,7 +103,8 @@ def _scored(sales: _Sales, kind: str, *, seed: int) -> NDArray[np.float64]:
     truth, seen, short = (v[:, -estimate.shape[1] :] for v in (sales.units, sold, short))
     kept = short & np.isfinite(estimate) & np.isfinite(shown)
     error = (estimate[kept] - truth[kept]) / np.maximum(sd[kept], 1e-9)
-    return np.stack([truth[kept], seen[kept], shown[kept], estimate[kept], error])
+    columns = (truth[kept], seen[kept], shown[kept], estimate[kept], error)
+    return np.stack([np.asarray(column, dtype=np.float64) for column in columns])
 
 
 def _drawn(sales: _Sales, rng: np.random.Generator) -> NDArray[np.bool_]:

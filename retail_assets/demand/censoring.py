@@ -149,8 +149,8 @@ def unconstrain(
     at = (row[day >= first_day], day[day >= first_day])
     if len(at[0]):
         is_full = limited & (censoring == Censoring.FULL)
-        is_sold_out = is_full if is_sold_out is None else is_full & is_sold_out
-        days = _Days(sales, limited, is_full, is_sold_out, lift, available, np.asarray(weekday))
+        ended = is_full if is_sold_out is None else is_full & is_sold_out
+        days = _Days(sales, limited, is_full, ended, lift, available, np.asarray(weekday))
         window = _window(days, at=at, length=window_days)
         mean, variance = _fit(window, dispersion)
         ceiling = _MOST_TIMES_SEEN * _most_sold(sales / lift, at=at, days=window_days) * lift[at]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
+import pandas as pd
 from pandas.util import hash_pandas_object
 
 from retail_assets.demand.features import CATEGORICAL, FeatureSource, Vocabulary, design, feature_names
@@ -177,7 +178,8 @@ class _Draw:
     @classmethod
     def of(cls, panel: Panel, seed: int) -> "_Draw":
         names = panel.series.loc[:, ["store_id", "product_id"]].astype(str)
-        return cls(_mixed(hash_pandas_object(names, index=False).to_numpy() + np.uint64(seed)))
+        hashes: pd.Series = hash_pandas_object(names, index=False)  # pyright: ignore
+        return cls(_mixed(hashes.to_numpy() + np.uint64(seed)))
 
     def even(self, day: int, columns: int) -> np.ndarray:
         """(n, columns), 0 … 1, for one day."""

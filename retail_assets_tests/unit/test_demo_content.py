@@ -337,6 +337,7 @@ def test_a_store_opens_and_products_come_and_go(tables: dict[str, Frame], truth:
 
 
 LEFT_TO_THE_DEFAULT = {
+    "stores": {"opening_weekdays", "trading_hours"},
     "sales": {"currency"},
     "supplier_calendar": {"location_id", "order_date", "delivery_days", "cutoff_time"},
     "sourcing": {"priority", "presentation_min_units", "valid_from", "valid_to"},
