@@ -85,11 +85,6 @@ def _say_age(dates: list[date]) -> None:
         )
 
 
-def _newest(as_of_date: date) -> str:
-    age = _age_days(as_of_date)
-    return f" · newest, {_days(age)} old" if age else " · newest"
-
-
 def _why_no_plan() -> str:
     session.need(FACT_INVENTORY, DIM_SUPPLIER)
     missing = session.answer(queries.missing_inputs)["input"].tolist()
@@ -110,9 +105,10 @@ def _inputs(dates: list[date]) -> tuple[Plan, PlanFilter]:
         day = st.selectbox(
             "Plan made after",
             dates,
-            format_func=lambda value: f"{value:%d %b %Y}{_newest(value) if value == dates[0] else ''}",
+            # The same in every run: the choice of a page left open over midnight still names a plan
+            format_func=lambda value: f"{value:%d %b %Y}",
             key="plan_as_of_date",
-            help="Only the newest plan can be decided on.",
+            help="The newest comes first; only that one can be decided on.",
         )
     lines = session.answer(queries.plan, as_of_date=day)
     with columns[0]:

@@ -147,17 +147,19 @@ def say_of_errors(scaled: np.ndarray, series: Codes) -> np.ndarray:
 
     A series whose mean squared error is more than nine times the median series', and more than that of the next series
     below the highest 1 %, counts the less the wilder it is, by the square: errors of one product that forecasts cannot
-    follow say nothing of the others' tails.
+    follow say nothing of the others' tails. A pool may be empty.
 
     >>> say_of_errors(np.array([1.0, -1.0, 1.0, 6.0]), np.array([0, 1, 2, 3]))
     array([1.    , 1.    , 1.    , 0.0625])
     """
+    if not len(scaled):
+        return np.ones(0)
     _, code = np.unique(series, return_inverse=True)
     square = np.bincount(code, scaled**2) / np.bincount(code)
     ranked, out = np.sort(square), int(np.ceil(_TAIL_RATE * len(square)))
     typical, ordinary = ranked[(len(ranked) - 1) // 2], ranked[max(len(ranked) - 1 - out, 0)]
-    most = max(_TIMES_TYPICAL * float(typical), float(ordinary), np.finfo(float).tiny)
-    return (np.minimum(1.0, most / np.maximum(square, np.finfo(float).tiny)) ** 2)[code]
+    most = max(_TIMES_TYPICAL * float(typical), float(ordinary))
+    return (np.divide(most, square, out=np.ones(len(square)), where=square > most) ** 2)[code]
 
 
 def shared_ratio(top: np.ndarray, bottom: np.ndarray) -> float:
@@ -188,4 +190,4 @@ def say_of_totals(totals: np.ndarray) -> np.ndarray:
     array([1.  , 1.  , 1.  , 1.  , 0.01])
     """
     bounded = within_reach(totals, np.zeros(len(totals), dtype=int))
-    return np.minimum(np.divide(bounded, totals, out=np.ones(len(totals)), where=totals > 0), 1.0)
+    return np.divide(bounded, totals, out=np.ones(len(totals)), where=totals > bounded)

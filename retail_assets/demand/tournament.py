@@ -444,8 +444,10 @@ def _finite_mean(values: np.ndarray) -> float:
 
 def _total_pinball(losses: _Losses, segment: str | None) -> float:
     """Of total demand at the protection horizons over its mean."""
-    loss, units, took_part = _series_totals(losses, segment)
-    return shared_ratio(loss[took_part], units[took_part])
+    loss, units, _ = _series_totals(losses, segment)
+    loss_say, units_say = _says(losses, segment)
+    came = float(units @ units_say)
+    return float(loss @ loss_say) / came if came > 0 else float("nan")
 
 
 def _says(losses: _Losses, segment: str | None) -> tuple[np.ndarray, np.ndarray]:

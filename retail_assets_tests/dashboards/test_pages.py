@@ -449,7 +449,7 @@ def test_a_plan_that_is_not_last_nights_says_its_age_first_and_takes_no_approval
     )
     shown = [element.type for element in app.main]
     assert shown[shown.index("title") + 1] == "error"
-    assert f"01 Mar 2026 · newest, {age} old" in app.selectbox(key="plan_as_of_date").options
+    assert app.selectbox(key="plan_as_of_date").options[0] == "01 Mar 2026"
     assert _captions(app, "This order should have left on Monday 02 March 2026 and can no longer be approved")
     assert not [button for button in app.button if button.key == "plan_approve"]
     app.session_state[replenishment.lines_key(_worklist(app))] = {
@@ -463,7 +463,7 @@ def test_a_plan_that_is_not_last_nights_says_its_age_first_and_takes_no_approval
 def test_last_nights_plan_says_no_age(planning):
     app = _replenishment()
     assert not app.error
-    assert "01 Mar 2026 · newest" in app.selectbox(key="plan_as_of_date").options
+    assert app.selectbox(key="plan_as_of_date").options[0] == "01 Mar 2026"
 
 
 def test_a_page_left_open_over_midnight_approves_nothing_of_yesterday(planning: AppDatabase, application):
