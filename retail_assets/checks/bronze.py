@@ -1,14 +1,20 @@
 """Bronze: did the source deliver, and in the types it promised?"""
 
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, timedelta
+
 import ibis
 
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
 from retail_assets.tables import bronze
 from retail_assets.tables.contract import Table
 from retail_assets.transforms.extraction import kept_sentence
+from retail_assets.windows import Window
 
 UNPARSED_LIMIT = 0.05
 _EXAMPLES = 3
+_USUAL_DAYS = 28
 
 
 def values_fit(table: Table) -> TableCheck:
@@ -42,20 +48,34 @@ def _misfits(delivered: ibis.Table, day: str) -> str:
 
 
 def newest_day_arrived(table: Table) -> TableCheck:
-    """A warning: days before the newest one of the run have rows and it has none, as where a feed is late."""
+    """A warning: the newest day of the run has no row and such days have some, as where a feed is late."""
 
     def find(rows: Rows) -> Finding:
-        days = set(rows.of(table).select("business_date").distinct().to_pyarrow().column(0).to_pylist())
         newest = max((window.last for window in rows.windows or []), default=None)
-        is_missing = bool(days) and newest is not None and newest not in days
-        had = f"; the newest with rows is {max(days)}" if days else ""
+        days = _days_with_rows(rows, table, newest) if newest else []
+        is_missing = newest not in days and _is_usual(newest, days) if newest and days else False
+        sentence = f"No row arrived for {newest}; the newest with rows is {days[-1]}." if is_missing else ""
         return Finding(
             passed=not is_missing,
-            sentence=f"No row arrived for {newest}{had}." if is_missing else "The newest day has rows as others have.",
+            sentence=sentence or "The newest day has rows where such days have.",
             is_serious=False,
         )
 
     return TableCheck(table, "newest_day_arrived", "The newest day has rows where days before it have.", find)
+
+
+def _days_with_rows(rows: Rows, table: Table, newest: date) -> list[date]:
+    """Of the newest day and the four weeks before it, in order."""
+    weeks = rows.engine.scan(table, [Window(newest - timedelta(days=_USUAL_DAYS), newest)])
+    return sorted(weeks.select("business_date").distinct().to_pyarrow().column(0).to_pylist())
+
+
+def _is_usual(newest: date, days: Sequence[date]) -> bool:
+    """Whether most days of that weekday have rows, and at most one of all days up to the last with rows is unlike."""
+    before = [days[0] + timedelta(days=count) for count in range((days[-1] - days[0]).days + 1)]
+    count, filled = (Counter(day.weekday() for day in known) for known in (before, days))
+    is_unlike = [(day in days) != (2 * filled[day.weekday()] > count[day.weekday()]) for day in before]
+    return 2 * filled[newest.weekday()] >= count[newest.weekday()] and sum(is_unlike) <= 1
 
 
 def sales_arrived(rows: Rows) -> Finding:

@@ -1,7 +1,7 @@
 """Every check with rows that pass and rows that do not, and a failed one that stops what comes after it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -327,6 +327,30 @@ def test_a_newest_day_without_stock_is_a_warning_and_a_stock_that_never_came_is_
     assert late.sentence == "No row arrived for 2025-03-02; the newest with rows is 2025-03-01."
     assert _find(find, {bronze.INVENTORY: [COUNT]}, [Window(DAY, DAY)]).passed
     assert _find(find, {}, [Window(DAY, NEXT)]).passed
+
+
+def _weeks(*, without: Collection[int] = (), last: int) -> list[dict[str, Any]]:
+    """Stock of the days 0 … `last` from DAY on, a Saturday."""
+    return [COUNT | {"business_date": DAY + timedelta(days=day)} for day in range(last + 1) if day not in without]
+
+
+@pytest.mark.parametrize(
+    ("given", "newest", "is_late"),
+    [
+        (_weeks(last=20), 21, True),
+        (_weeks(last=18), 21, True),
+        (_weeks(last=20, without=[9]), 21, True),
+        (_weeks(last=20, without=[3, 9, 11]), 21, False),
+        (_weeks(last=21, without=[1, 8, 15]), 22, False),
+        (_weeks(last=22, without=[1, 8, 15, 22]), 23, True),
+        (_weeks(last=21), 21, False),
+    ],
+    ids=["newest", "three", "once", "sparse", "Sundays", "Monday after Sundays", "there"],
+)
+def test_a_day_without_rows_is_late_only_where_such_days_have_rows(given, newest, is_late) -> None:
+    find = bronze_checks.newest_day_arrived(bronze.STOCK_MOVEMENTS).find
+    of_the_night = [Window(DAY + timedelta(days=newest - 2), DAY + timedelta(days=newest))]
+    assert _find(find, {bronze.STOCK_MOVEMENTS: given}, of_the_night).passed is not is_late
 
 
 def test_a_forecast_worse_than_the_naive_is_a_warning() -> None:

@@ -14,9 +14,11 @@ import dagster as dg
 
 from retail_assets import jobs
 from retail_assets.heartbeat import in_process_with_heartbeat
+from retail_assets.nights import published_after
 from retail_assets.resources.notifier import Notifier
 from retail_assets.schedules import range_tags
-from retail_assets.sensors import alert_on_cancellation, alert_on_failure, publish_after_ingest, publish_requests
+from retail_assets.sensors import alert_on_cancellation, alert_on_failure
+from retail_assets.settings import Settings
 from retail_assets.windows import Window
 
 FOLDER = Path(os.environ["NIGHT_FOLDER"])
@@ -58,7 +60,7 @@ def nights() -> Iterator[dg.RunRequest]:
 
 
 @dg.run_status_sensor(
-    name=publish_after_ingest.name,
+    name="publish_after_ingest",
     run_status=dg.DagsterRunStatus.SUCCESS,
     monitored_jobs=[ingest],
     request_job=publish,
@@ -66,7 +68,7 @@ def nights() -> Iterator[dg.RunRequest]:
     minimum_interval_seconds=1,
 )
 def publish_tiny(context: dg.RunStatusSensorContext) -> list[dg.RunRequest]:
-    return list(publish_requests(context.dagster_run))
+    return list(published_after(context.instance, context.dagster_run, Settings(home=FOLDER)))
 
 
 defs = dg.Definitions(
