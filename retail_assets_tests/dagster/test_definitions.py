@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -143,8 +144,9 @@ def test_the_graph_does_not_depend_on_the_engine(found, tmp_path):
     assert snapshot.graph(snapshot.definitions(tmp_path, engine="spark")) == snapshot.graph(found)
 
 
-def test_dagster_finds_the_definitions_of_the_workspace():
-    """As the webserver and the daemon load them."""
+def test_dagster_finds_the_definitions_of_the_workspace(tmp_path):
+    """As the webserver and the daemon load them; without a home Dagster makes one in the repository."""
     command = [str(Path(sys.executable).with_name("dagster")), "definitions", "validate", "-w", "workspace.yaml"]
-    found = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    root, environment = Path(__file__).parents[2], {**os.environ, "DAGSTER_HOME": str(tmp_path)}
+    found = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr[-2000:]
