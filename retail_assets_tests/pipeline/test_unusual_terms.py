@@ -1,4 +1,4 @@
-"""A night with terms of supply the demo does not have: too long a lead time, no order days, a fill rate.
+"""A night with terms the demo does not have: too long a lead time, no order days, a fill rate, ends, two suppliers.
 
 The first run of that night must stop; the second follows the advice of its one sentence.
 """
@@ -15,6 +15,8 @@ from retail_assets.tables import forecast, gold, inventory
 from retail_assets_tests.pipeline.shop import LAST, Shop
 
 NIGHT = LAST + dt.timedelta(days=1)
+WEEK = dt.timedelta(days=7)
+END = NIGHT + dt.timedelta(days=2)
 LEAD_DAYS = 30
 POLICIES = """
 default: {receipt_delay_days: 1}
@@ -26,12 +28,19 @@ ASSUMED_DAILY = "No order days of the supplier are known: taken as every day."
 
 @dataclass(frozen=True)
 class Night:
-    """Both runs, and the days that tables had between them."""
+    """Both runs, and the days that tables had between them.
+
+    `ended` is discontinued two days later, `dropped` leaves the assortment of S001 then; `shared` can also be had from
+    SUP1, at nine times the cost.
+    """
 
     refused: subprocess.CompletedProcess[str]
     days_then: dict[str, set[dt.date]]
     printed: str
     shop: Shop
+    ended: str
+    dropped: str
+    shared: str
 
     @property
     def plan(self) -> list[dict]:
@@ -48,6 +57,7 @@ def night(finished: Shop, tmp_path_factory: pytest.TempPathFactory) -> Night:
         f"UPDATE supplier SET lead_time_days = {LEAD_DAYS} WHERE supplier_id = 'SUP5'",
         "DELETE FROM supplier_order_day WHERE supplier_id <> 'SUP1'",
     )
+    ended, dropped, shared = _products_that_run_out(shop)
     policies = shop.folder / "policies.yaml"
     policies.write_text(POLICIES, encoding="utf-8")
     refused = shop.run(RETAIL_POLICIES=str(policies))
@@ -57,7 +67,27 @@ def night(finished: Shop, tmp_path_factory: pytest.TempPathFactory) -> Night:
     assert wanted, refused.stderr
     done = shop.run(RETAIL_POLICIES=str(policies), RETAIL_HORIZON_DAYS=wanted[1])
     assert done.returncode == 0, done.stderr[-2000:]
-    return Night(refused, days_then, done.stdout, shop)
+    return Night(refused, days_then, done.stdout, shop, ended, dropped, shared)
+
+
+def _products_that_run_out(shop: Shop) -> list[str]:
+    """Three products with nothing on hand: the first two end, the third has two suppliers."""
+    going = shop.sql(
+        "SELECT product_id FROM product_supplier JOIN product USING (product_id) JOIN supplier USING (supplier_id) "
+        f"WHERE supplier_id NOT IN ('SUP1', 'SUP5') "
+        f"AND coalesce(discontinued_date, '9999-12-31') > '{NIGHT + 3 * WEEK}' ORDER BY product_id LIMIT 3"
+    )
+    ended, dropped, shared = (product for (product,) in going)
+    among = f"product_id IN ('{ended}', '{dropped}', '{shared}')"
+    shop.sql(
+        f"UPDATE product SET discontinued_date = '{END}' WHERE product_id = '{ended}'",
+        f"UPDATE store_assortment SET valid_to = '{END}' WHERE store_id = 'S001' AND product_id = '{dropped}'",
+        "INSERT INTO product_supplier (product_id, supplier_id, pack_units, min_order_units, unit_cost) "
+        f"SELECT product_id, 'SUP1', 1, 1, 9 * unit_cost FROM product_supplier WHERE product_id = '{shared}'",
+        f"UPDATE stock_closing SET on_hand_units = 0 WHERE business_date = '{NIGHT}' AND {among}",
+        f"DELETE FROM purchase_order_line WHERE received_date IS NULL AND {among}",
+    )
+    return [ended, dropped, shared]
 
 
 def test_a_lead_time_beyond_the_forecast_stops_the_night_with_one_sentence(night):
@@ -110,3 +140,25 @@ def test_ordered_lines_and_the_report_say_where_daily_ordering_is_assumed(night)
         f"Note: {len(daily)} of {len(named)} suppliers without order days for some store or all, where orders are "
         f"planned for every day: {', '.join(daily)}."
     ]
+
+
+def test_nothing_is_expected_or_ordered_beyond_a_known_end(night):
+    rows = night.shop.rows(forecast.DEMAND_FORECAST).filter(pc.field("as_of_date") == NIGHT).to_pylist()
+    for product, stores in ((night.ended, {"S001", "S002"}), (night.dropped, {"S001"})):
+        known = [row for row in rows if row["product_id"] == product and row["store_id"] in stores]
+        assert any(row["mean_units"] > 0 for row in known if row["target_date"] <= END)
+        assert not any(row["mean_units"] or row["q995"] for row in known if row["target_date"] > END)
+        lines = [line for line in night.plan if line["product_id"] == product and line["store_id"] in stores]
+        assert {line["store_id"] for line in lines} == stores, "empty shelves are named"
+        for line in lines:
+            assert line["order_units"] == 0 and f"carried until {END}" in line["exception"], line
+    going_on = [line for line in night.plan if line["product_id"] == night.dropped and line["store_id"] == "S002"]
+    assert [line["order_units"] > 0 for line in going_on] == [True]
+
+
+def test_the_cheaper_of_two_suppliers_gets_the_order_and_the_reason_says_why(night):
+    lines = [line for line in night.plan if line["product_id"] == night.shared]
+    assert lines
+    for line in lines:
+        assert line["supplier_id"] != "SUP1" and line["order_units"] > 0
+        assert f"Ordered from {line['supplier_id']}, the cheapest of 2." in line["reason"]
