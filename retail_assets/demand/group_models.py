@@ -11,7 +11,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-import pmdarima
 from statsmodels.tsa.arima.model import ARIMA
 
 from retail_assets.demand.group_series import GroupSeries
@@ -85,6 +84,8 @@ def forecast(fit: Fit, group: GroupSeries) -> np.ndarray:
 
 def searched_order(group: GroupSeries, *, difference: int) -> Order:
     """pmdarima's stepwise search on what the regressors leave unexplained."""
+    import pmdarima  # loads Matplotlib, and only a training searches
+
     fit = fitted("regression", group)
     rest = _rest(fit, group)
     if rest.std() < _STILL:

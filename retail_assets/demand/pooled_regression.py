@@ -12,7 +12,6 @@ from typing import Protocol
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
-from skops import io as skops_io
 
 from retail_assets.demand.features import CATEGORICAL, FeatureSource, Vocabulary, design, feature_names
 from retail_assets.demand.global_model import Boosting, shards, training_rows
@@ -156,6 +155,8 @@ class PooledHistogram:
 
     def save(self, folder: Path) -> None:
         """Writes the trees in the skops format, which runs no code when read, and JSON into `folder`."""
+        from skops import io as skops_io  # loads half of SciPy, and only models with this family are kept
+
         skops_io.dump(self.regressor, folder / HISTOGRAM_FILE)
         described = {"vocabulary": asdict(self.vocabulary)}
         (folder / HISTOGRAM_DESCRIPTION).write_text(json.dumps(described, indent=1), encoding="utf-8")
@@ -167,6 +168,8 @@ def load_pooled_histogram(folder: Path) -> PooledHistogram:
     Raises:
         PermanentFailure: the file holds types that such a model does not consist of.
     """
+    from skops import io as skops_io
+
     path = folder / HISTOGRAM_FILE
     strange = sorted(set(skops_io.get_untrusted_types(file=path)) - set(_TRUSTED))
     if strange:
