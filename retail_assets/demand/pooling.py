@@ -4,6 +4,7 @@ Every number here stays near what it would be without any one of the series, wha
 plain mean, sum or quantile wherever no series stands out. What is pooled, and for whom, belongs to the callers.
 """
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -109,7 +110,7 @@ def ordinary_days(values: np.ndarray, code: Codes) -> np.ndarray:
     >>> ordinary_days(days, np.zeros(5, dtype=int))[1].round(1)
     array([2. , 1. , 4.8])
     """
-    total = np.cumsum(np.nan_to_num(values), axis=1, dtype=np.float64)
+    total = np.cumsum(np.where(np.isnan(values), 0.0, values), axis=1, dtype=np.float64)
     return ordinary_day(values, total=total, days=np.cumsum(~np.isnan(values), axis=1), code=code)
 
 
@@ -125,21 +126,26 @@ def ordinary_day(values: np.ndarray, *, total: np.ndarray, days: np.ndarray, cod
 
 
 def _group_sums(values: np.ndarray, code: Codes) -> np.ndarray:
+    return np.array([rows.sum(axis=0) for rows in _groups(values, code)])
+
+
+def _groups(values: np.ndarray, code: Codes) -> Iterator[np.ndarray]:
+    """The rows of each group, in the order of their numbers: sums of whole blocks are faster than `reduceat`."""
     order = np.argsort(code, kind="stable")
-    return np.add.reduceat(values[order], np.flatnonzero(np.diff(code[order], prepend=-1)), axis=0)
+    ranked = values[order]
+    return (ranked[start:stop] for start, stop in _runs(code[order]))
 
 
 def second_highest(values: np.ndarray, code: Codes) -> np.ndarray:
     """Second highest known value of each group, (groups, T); 0 where fewer than two are known or both are negative."""
-    order = np.argsort(code, kind="stable")
-    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    sizes = np.diff(np.append(starts, len(order)))
-    ranked = np.maximum(np.nan_to_num(values[order]), 0.0)
-    highest = np.maximum.reduceat(ranked, starts, axis=0)
-    is_highest = ranked == np.repeat(highest, sizes, axis=0)
-    is_shared = np.add.reduceat(is_highest, starts, axis=0, dtype=np.int32) > 1
-    ranked[is_highest] = 0.0
-    return np.where(is_shared, highest, np.maximum.reduceat(ranked, starts, axis=0))
+    return np.array([_second_of(np.where(rows > 0, rows, 0.0)) for rows in _groups(values, code)])
+
+
+def _second_of(rows: np.ndarray) -> np.ndarray:
+    highest = rows.max(axis=0)
+    is_highest = rows == highest
+    others = np.where(is_highest, 0.0, rows).max(axis=0)
+    return np.where(is_highest.sum(axis=0) > 1, highest, others)
 
 
 def say_of_errors(scaled: np.ndarray, series: Codes) -> np.ndarray:
