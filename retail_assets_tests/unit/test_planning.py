@@ -335,6 +335,10 @@ def test_terms_hold_on_the_day_on_which_the_order_of_their_own_supplier_leaves()
     assert _chosen(*later, suppliers=suppliers, supplier_calendar=on_monday) == ("U2", "the cheapest of 2")
     own_day = [*on_monday, EVERY_WEEK | {"source_id": "U2", "location_id": "S1", "order_weekday": 7}]
     assert _chosen(*later, suppliers=suppliers, supplier_calendar=own_day)[0] == "U1", "this store orders on Sunday"
+    ending = (_offer("U1", "1.0000", valid_to=TOMORROW), _offer("U2", "3.0000"))
+    assert _chosen(*ending, suppliers=suppliers, supplier_calendar=[])[0] == "U1", "it leaves on their last day"
+    u1_on_monday = [EVERY_WEEK | {"source_id": "U1", "order_weekday": 1}]
+    assert _chosen(*ending, suppliers=suppliers, supplier_calendar=u1_on_monday)[0] == "U2", "it would leave after it"
 
 
 def test_of_two_price_lists_of_a_supplier_the_later_one_holds() -> None:
