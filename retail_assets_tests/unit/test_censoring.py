@@ -113,8 +113,9 @@ def test_hours_that_the_sales_contradict_are_not_believed():
     sold = np.tile([8.0, 13.0, 7.0, 4.0, 8.0, 0.0, 5.0], 8)[None, :]
     share = np.tile([1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0], 8)[None, :]
     code = np.where(share < 1, Censoring.PARTIAL, Censoring.NONE).astype(np.int8)
-    units, _ = unconstrain(sold, censoring=code, weekday=np.arange(56) % 7 + 1, available_rate=share)
+    units, sd = unconstrain(sold, censoring=code, weekday=np.arange(56) % 7 + 1, available_rate=share)
     assert (units >= sold).all() and units.max() < 40
+    assert units[0, 3] < 30 and sd.max() < 500, "not the ceiling that bounds what nothing is known of"
     _, available = censoring_of(np.zeros(2), np.array([13.0, 0.0]), stock_out_hours=np.full(2, 14.0))
     assert np.isnan(available[0]) and available[1] == 0
 
