@@ -4,7 +4,7 @@ Every number here stays near what it would be without any one of the series, wha
 plain mean, sum or quantile wherever no series stands out. What is pooled, and for whom, belongs to the callers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -126,19 +126,22 @@ def ordinary_day(values: np.ndarray, *, total: np.ndarray, days: np.ndarray, cod
 
 
 def _group_sums(values: np.ndarray, code: Codes) -> np.ndarray:
-    return np.array([rows.sum(axis=0) for rows in _groups(values, code)])
+    return _of_groups(values, code, lambda rows: rows.sum(axis=0))
 
 
-def _groups(values: np.ndarray, code: Codes) -> Iterator[np.ndarray]:
-    """The rows of each group, in the order of their numbers: sums of whole blocks are faster than `reduceat`."""
+def _of_groups(values: np.ndarray, code: Codes, summed: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """What a function makes of the rows of each group, (groups, T): whole blocks are faster than `reduceat`."""
     order = np.argsort(code, kind="stable")
-    ranked = values[order]
-    return (ranked[start:stop] for start, stop in _runs(code[order]))
+    ranked, runs = values[order], _runs(code[order])
+    found = np.empty((len(runs), values.shape[1]))
+    for number, (start, stop) in enumerate(runs):
+        found[number] = summed(ranked[start:stop])
+    return found
 
 
 def second_highest(values: np.ndarray, code: Codes) -> np.ndarray:
     """Second highest known value of each group, (groups, T); 0 where fewer than two are known or both are negative."""
-    return np.array([_second_of(np.where(rows > 0, rows, 0.0)) for rows in _groups(values, code)])
+    return _of_groups(values, code, lambda rows: _second_of(np.where(rows > 0, rows, 0.0)))
 
 
 def _second_of(rows: np.ndarray) -> np.ndarray:
