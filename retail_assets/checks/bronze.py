@@ -47,13 +47,18 @@ def _misfits(delivered: ibis.Table, day: str) -> str:
     return ", ".join(texts.column("unparsed").to_pylist())
 
 
-def newest_day_arrived(table: Table) -> TableCheck:
-    """A warning: the newest day of the run has no row and such days have some, as where a feed is late."""
+def newest_day_arrived(table: Table, *, usual_rows: int = 1) -> TableCheck:
+    """A warning: the newest day of the run has no row and such days have some, as where a feed is late.
+
+    A feed of events whose days hold fewer than `usual_rows` on average may lack a day by chance.
+    """
 
     def find(rows: Rows) -> Finding:
         newest = max((window.last for window in rows.windows or []), default=None)
-        days = _days_with_rows(rows, table, newest) if newest else []
-        is_missing = newest not in days and _is_usual(newest, days) if newest and days else False
+        count = _rows_by_day(rows, table, newest) if newest else Counter()
+        days = sorted(count)
+        is_feed = count.total() >= usual_rows * max(len(days), 1)
+        is_missing = newest not in count and is_feed and _is_usual(newest, days) if newest and days else False
         sentence = f"No row arrived for {newest}; the newest with rows is {days[-1]}." if is_missing else ""
         return Finding(
             passed=not is_missing,
@@ -64,10 +69,11 @@ def newest_day_arrived(table: Table) -> TableCheck:
     return TableCheck(table, "newest_day_arrived", "The newest day has rows where days before it have.", find)
 
 
-def _days_with_rows(rows: Rows, table: Table, newest: date) -> list[date]:
-    """Of the newest day and the four weeks before it, in order."""
+def _rows_by_day(rows: Rows, table: Table, newest: date) -> Counter[date]:
+    """Of the newest day and the four weeks before it; a day without rows is absent."""
     weeks = rows.engine.scan(table, [Window(newest - timedelta(days=_USUAL_DAYS), newest)])
-    return sorted(weeks.select("business_date").distinct().to_pyarrow().column(0).to_pylist())
+    counted = weeks.group_by("business_date").agg(rows=weeks.count()).to_pyarrow()
+    return Counter(dict(zip(counted["business_date"].to_pylist(), counted["rows"].to_pylist(), strict=True)))
 
 
 def _is_usual(newest: date, days: Sequence[date]) -> bool:
@@ -109,13 +115,17 @@ def days_did_not_come_empty(table: Table) -> TableCheck:
     return TableCheck(table, "days_did_not_come_empty", "The source still has rows of every stored day.", find)
 
 
+STOCK_MOVEMENTS_ARRIVED = newest_day_arrived(bronze.STOCK_MOVEMENTS, usual_rows=10)
+"""Of ten independent movements a day, one day in 20,000 has none by chance."""
+
 CHECKS = [
     layer_checks(
         "bronze_checks",
         [
             *(values_fit(table) for table in bronze.DAILY),
             *(days_did_not_come_empty(table) for table in bronze.DAILY),
-            *(newest_day_arrived(table) for table in (bronze.INVENTORY, bronze.STOCK_MOVEMENTS)),
+            newest_day_arrived(bronze.INVENTORY),
+            STOCK_MOVEMENTS_ARRIVED,
             TableCheck(bronze.SALES, "sales_arrived", "Every day has sales.", sales_arrived),
         ],
     )

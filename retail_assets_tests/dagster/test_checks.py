@@ -329,9 +329,10 @@ def test_a_newest_day_without_stock_is_a_warning_and_a_stock_that_never_came_is_
     assert _find(find, {}, [Window(DAY, NEXT)]).passed
 
 
-def _weeks(*, without: Collection[int] = (), last: int) -> list[dict[str, Any]]:
-    """Stock of the days 0 … `last` from DAY on, a Saturday."""
-    return [COUNT | {"business_date": DAY + timedelta(days=day)} for day in range(last + 1) if day not in without]
+def _weeks(*, without: Collection[int] = (), last: int, rows: int = 10) -> list[dict[str, Any]]:
+    """Movements of the days 0 … `last` from DAY on, a Saturday."""
+    days = [day for day in range(last + 1) if day not in without]
+    return [COUNT | {"business_date": DAY + timedelta(days=day)} for day in days for _ in range(rows)]
 
 
 @pytest.mark.parametrize(
@@ -344,11 +345,12 @@ def _weeks(*, without: Collection[int] = (), last: int) -> list[dict[str, Any]]:
         (_weeks(last=21, without=[1, 8, 15]), 22, False),
         (_weeks(last=22, without=[1, 8, 15, 22]), 23, True),
         (_weeks(last=21), 21, False),
+        (_weeks(last=20, rows=9), 21, False),
     ],
-    ids=["newest", "three", "once", "sparse", "Sundays", "Monday after Sundays", "there"],
+    ids=["newest", "three", "once", "sparse", "Sundays", "Monday after Sundays", "there", "few"],
 )
 def test_a_day_without_rows_is_late_only_where_such_days_have_rows(given, newest, is_late) -> None:
-    find = bronze_checks.newest_day_arrived(bronze.STOCK_MOVEMENTS).find
+    find = bronze_checks.STOCK_MOVEMENTS_ARRIVED.find
     of_the_night = [Window(DAY + timedelta(days=newest - 2), DAY + timedelta(days=newest))]
     assert _find(find, {bronze.STOCK_MOVEMENTS: given}, of_the_night).passed is not is_late
 
