@@ -13,7 +13,7 @@ from scipy import stats
 
 from bench.figures import Figure
 from retail_assets.demand.censoring import Censoring, unconstrain
-from retail_assets.inventory import policies
+from retail_assets.inventory import policies, textbook
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.simulator import Supply, UnmetDemand, simulate
 
@@ -37,10 +37,10 @@ def equal(name: str, value: float, expected: float, *, within: float) -> Figure:
 def _newsvendor() -> Iterator[Figure]:
     normal = (((0.18, 0.70, 50, 8), (56.603956, 1.997605)), ((2, 18, 120, 10), (132.815516, 35.099666)))
     for (over, under, mean, sd), expected in normal:
-        best = policies.newsvendor_normal(over, under, mean=mean, sd=sd)
+        best = textbook.newsvendor_normal(over, under, mean=mean, sd=sd)
         yield from _pair(f"1 newsvendor N({mean}, {sd})", best, expected)
     for (over, under, mean), expected in (((0.18, 0.70, 50), (56, 1.797235)), ((1, 4, 6), (8, 3.570107))):
-        best = policies.newsvendor_poisson(over, under, mean=mean)
+        best = textbook.newsvendor_poisson(over, under, mean=mean)
         yield from _pair(f"2 newsvendor Poisson({mean})", best, expected)
 
 
@@ -50,21 +50,21 @@ def _pair(name: str, found: tuple[float, float], expected: tuple[float, float]) 
 
 
 def _order_policies() -> Iterator[Figure]:
-    best = policies.s_S_poisson(1, 4, order_cost=5, mean=6)
+    best = textbook.s_S_poisson(1, 4, order_cost=5, mean=6)
     for what, value, wanted in zip(("s", "S", "cost"), best, (4, 10, 8.034112), strict=True):
         yield equal(f"3 (s, S) Poisson(6): {what}", value, wanted, within=1e-6)
-    exact = policies.r_Q_poisson(20, 150, order_cost=100, demand_rate=1.5, lead_time=2)
+    exact = textbook.r_Q_poisson(20, 150, order_cost=100, demand_rate=1.5, lead_time=2)
     for what, value, wanted in zip(("r", "Q", "cost"), exact, (3, 5, 107.923581), strict=True):
         yield equal(f"4 (r, Q) Poisson: {what}", value, wanted, within=1e-6)
-    quantity = policies.economic_order_quantity(8, 0.225, demand_rate=1300).order_units
+    quantity = textbook.economic_order_quantity(8, 0.225, demand_rate=1300).order_units
     yield equal("4 EOQ", quantity, 304.04678, within=1e-5)
 
 
 def _service() -> Iterator[Figure]:
-    periodic = policies.periodic_order_up_to(0.90, demand_mean=2500, demand_sd=500, review=4, lead_time=2)
+    periodic = textbook.periodic_order_up_to(0.90, demand_mean=2500, demand_sd=500, review=4, lead_time=2)
     yield equal("5 (R, S): safety stock", periodic.safety_stock_units, 1569.57, within=0.005)
     yield equal("5 (R, S): S", periodic.order_up_to_units, 16569.57, within=0.005)
-    service = policies.cycle_service_normal(6000, order_units=10000, demand_mean=2500, demand_sd=500, lead_time=2)
+    service = textbook.cycle_service_normal(6000, order_units=10000, demand_mean=2500, demand_sd=500, lead_time=2)
     for what, value, wanted, limit in zip(
         ("cycle service", "shortage", "fill rate"),
         service,
@@ -169,21 +169,21 @@ def _oracle_pairs() -> Iterator[tuple[Array, Array]]:
     from stockpyl.ss import s_s_discrete_exact
 
     for over, under, mean, sd in ((0.18, 0.70, 50, 8), (2, 18, 120, 10)):
-        ours = policies.newsvendor_normal(over, under, mean=mean, sd=sd)
+        ours = textbook.newsvendor_normal(over, under, mean=mean, sd=sd)
         yield np.array(ours), np.array(newsvendor.newsvendor_normal(over, under, mean, sd))
     for over, under, mean in ((0.18, 0.70, 50), (1, 4, 6)):
-        ours = policies.newsvendor_poisson(over, under, mean=mean)
+        ours = textbook.newsvendor_poisson(over, under, mean=mean)
         yield np.array(ours), np.array(newsvendor.newsvendor_poisson(over, under, mean))
     for held, short, fixed, mean in ((1, 4, 5, 6), (0.5, 20, 10, 3), (2, 3, 30, 0.4)):
-        pair = policies.s_S_poisson(held, short, order_cost=fixed, mean=mean)
+        pair = textbook.s_S_poisson(held, short, order_cost=fixed, mean=mean)
         yield np.array(pair), np.array(s_s_discrete_exact(held, short, fixed, True, mean))
     for held, short, fixed, rate, lead in ((20, 150, 100, 1.5, 2), (1, 9, 64, 5, 3)):
-        exact = policies.r_Q_poisson(held, short, order_cost=fixed, demand_rate=rate, lead_time=lead)
+        exact = textbook.r_Q_poisson(held, short, order_cost=fixed, demand_rate=rate, lead_time=lead)
         yield np.array(exact), np.array(r_q_poisson_exact(held, short, fixed, rate, lead))
-    found = policies.economic_order_quantity(8, 0.225, demand_rate=1300)
+    found = textbook.economic_order_quantity(8, 0.225, demand_rate=1300)
     yield np.array(found), np.array(eoq.economic_order_quantity(8, 0.225, 1300))
     breaks = [(0, 0.75), (400, 0.72), (800, 0.68)]
-    best = policies.economic_order_quantity_with_breaks(8, 0.3, demand_rate=1300, breaks=breaks)
+    best = textbook.economic_order_quantity_with_breaks(8, 0.3, demand_rate=1300, breaks=breaks)
     theirs = eoq.economic_order_quantity_with_all_units_discounts(8, 0.3, 1300, [0, 400, 800], [0.75, 0.72, 0.68])
     yield np.array(best), np.array([theirs[0], theirs[2]])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
 from retail_assets.demand.backtest import Contender
@@ -72,7 +72,7 @@ class Spread:
 
     level_scale: float = _GUESSED_SPREAD
     scale: dict[str, float] = field(default_factory=dict)
-    quantiles: tuple[float, ...] = tuple(float(value) for value in norm.ppf(_PROBABILITIES))
+    quantiles: tuple[float, ...] = tuple(float(value) for value in ndtri(_PROBABILITIES))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d
 from scipy.special import betainc, betaln, gammainc, gammaln
 
 from retail_assets.demand.opening import USUAL_HOURS
@@ -260,6 +259,8 @@ def _window(days: _Days, *, at: _Cells, length: int) -> _Window:
 
 def _most_sold(sales: Floats, *, at: _Cells, days: int) -> Floats:
     """Most units of one day in the trailing window of each cell."""
+    from scipy.ndimage import maximum_filter1d
+
     size = min(days, sales.shape[1])
     filled = np.nan_to_num(sales, nan=0.0)
     most = maximum_filter1d(filled, size, axis=1, mode="constant", origin=(size - 1) // 2)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from retail_assets.demand.baselines import borrowed_level, group_codes
 from retail_assets.demand.panel import Panel
@@ -137,7 +137,7 @@ def calibrate(errors: Errors) -> Calibration:
     pool = _Pool.of(errors.where(kept))
     segment, size = pool.errors.nature.segment, size_bin(pool.errors.mean)
     segments = tuple(sorted(set(segment.tolist())))
-    every = pool.quantiles() if len(segment) >= _MIN_ERRORS else norm.ppf(GRID)
+    every = pool.quantiles() if len(segment) >= _MIN_ERRORS else ndtri(GRID)
     table = np.empty((len(segments) + 1, len(SIZE_EDGES) + 1, len(GRID)))
     for number in range(len(SIZE_EDGES) + 1):
         of_size = pool.where(size == number)
@@ -233,7 +233,7 @@ def _probability_below(steps: np.ndarray, point: np.ndarray) -> np.ndarray:
 
 def guessed(horizon: int) -> "CalibrationSet":
     """Normal errors of the scale itself, for a history too short to have been wrong in."""
-    normal = np.broadcast_to(norm.ppf(GRID), (1, len(SIZE_EDGES) + 1, len(GRID)))
+    normal = np.broadcast_to(ndtri(GRID), (1, len(SIZE_EDGES) + 1, len(GRID)))
     return CalibrationSet((Calibration((), normal),), (Calibration((), normal),) * horizon)
 
 

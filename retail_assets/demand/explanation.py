@@ -8,8 +8,8 @@ of times the cost. Choosing words for planners belongs in the dashboard.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
@@ -18,6 +18,9 @@ from retail_assets.demand.features import EVENT_TYPES, design, feature_names
 from retail_assets.demand.global_model import GlobalModel, shards
 from retail_assets.demand.known_effects import NO_EFFECTS, KnownEffects
 from retail_assets.demand.panel import Panel
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "level": (
@@ -187,7 +190,7 @@ class Paths:
     first_leaf: np.ndarray
 
     @classmethod
-    def of(cls, booster: lgb.Booster, groups: np.ndarray) -> "Paths":
+    def of(cls, booster: "lgb.Booster", groups: np.ndarray) -> "Paths":
         trees = [_Tree(tree["tree_structure"], groups) for tree in booster.dump_model()["tree_info"]]
         leaves = np.cumsum([0, *(len(tree.steps) for tree in trees)])
         return cls(

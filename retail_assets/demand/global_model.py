@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from pandas.util import hash_pandas_object
@@ -17,6 +17,9 @@ from pandas.util import hash_pandas_object
 from retail_assets.demand.features import CATEGORICAL, FeatureSource, Vocabulary, design, feature_names
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import within_reach
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 _NAME = "global_model"
 _WARM_UP_DAYS = 28
@@ -75,7 +78,7 @@ class Boosting:
 class GlobalModel:
     """A fitted ensemble and the numbers it gave to events."""
 
-    booster: lgb.Booster
+    booster: "lgb.Booster"
     vocabulary: Vocabulary
     threads: int
 
@@ -109,15 +112,17 @@ def load_global(folder: Path) -> GlobalModel:
     return GlobalModel(*load_ensemble(folder / _NAME))
 
 
-def save_ensemble(path: Path, booster: lgb.Booster, vocabulary: Vocabulary, *, threads: int) -> None:
+def save_ensemble(path: Path, booster: "lgb.Booster", vocabulary: Vocabulary, *, threads: int) -> None:
     """Writes LightGBM text and JSON beside each other; `path` has no ending."""
     path.with_suffix(".txt").write_text(booster.model_to_string(), encoding="utf-8")
     described = {"threads": threads, "vocabulary": asdict(vocabulary)}
     path.with_suffix(".json").write_text(json.dumps(described, indent=1), encoding="utf-8")
 
 
-def load_ensemble(path: Path) -> tuple[lgb.Booster, Vocabulary, int]:
+def load_ensemble(path: Path) -> tuple["lgb.Booster", Vocabulary, int]:
     """Reads what `save_ensemble` wrote."""
+    import lightgbm as lgb
+
     described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     vocabulary = Vocabulary(**{name: tuple(values) for name, values in described["vocabulary"].items()})
     booster = lgb.Booster(model_str=path.with_suffix(".txt").read_text(encoding="utf-8"))
@@ -126,6 +131,8 @@ def load_ensemble(path: Path) -> tuple[lgb.Booster, Vocabulary, int]:
 
 def fit_global(panel: Panel, boosting: Boosting) -> GlobalModel:
     """Fits on the panel's history: every origin sees only what lay before it."""
+    import lightgbm as lgb
+
     vocabulary = Vocabulary.of(panel)
     source = FeatureSource(panel, vocabulary)
     table, demand, level, weight = training_rows(source, boosting)

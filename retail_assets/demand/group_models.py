@@ -11,7 +11,6 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from statsmodels.tsa.arima.model import ARIMA
 
 from retail_assets.demand.group_series import GroupSeries
 
@@ -142,6 +141,8 @@ def _rest(fit: Fit, group: GroupSeries) -> np.ndarray:
 
 def _arima_named(name: str) -> GroupModel:
     def fit(group: GroupSeries, unit: float, order: Order) -> Fit:
+        from statsmodels.tsa.arima.model import ARIMA
+
         plain = _regression(group, unit, order)
         rest = _rest(plain, group)
         if rest.std() < _STILL:
@@ -159,6 +160,8 @@ def _expected_by_arima(fit: Fit, group: GroupSeries) -> np.ndarray:
     expected = _expected_by_regression(fit, group)
     if not fit.params:
         return expected
+    from statsmodels.tsa.arima.model import ARIMA
+
     rest = _rest(fit, group)[-_FILTER_DAYS:]
     state = ARIMA(rest, order=fit.order, trend="n").filter(fit.params, cov_type="none")
     return expected + np.asarray(state.forecast(len(expected)))

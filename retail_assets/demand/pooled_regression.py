@@ -7,16 +7,17 @@ Both learn demand over the series' level, so that they compare with LightGBM lik
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import Ridge
 
 from retail_assets.demand.features import CATEGORICAL, FeatureSource, Vocabulary, design, feature_names
 from retail_assets.demand.global_model import Boosting, shards, training_rows
 from retail_assets.demand.panel import Panel
 from retail_assets.failures import PermanentFailure
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 LINEAR_FILE = "pooled_linear.json"
 HISTOGRAM_FILE, HISTOGRAM_DESCRIPTION = "pooled_histogram.skops", "pooled_histogram.json"
@@ -124,6 +125,8 @@ def fit_pooled_linear(panel: Panel, boosting: Boosting) -> PooledLinear:
         coefficients=np.zeros(0, dtype=np.float32),
         intercept=0.0,
     )
+    from sklearn.linear_model import Ridge
+
     ridge = Ridge(alpha=_RIDGE)
     ratio = np.clip(demand / level, 0.0, _RATIO_LIMIT)
     ridge.fit(empty.regressors(table).astype(np.float64), ratio, sample_weight=weight * np.sqrt(level))
@@ -144,7 +147,7 @@ class PooledHistogram:
     """scikit-learn's boosting by histogram, Poisson loss on demand over level weighted by the level."""
 
     vocabulary: Vocabulary
-    regressor: HistGradientBoostingRegressor
+    regressor: "HistGradientBoostingRegressor"
 
     def predict(self, panel: Panel) -> np.ndarray:
         """Mean demand of the coming days, (n, H); 0 on closed days."""
@@ -180,6 +183,8 @@ def load_pooled_histogram(folder: Path) -> PooledHistogram:
 
 def fit_pooled_histogram(panel: Panel, boosting: Boosting) -> PooledHistogram:
     """Boosting on the rows the global model would learn from."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
     source = FeatureSource(panel, Vocabulary.of(panel))
     table, demand, level, weight = training_rows(source, boosting)
     regressor = HistGradientBoostingRegressor(

@@ -7,8 +7,8 @@ step updates in place. Regressors that count days without a sale stay out: a mea
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 
 from retail_assets.demand.baselines import like_level
@@ -24,6 +24,9 @@ from retail_assets.demand.features import (
 from retail_assets.demand.global_model import Boosting, load_ensemble, save_ensemble
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import ordinary_day
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 _NAME = "recursive_model"
 _WINDOWS = (7, 28, 112, 364)
@@ -198,7 +201,7 @@ def _table(columns: dict[str, np.ndarray]) -> np.ndarray:
 class RecursiveModel:
     """A fitted day-ahead ensemble and the numbers it gave to events."""
 
-    booster: lgb.Booster
+    booster: "lgb.Booster"
     vocabulary: Vocabulary
     threads: int
 
@@ -231,6 +234,8 @@ def load_recursive(folder: Path) -> RecursiveModel:
 
 def fit_recursive(panel: Panel, boosting: Boosting) -> RecursiveModel:
     """Fits on single days of the panel's history, each seen from the evening before."""
+    import lightgbm as lgb
+
     vocabulary = Vocabulary.of(panel)
     source = FeatureSource(panel, vocabulary)
     parts = list(_training_parts(source, boosting))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from retail_assets.inventory import distribution, policies, reasons
+from retail_assets.inventory import distribution, policies, reasons, textbook
 from retail_assets.inventory.distribution import Demand
 
 with warnings.catch_warnings():
@@ -39,7 +39,7 @@ def test_examples_in_the_documentation_hold(module):
     [(0.18, 0.70, 50, 8, 56.603956, 1.997605), (2, 18, 120, 10, 132.815516, 35.099666)],
 )
 def test_newsvendor_normal(over, under, mean, sd, level, cost):
-    best = policies.newsvendor_normal(over, under, mean=mean, sd=sd)
+    best = textbook.newsvendor_normal(over, under, mean=mean, sd=sd)
     assert best == pytest.approx((level, cost), abs=1e-6)
     assert best == pytest.approx(oracle_newsvendor.newsvendor_normal(over, under, mean, sd))
 
@@ -48,41 +48,41 @@ def test_newsvendor_normal(over, under, mean, sd, level, cost):
     ("over", "under", "mean", "level", "cost"), [(0.18, 0.70, 50, 56, 1.797235), (1, 4, 6, 8, 3.570107)]
 )
 def test_newsvendor_poisson(over, under, mean, level, cost):
-    best = policies.newsvendor_poisson(over, under, mean=mean)
+    best = textbook.newsvendor_poisson(over, under, mean=mean)
     assert best == pytest.approx((level, cost), abs=1e-6)
     assert best == pytest.approx(oracle_newsvendor.newsvendor_poisson(over, under, mean))
 
 
 def test_s_S_textbook_value():
-    best = policies.s_S_poisson(1, 4, order_cost=5, mean=6)
+    best = textbook.s_S_poisson(1, 4, order_cost=5, mean=6)
     assert best == pytest.approx((4, 10, 8.034112), abs=1e-6)
 
 
 @pytest.mark.parametrize("case", [(1, 4, 5, 6), (0.5, 20, 10, 3), (1, 4, 0.01, 6), (2, 3, 30, 0.4)])
 def test_s_S_agrees_with_the_oracle(case):
     holding, shortage, order, mean = case
-    best = policies.s_S_poisson(holding, shortage, order_cost=order, mean=mean)
+    best = textbook.s_S_poisson(holding, shortage, order_cost=order, mean=mean)
     assert best == pytest.approx(s_s_discrete_exact(holding, shortage, order, True, mean))
 
 
 @pytest.mark.parametrize("case", [(20, 150, 100, 1.5, 2), (1, 9, 64, 5, 3), (3, 5, 0.1, 7, 1)])
 def test_r_Q_agrees_with_the_oracle(case):
     holding, shortage, order, rate, lead = case
-    best = policies.r_Q_poisson(holding, shortage, order_cost=order, demand_rate=rate, lead_time=lead)
+    best = textbook.r_Q_poisson(holding, shortage, order_cost=order, demand_rate=rate, lead_time=lead)
     assert best == pytest.approx(r_q_poisson_exact(*case))
     if case[0] == 20:
         assert best == pytest.approx((3, 5, 107.923581), abs=1e-6)
 
 
 def test_economic_order_quantity():
-    best = policies.economic_order_quantity(8, 0.225, demand_rate=1300)
+    best = textbook.economic_order_quantity(8, 0.225, demand_rate=1300)
     assert best.order_units == pytest.approx(304.04678, abs=1e-5)
     assert best == pytest.approx(oracle_eoq.economic_order_quantity(8, 0.225, 1300))
 
 
 @pytest.mark.parametrize("breaks", [[(0, 0.75), (400, 0.72), (800, 0.68)], [(0, 0.75), (200, 0.72), (1500, 0.68)]])
 def test_quantity_breaks(breaks):
-    best = policies.economic_order_quantity_with_breaks(8, 0.3, demand_rate=1300, breaks=breaks)
+    best = textbook.economic_order_quantity_with_breaks(8, 0.3, demand_rate=1300, breaks=breaks)
     oracle = oracle_eoq.economic_order_quantity_with_all_units_discounts(
         8, 0.3, 1300, [q for q, _ in breaks], [c for _, c in breaks]
     )
@@ -90,9 +90,9 @@ def test_quantity_breaks(breaks):
 
 
 def test_periodic_review_and_reorder_point():
-    level = policies.periodic_order_up_to(0.90, demand_mean=2500, demand_sd=500, review=4, lead_time=2)
+    level = textbook.periodic_order_up_to(0.90, demand_mean=2500, demand_sd=500, review=4, lead_time=2)
     assert level == pytest.approx((16569.57, 1569.57), abs=0.01)
-    service = policies.cycle_service_normal(6000, order_units=10000, demand_mean=2500, demand_sd=500, lead_time=2)
+    service = textbook.cycle_service_normal(6000, order_units=10000, demand_mean=2500, demand_sd=500, lead_time=2)
     assert service == pytest.approx((0.92135, 25.127, 0.997487), abs=5e-4)
     assert service.fill_rate == pytest.approx(0.997487, abs=1e-6)
 
@@ -102,7 +102,7 @@ def test_safety_stock_covers_both_variabilities():
     lead = np.maximum(draws.normal(10, 2, 400_000), 0)
     demand = draws.normal(20 * lead, 5 * np.sqrt(lead))
     simulated = np.quantile(demand, 0.95) - demand.mean()
-    stock = policies.safety_stock(0.95, demand_mean=20, demand_sd=5, lead_time=10, lead_time_sd=2)
+    stock = textbook.safety_stock(0.95, demand_mean=20, demand_sd=5, lead_time=10, lead_time_sd=2)
     assert stock == pytest.approx(simulated, rel=0.02)
 
 
