@@ -76,6 +76,19 @@ def test_delivery_delay_is_mixed_not_added_to_the_variance():
     assert poisson(14.4).quantile(0.95).tolist() == [21]
 
 
+def test_parts_of_a_mixture_that_weigh_nothing_change_no_bit():
+    """Series of one mixture have as many parts as the one with the most, and sums of NumPy depend on how many."""
+    rng = np.random.default_rng(2)
+    parts = [poisson(mean) for mean in rng.gamma(2.0, 4.0, 12)]
+    for _ in range(20):
+        weights = rng.dirichlet(np.ones(5))
+        few, many = Demand.mix(weights, parts[:5]), Demand.mix([*weights, *[0.0] * 7], parts)
+        stock = rng.uniform(0, 30)
+        assert few.expected_shortage(stock).tolist() == many.expected_shortage(stock).tolist()
+        assert few.cdf(stock).tolist() == many.cdf(stock).tolist()
+        assert few.mean.tolist() == many.mean.tolist()
+
+
 def test_delay_without_variance_is_the_deterministic_limit():
     certain = Demand.mix([0.0, 1.0, 0.0], [poisson(3), poisson(9), poisson(30)])
     for p in (0.05, 0.5, 0.9, 0.999):

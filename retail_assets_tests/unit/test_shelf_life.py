@@ -179,3 +179,26 @@ def test_without_receipts_the_stock_is_fresh(receipts):
     life = np.array([3.0, np.nan])
     found = batches_by_age(AS_OF, series(2), on_hand=np.array([7.0, 4.0]), shelf_life_days=life, receipts=receipts)
     assert found[0].tolist() == [0, 0, 7]
+
+
+def test_batches_of_a_series_are_the_same_beside_longer_lives():
+    """Receipts of three days before its life began must not take part in its sums, which weighed goods would show."""
+    rng = np.random.default_rng(3)
+    both, count = series(2), 60
+    for _ in range(50):
+        received = pd.DataFrame(
+            {
+                "store_id": "s",
+                "product_id": "p0",
+                "received_date": [AS_OF - timedelta(days=int(day)) for day in rng.integers(0, 30, count)],
+                "received_units": np.round(rng.gamma(1.0, 0.3, count), 3),
+            }
+        )
+        on_hand = np.round(rng.uniform(0, 12), 3)
+        alone = batches_by_age(
+            AS_OF, both[:1], on_hand=np.array([on_hand]), shelf_life_days=np.array([6.0]), receipts=received
+        )
+        beside = batches_by_age(
+            AS_OF, both, on_hand=np.array([on_hand, 1.0]), shelf_life_days=np.array([6.0, 30.0]), receipts=received
+        )
+        assert beside[0, :6].tolist() == alone[0].tolist()

@@ -76,6 +76,14 @@ def test_two_givers_serve_one_store_and_one_giver_two_stores():
     assert one_giver["net_benefit_value"].is_monotonic_decreasing
 
 
+def test_the_order_of_the_rows_does_not_decide_between_stores_that_are_alike():
+    frames = retailer([NEED + 12, NEED + 12, NEED + 12, 0.0, 0.0])
+    wanted = transfer_proposals(AS_OF, **frames)
+    turned = transfer_proposals(AS_OF, **frames | {"on_hand": frames["on_hand"].iloc[::-1]})
+    assert len(wanted) > 1
+    pd.testing.assert_frame_equal(turned, wanted, check_exact=True)
+
+
 @pytest.mark.parametrize(
     "case",
     [
