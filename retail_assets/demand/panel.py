@@ -30,6 +30,8 @@ DEMAND_COLUMNS = (
 )
 _FUTURE_COLUMNS = ("business_date", "store_id", "product_id", "unit_price", "discount_rate", "is_open")
 _EVENT_COLUMNS = ("event_date", "event_name", "event_type", "region")
+_LEAST_UNITS = 1e-6
+"""Less is nothing: sources hold thousandths, and what a division leaves behind must not be a product's level."""
 _SETTLING_DAYS = 56
 """Zeros before the first sale count as demand only this far back: longer ones are a product not yet launched."""
 
@@ -302,7 +304,7 @@ def _observed(cells: _Cells, is_open: np.ndarray) -> tuple[np.ndarray, np.ndarra
     value = np.where(np.isfinite(demanded), demanded, sold)
     says_nothing = ~np.isfinite(value) | cells.flags("is_feed_missing")
     units = np.full(is_open.shape, np.nan)
-    units[cells.row, cells.day] = np.where(says_nothing, np.nan, np.maximum(value, 0.0))
+    units[cells.row, cells.day] = np.where(says_nothing, np.nan, np.where(value < _LEAST_UNITS, 0.0, value))
     units[~is_open] = np.nan
     is_censored = np.zeros(is_open.shape, dtype=bool)
     is_censored[cells.row, cells.day] = cells.frame["censoring"].isin(("partial", "full")).to_numpy()[cells.kept]

@@ -69,6 +69,13 @@ def test_estimated_demand_counts_before_sales_and_negative_sales_count_as_none()
     assert panel.is_censored[0].tolist() == [True, False, False, False, False]
 
 
+def test_less_than_a_millionth_of_a_unit_is_nothing():
+    """What a division leaves behind would else be a level that other numbers are divided by."""
+    units = np.array([[1e-300, 9e-7, 1e-6, 0.001], [0.0, 2.0, np.nan, 3.0]])
+    wanted = [[0.0, 0.0, 1e-6, 0.001], [0.0, 2.0, np.nan, 3.0]]
+    np.testing.assert_array_equal(_build(demand_rows(units)).units, wanted)
+
+
 def test_rows_of_other_series_and_later_days_are_left_out():
     rows = demand_rows(retailer(4, 12))
     later = rows.assign(business_date=rows["business_date"] + pd.Timedelta(days=12), sold_units=999.0)
