@@ -13,9 +13,11 @@ from contextlib import closing, contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import dagster as dg
 import sqlalchemy as sa
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from rich.console import Console
 from sqlalchemy import event
 
@@ -132,12 +134,14 @@ def _instance(settings: Settings) -> dg.DagsterInstance:
 
 @contextmanager
 def _quick_event_log() -> Iterator[None]:
-    """Dagster's SQLite event log, written without waiting for the disk at every event.
+    """Dagster's SQLite event log, written without waiting for the disk and without a new engine at every event.
 
     Dagster opens and closes a database several times an event. In write-ahead mode a commit with NORMAL waits for
     nothing, a killed process loses nothing and a power cut at most the last events, which a rerun makes again; but
     closing the last connection moves everything into the database and waits, so one stays open for each file.
     https://www.sqlite.org/pragma.html#pragma_synchronous, https://www.sqlite.org/wal.html#ckpt
+
+    An engine keeps the statements it has compiled; Dagster makes one for each connection and compiles all anew.
     """
     held: dict[str, sqlite3.Connection] = {}
 
@@ -153,11 +157,24 @@ def _quick_event_log() -> Iterator[None]:
 
     event.listen(sa.Engine, "connect", relax)
     try:
-        yield
+        with patch.object(sqlite_event_log, "create_engine", _one_engine_a_database()):
+            yield
     finally:
         event.remove(sa.Engine, "connect", relax)
         for connection in held.values():
             connection.close()
+
+
+def _one_engine_a_database() -> Callable[..., sa.Engine]:
+    """`create_engine` that gives the engine of a URL again."""
+    engines: dict[str, sa.Engine] = {}
+
+    def create(url: str, **options: object) -> sa.Engine:
+        if url not in engines:
+            engines[url] = sa.create_engine(url, **options)
+        return engines[url]
+
+    return create
 
 
 def _same_places(settings: Settings) -> None:

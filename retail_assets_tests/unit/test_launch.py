@@ -91,6 +91,18 @@ def test_events_of_a_killed_command_are_still_there(log, tmp_path):
         assert connection.execute("SELECT count(*) FROM event").fetchone() == (1,)
 
 
+def test_a_command_makes_one_engine_for_each_database_of_the_log(tmp_path, monkeypatch):
+    made: list[str] = []
+    create = sa.create_engine
+    monkeypatch.setattr(sa, "create_engine", lambda url, **options: made.append(url) or create(url, **options))
+    with _quick_event_log(), dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for name in ("a", "b", "c"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(name))
+        assert instance.get_latest_materialization_event(dg.AssetKey("c")) is not None
+    logs = [url for url in made if "/history/runs/" in url and not url.endswith("/runs.db")]
+    assert len(logs) == len(set(logs)) > 0
+
+
 def test_a_range_is_planned_with_one_event_and_every_partition_counts_as_made(tmp_path, monkeypatch):
     monkeypatch.setenv(_PLANNED_AT_ONCE, "")  # so that it is taken back after the test
     monkeypatch.delenv(_PLANNED_AT_ONCE)
