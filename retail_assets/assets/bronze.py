@@ -21,7 +21,7 @@ from retail_assets.io_managers.chunks import by_month
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.resources.lake import Lake
 from retail_assets.resources.source import Source
-from retail_assets.tables import bronze, entities
+from retail_assets.tables import bronze, entities, layered
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
@@ -45,10 +45,7 @@ def daily(
 ):
     """One step, because the last table holds the counts of the others; they are written in this order."""
     reading = _Reading(context, source, engine, lake, Tally())
-    rows = [
-        by_month(context, partial(reading.rows, entity, table))
-        for entity, table in zip(entities.DAILY, bronze.DAILY, strict=True)
-    ]
+    rows = [by_month(context, partial(reading.rows, row.entity, row.bronze)) for row in layered.DAILY]
     return (*rows, by_month(context, lambda days: reading.tally.rows(days, at=datetime.now(UTC))))
 
 
@@ -167,6 +164,6 @@ def _appended(
 def snapshots() -> list[dg.AssetsDefinition]:
     """An asset for every snapshot entity."""
     return [
-        *map(_source_snapshot, entities.SNAPSHOTS, bronze.SOURCE_SNAPSHOTS),
-        *map(_application_snapshot, entities.APPLICATION_ENTITIES, bronze.APPLICATION_SNAPSHOTS),
+        *(_source_snapshot(row.entity, row.bronze) for row in layered.SOURCE_SNAPSHOTS),
+        *(_application_snapshot(row.entity, row.bronze) for row in layered.APPLICATION_SNAPSHOTS),
     ]

@@ -7,15 +7,13 @@ from retail_assets.assets.declare import follows, outputs, reads, table_asset
 from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.io_managers.chunks import Siblings, asked_windows
 from retail_assets.market import Market
-from retail_assets.tables import bronze, entities, silver
+from retail_assets.tables import bronze, layered, silver
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Table
-from retail_assets.tables.entities import Entity
+from retail_assets.tables.layered import Layered
 from retail_assets.transforms import silver as to_silver
 from retail_assets.transforms.days import day_starts, within
 from retail_assets.windows import Window
-
-_ENTITIES = (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES)
 
 
 @dg.multi_asset(
@@ -61,18 +59,18 @@ def _referred_to(*tables: Table) -> list[Table]:
     return list(dict.fromkeys(table_at(reference.path) for table in tables for reference in table.references))
 
 
-def _snapshot(entity: Entity, raw: Table, table: Table) -> dg.AssetsDefinition:
-    @dg.asset(key=table.asset_key, ins=reads(versions=raw), deps=follows(*_referred_to(table)))
+def _snapshot(row: Layered) -> dg.AssetsDefinition:
+    @dg.asset(key=row.silver.asset_key, ins=reads(versions=row.bronze), deps=follows(*_referred_to(row.silver)))
     def snapshot(engine: dg.ResourceParam[Engine], versions: ibis.Table) -> ibis.Table:
-        known = to_silver.known_of(table, engine.scan_or_empty)
-        return to_silver.snapshot(to_silver.judged_snapshot(versions, entity, known), table)
+        known = to_silver.known_of(row.silver, engine.scan_or_empty)
+        return to_silver.snapshot(to_silver.judged_snapshot(versions, row.entity, known), row.silver)
 
     return snapshot
 
 
 def snapshots() -> list[dg.AssetsDefinition]:
     """An asset for every snapshot entity."""
-    return [_snapshot(*row) for row in zip(_ENTITIES, bronze.SNAPSHOTS, silver.SNAPSHOTS, strict=True)]
+    return [_snapshot(row) for row in layered.SNAPSHOTS]
 
 
 @dg.asset(
@@ -82,7 +80,7 @@ def snapshots() -> list[dg.AssetsDefinition]:
 def rejected_snapshot_rows(engine: dg.ResourceParam[Engine]) -> ibis.Table:
     judged = [
         (entity, to_silver.judged_snapshot(engine.scan(raw), entity, to_silver.known_of(table, engine.scan_or_empty)))
-        for entity, raw, table in zip(_ENTITIES, bronze.SNAPSHOTS, silver.SNAPSHOTS, strict=True)
+        for entity, raw, table in layered.SNAPSHOTS
     ]
     return to_silver.rejected_snapshot_rows(judged)
 

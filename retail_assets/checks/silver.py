@@ -11,7 +11,7 @@ from retail_assets.checks.contract import unique_keys, values_keep_the_contract
 from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
 from retail_assets.checks.moved import lines_are_on_one_day
 from retail_assets.checks.reconciliation import rows_reconcile
-from retail_assets.tables import bronze, entities, silver
+from retail_assets.tables import bronze, entities, layered, silver
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Quality, Reference, Table
 from retail_assets.tables.entities import Entity
@@ -239,25 +239,22 @@ def _rule_table(rules: dict[str, int]) -> str:
     return "\n".join(["| rule | rows |", "|---|---|", *lines])
 
 
-_PAIRS = (
-    (bronze.SALES, silver.SALES),
-    (bronze.INVENTORY, silver.INVENTORY),
-    (bronze.STOCK_MOVEMENTS, silver.STOCK_MOVEMENTS),
-)
-_SNAPSHOTS = tuple(
-    zip((*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES), bronze.SNAPSHOTS, silver.SNAPSHOTS, strict=True)
-)
-_DAILY = tuple(table for _, table in _PAIRS)
+_DAILY = tuple(row.silver for row in layered.DAILY)
 CHECKS = [
     layer_checks(
         "silver_checks",
         [
             *unique_keys(*_DAILY, *silver.SNAPSHOTS),
             *map(values_keep_the_contract, _DAILY),
-            *(nothing_is_lost(*pair) for pair in _PAIRS[:2]),  # of movements the reconciliation stands here
-            *(refusals_are_few(*pair) for pair in _PAIRS),
-            *(snapshot_refusals_are_few(*row) for row in _SNAPSHOTS),
-            *(snapshot_references_are_known(entity, table) for entity, _, table in _SNAPSHOTS if table.references),
+            nothing_is_lost(bronze.SALES, silver.SALES),
+            nothing_is_lost(bronze.INVENTORY, silver.INVENTORY),  # of movements the reconciliation stands here
+            *(refusals_are_few(row.bronze, row.silver) for row in layered.DAILY),
+            *(snapshot_refusals_are_few(*row) for row in layered.SNAPSHOTS),
+            *(
+                snapshot_references_are_known(row.entity, row.silver)
+                for row in layered.SNAPSHOTS
+                if row.silver.references
+            ),
             rows_reconcile(bronze.STOCK_MOVEMENTS, silver.STOCK_MOVEMENTS),
             TableCheck(
                 silver.SALES,

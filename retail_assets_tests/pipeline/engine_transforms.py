@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from retail_assets.engines.delta import as_arrow
 from retail_assets.engines.protocol import Engine, Frame
-from retail_assets.tables import bronze, entities, gold, silver
+from retail_assets.tables import bronze, entities, gold, layered, silver
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of, demand
@@ -25,9 +25,7 @@ from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
 from retail_assets.windows import Window
 
 Transform = Callable[[Engine, Window], Frame]
-_ENTITIES = (*entities.SNAPSHOTS, *entities.APPLICATION_ENTITIES)
-_PAIRS = tuple(zip(_ENTITIES, bronze.SNAPSHOTS, silver.SNAPSHOTS, strict=True))
-_KEYS = {entity.name: entity.key for entity in _ENTITIES}
+_KEYS = {entity.name: entity.key for entity, _, _ in layered.SNAPSHOTS}
 _DIMENSIONS = (
     (entities.STORES, silver.STORES, gold.DIM_STORE),
     (entities.PRODUCTS, silver.PRODUCTS, gold.DIM_PRODUCT),
@@ -43,7 +41,7 @@ def transforms() -> dict[str, Transform]:
 
 
 def _of_bronze() -> Iterator[tuple[str, Transform]]:
-    for entity, raw, _ in _PAIRS:
+    for entity, raw, _ in layered.SNAPSHOTS:
         yield f"{raw.path} appended", partial(_appended, entity=entity, raw=raw)
 
 
@@ -73,7 +71,7 @@ def _of_silver() -> Iterator[tuple[str, Transform]]:
     yield "silver/inventory", lambda engine, days: to_silver.inventory(_judged(engine, days)[1])
     yield "silver/stock_movements", lambda engine, days: to_silver.stock_movements(_judged(engine, days)[2])
     yield "silver/rejected_rows", lambda engine, days: to_silver.rejected_rows(*_judged(engine, days))
-    for entity, raw, table in _PAIRS:
+    for entity, raw, table in layered.SNAPSHOTS:
         yield table.path, partial(_silver_snapshot, entity=entity, raw=raw, table=table)
     yield "silver/rejected_snapshot_rows", _rejected_snapshots
     yield "silver/open_orders", lambda engine, _: to_silver.open_orders(engine.scan(silver.PURCHASE_ORDERS))
@@ -88,7 +86,7 @@ def _judged_snapshot(engine: Engine, entity: Entity, raw: Table, table: Table) -
 
 
 def _rejected_snapshots(engine: Engine, days: Window) -> ibis.Table:
-    judged = [(entity, _judged_snapshot(engine, entity, raw, table)) for entity, raw, table in _PAIRS]
+    judged = [(entity, _judged_snapshot(engine, entity, raw, table)) for entity, raw, table in layered.SNAPSHOTS]
     return to_silver.rejected_snapshot_rows(judged)
 
 

@@ -18,17 +18,17 @@ from retail_assets.resources.lake import Lake
 from retail_assets.resources.spark import SparkSessions
 from retail_assets.run_tags import range_tags
 from retail_assets.settings import Settings
-from retail_assets.tables import bronze, entities, gold, silver
+from retail_assets.tables import bronze, entities, gold, layered, silver
 from retail_assets.tables.contract import Table
 from retail_assets.windows import Window
 from retail_assets_tests.pipeline.engine_transforms import assert_equal
 from retail_assets_tests.pipeline.shop import FIRST, NOT_COMPARED, Shop
 
 DAYS = Window(FIRST, FIRST + dt.timedelta(days=8))
-_SNAPSHOTS = [n for n, entity in enumerate(entities.SNAPSHOTS) if entity in (entities.STORES, entities.PRODUCTS)]
+_SNAPSHOTS = [row for row in layered.SNAPSHOTS if row.entity in (entities.STORES, entities.PRODUCTS)]
 WHOLE = (
-    *(bronze.SOURCE_SNAPSHOTS[n] for n in _SNAPSHOTS),
-    *(silver.SNAPSHOTS[n] for n in _SNAPSHOTS),
+    *(row.bronze for row in _SNAPSHOTS),
+    *(row.silver for row in _SNAPSHOTS),
     gold.DIM_PRODUCT,
 )
 DAILY = (*bronze.DAILY, bronze.EXTRACTED_DAYS, *silver.DAILY, gold.FACT_SALES, gold.FACT_INVENTORY, gold.SALES_SUMMARY)

@@ -21,8 +21,8 @@ from dashboards.decisions import Override, Proposal
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.inventory.plan import replenishment_plan
 from retail_assets.resources.app_database import METADATA, AppDatabase, read_schema
-from retail_assets.tables import entities
-from retail_assets.tables.bronze import APPLICATION_SNAPSHOTS, VERSION_COLUMNS
+from retail_assets.tables import entities, layered
+from retail_assets.tables.bronze import VERSION_COLUMNS
 from retail_assets_tests.unit.test_inventory_plan import retailer
 
 OVERRIDE = Override("S01", "P01", date(2026, 3, 2), date(2026, 3, 8), 12.5, "Street fair")
@@ -42,12 +42,11 @@ def _rows(database: AppDatabase, entity: entities.Entity) -> list[dict]:
     return database.read(entity).to_pylist()
 
 
-@pytest.mark.parametrize("snapshot", APPLICATION_SNAPSHOTS, ids=lambda table: table.name)
-def test_read_gives_the_columns_bronze_stores(snapshot):
-    entity = next(e for e in entities.APPLICATION_ENTITIES if e.name == snapshot.name)
+@pytest.mark.parametrize("row", layered.APPLICATION_SNAPSHOTS, ids=lambda row: row.entity.name)
+def test_read_gives_the_columns_bronze_stores(row):
     own = [column.name for column in VERSION_COLUMNS]
-    expected = pa.schema([field for field in snapshot.schema if field.name not in own])
-    assert read_schema(entity).equals(expected)
+    expected = pa.schema([field for field in row.bronze.schema if field.name not in own])
+    assert read_schema(row.entity).equals(expected)
 
 
 def test_a_missing_database_reads_as_no_rows_and_is_not_created(tmp_path: Path):
