@@ -33,7 +33,6 @@ from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 from retail_assets.tables.silver import EVERY
 
 PROMOTIONS = table_at("silver/promotions")
-HORIZON_BUCKETS = ("1-7", "8-14", "15-21", "22-28")
 WHOLE_COMPANY = "all"
 ROLLING_DAYS = 7
 PAGE_ROWS = 200
@@ -261,6 +260,17 @@ def planned_promotions(reader: Reader, *, from_date: date, to_date: date, slice_
     """
     scope = {"store_id": slice_.store_id, "product_id": slice_.product_id, "every": EVERY}
     return reader.frame(sql, {**scope, "from_date": from_date, "to_date": to_date}, promotion=Scan(PROMOTIONS))
+
+
+@reads(FORECAST_ACCURACY)
+def horizon_buckets(reader: Reader, *, from_date: date, to_date: date) -> pd.DataFrame:
+    """One column, horizon_bucket: the weeks ahead that were scored in a period, the nearest first."""
+    sql = """
+        SELECT DISTINCT horizon_bucket FROM accuracy WHERE target_date BETWEEN $from_date AND $to_date
+        ORDER BY CAST(split_part(horizon_bucket, '-', 1) AS INTEGER)
+    """
+    days = f"target_date >= '{from_date}' AND target_date <= '{to_date}'"
+    return reader.frame(sql, {"from_date": from_date, "to_date": to_date}, accuracy=Scan(FORECAST_ACCURACY, days))
 
 
 @reads(FORECAST_ACCURACY)

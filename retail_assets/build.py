@@ -46,6 +46,7 @@ def build_definitions(settings: Settings, *, overrides: dict[str, Any] | None = 
 
 def _assets(settings: Settings, mapping: Mapping) -> list[dg.AssetsDefinition]:
     kinds = partitions(settings, settings.timezone or mapping.timezone)
-    assets = dg.map_asset_specs(lambda spec: described_spec(spec, kinds, mapping), registry.ASSETS)
+    declared = registry.assets(horizon_days=settings.horizon_days, train_days=settings.train_days)
+    assets = dg.map_asset_specs(lambda spec: described_spec(spec, kinds, mapping), declared)
     policy = dg.BackfillPolicy.single_run()
     return [asset.with_attributes(backfill_policy=policy) for asset in assets if isinstance(asset, dg.AssetsDefinition)]

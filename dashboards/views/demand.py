@@ -15,7 +15,13 @@ from dashboards.queries import Slice
 from dashboards.views import demand_inputs
 from dashboards.views.demand_inputs import View
 from retail_assets.failures import RetailError
-from retail_assets.tables.forecast import DEMAND_FORECAST, FORECAST_ACCURACY, FORECAST_DRIVERS, HIERARCHY_FORECAST
+from retail_assets.tables.forecast import (
+    DEMAND_FORECAST,
+    FORECAST_ACCURACY,
+    FORECAST_DRIVERS,
+    HIERARCHY_FORECAST,
+    horizon_bucket,
+)
 from retail_assets.tables.gold import DEMAND_DAILY, DIM_PRODUCT, DIM_STORE
 
 HISTORY_DAYS = 70
@@ -74,7 +80,7 @@ def _figures(view: View, *, history: pd.DataFrame, forecast: pd.DataFrame) -> No
         _expected_figure(expected, float(known["sold_units"].tail(WEEK_DAYS).sum())),
         _value_figure(expected, known.tail(RECENT_DAYS)),
         _short_figure(known),
-        _error_figure(_accuracy_total(view, queries.HORIZON_BUCKETS[0])),
+        _error_figure(_accuracy_total(view, horizon_bucket(0))),
     )
     for column, (label, value, note, explained) in zip(st.columns(len(figures)), figures, strict=True):
         column.metric(
@@ -346,10 +352,9 @@ def _past_overrides(overrides: pd.DataFrame) -> None:
 def _accuracy(view: View) -> None:
     st.subheader("Was the forecast right?")
     session.need(FORECAST_ACCURACY)
-    bucket = st.segmented_control(
-        "Days ahead", queries.HORIZON_BUCKETS, default="1-7", required=True, key="demand_horizon_bucket"
-    )
     period = {"from_date": view.as_of_date - timedelta(days=HISTORY_DAYS - 1), "to_date": view.as_of_date}
+    buckets = session.answer(queries.horizon_buckets, **period)["horizon_bucket"].tolist() or [horizon_bucket(0)]
+    bucket = st.segmented_control("Days ahead", buckets, default=buckets[0], required=True, key="demand_horizon_bucket")
     scored = session.answer(queries.accuracy, horizon_bucket=bucket, **period)
     if scored.empty:
         st.caption("No forecast of this distance has met its day yet.")

@@ -148,7 +148,7 @@ def _classes_won(scores: pd.DataFrame) -> str:
 
 def _period(real: Row) -> str:
     made = "made live" if real["origin"] == "live" else "backfilled"
-    return f"{real['from_date']:%d %b} – {real['to_date']:%d %b %Y}, by forecasts {made} 1 to 28 days ahead"
+    return f"{real['from_date']:%d %b} – {real['to_date']:%d %b %Y}, by forecasts {made}, all days ahead"
 
 
 def _figures(evidence: Evidence) -> None:

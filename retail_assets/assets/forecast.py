@@ -13,7 +13,7 @@ import pandas as pd
 from retail_assets.assets.declare import Days, follows, outputs, reads, table_asset
 from retail_assets.assets.restating import refuse_restating
 from retail_assets.calendar import Calendar
-from retail_assets.demand.accuracy import HISTORY_DAYS, score_forecasts
+from retail_assets.demand.accuracy import NAIVE_DAYS, score_forecasts
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.promotion import model_versions as versions_of
 from retail_assets.demand.promotion import version_in_force
@@ -33,7 +33,6 @@ from retail_assets.transforms.days import within
 from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
 from retail_assets.windows import ONE_DAY, Window
 
-_HORIZON_DAYS = 28
 _TRAINED = (tables.DEMAND_MODEL, tables.BACKTEST_LOSSES, tables.PROMOTION_UPLIFT)
 _SCORED_BY = (
     "business_date",
@@ -48,53 +47,59 @@ _SCORED_BY = (
 """What `score_forecasts` reads of the demand: exact money takes longer to convert than all of the rest."""
 
 
-@dg.multi_asset(
-    name="training",
-    outs=outputs(*_TRAINED),
-    deps=[
-        dg.AssetDep(
-            gold.DEMAND_DAILY.asset_key,
-            # weeks before the trained one; the default mapping would hand a week its own days
-            partition_mapping=dg.TimeWindowPartitionMapping(
-                start_offset=-105, end_offset=-1, allow_nonexistent_upstream_partitions=True
+def training_asset(*, train_days: int) -> dg.AssetsDefinition:
+    """One model a week, from the `train_days` before it."""
+    weeks = -(-train_days // 7)
+
+    @dg.multi_asset(
+        name="training",
+        outs=outputs(*_TRAINED),
+        deps=[
+            dg.AssetDep(
+                gold.DEMAND_DAILY.asset_key,
+                # weeks before the trained one; the default mapping would hand a week its own days
+                partition_mapping=dg.TimeWindowPartitionMapping(
+                    start_offset=-weeks, end_offset=-1, allow_nonexistent_upstream_partitions=True
+                ),
             ),
-        ),
-        *follows(*SNAPSHOTS.values()),
-    ],
-    hooks={fail_training_run},
-)
-def training(
-    context: dg.AssetExecutionContext,
-    engine: dg.ResourceParam[Engine],
-    calendar: dg.ResourceParam[Calendar],
-    plan_settings: dg.ResourceParam[PlanSettings],
-    mlflow: dg.ResourceParam[ModelRegistry],
-):
-    known = _Trainings.of(engine)
+            *follows(*SNAPSHOTS.values()),
+        ],
+        hooks={fail_training_run},
+    )
+    def training(
+        context: dg.AssetExecutionContext,
+        engine: dg.ResourceParam[Engine],
+        calendar: dg.ResourceParam[Calendar],
+        plan_settings: dg.ResourceParam[PlanSettings],
+        mlflow: dg.ResourceParam[ModelRegistry],
+    ):
+        known = _Trainings.of(engine)
 
-    def week(window: Window) -> dict[str, SetAside]:
-        panel = training_panel(
-            engine,
-            window.first - ONE_DAY,
-            calendar=calendar,
-            horizon_days=plan_settings.horizon_days,
-            history_days=plan_settings.train_days,
-        )
-        trained = train(panel, TrainingConfig(horizon=plan_settings.horizon_days))
-        scores = trained.scores.assign(week_start_date=window.first, model_version=trained.version)
-        losses = trained.losses.assign(week_start_date=window.first)
-        promoted = known.promotes(scores, losses, week=window.first)
-        with mlflow.training_run(context, name=f"train {window.first}"):
-            _register(mlflow, trained, promoted=promoted)
-        frames = (scores, losses, promotion_uplift(panel).assign(week_start_date=window.first))
-        return {
-            table.name: engine.set_aside(frame.loc[:, table.column_names])
-            for table, frame in zip(_TRAINED, frames, strict=True)
-        }
+        def week(window: Window) -> dict[str, SetAside]:
+            panel = training_panel(
+                engine,
+                window.first - ONE_DAY,
+                calendar=calendar,
+                horizon_days=plan_settings.horizon_days,
+                history_days=plan_settings.train_days,
+            )
+            trained = train(panel, TrainingConfig(horizon=plan_settings.horizon_days))
+            scores = trained.scores.assign(week_start_date=window.first, model_version=trained.version)
+            losses = trained.losses.assign(week_start_date=window.first)
+            promoted = known.promotes(scores, losses, week=window.first)
+            with mlflow.training_run(context, name=f"train {window.first}"):
+                _register(mlflow, trained, promoted=promoted)
+            frames = (scores, losses, promotion_uplift(panel).assign(week_start_date=window.first))
+            return {
+                table.name: engine.set_aside(frame.loc[:, table.column_names])
+                for table, frame in zip(_TRAINED, frames, strict=True)
+            }
 
-    mondays = [date.fromisoformat(key) for key in context.partition_keys]
-    windows, siblings = [Window(monday, monday) for monday in mondays], Siblings(week)
-    return tuple(siblings.chunks(windows, table.name) for table in _TRAINED)
+        mondays = [date.fromisoformat(key) for key in context.partition_keys]
+        windows, siblings = [Window(monday, monday) for monday in mondays], Siblings(week)
+        return tuple(siblings.chunks(windows, table.name) for table in _TRAINED)
+
+    return training
 
 
 class _Trainings:
@@ -158,67 +163,80 @@ def model_versions(trainings: pd.DataFrame, engine: dg.ResourceParam[Engine]) ->
     return versions_of(trainings, engine.scan_or_empty(tables.BACKTEST_LOSSES).to_pandas())
 
 
-@dg.multi_asset(
-    name="forecasts",
-    outs=outputs(*tables.DAILY_FORECASTS),
-    deps=follows(Days(gold.DEMAND_DAILY, before=730), tables.MODEL_VERSIONS, *SNAPSHOTS.values()),
-)
-def forecasts(
-    context: dg.AssetExecutionContext,
-    engine: dg.ResourceParam[Engine],
-    calendar: dg.ResourceParam[Calendar],
-    plan_settings: dg.ResourceParam[PlanSettings],
-    mlflow: dg.ResourceParam[ModelRegistry],
-):
-    windows = [day for window in asked_windows(context) for day in window.by_day()]
-    span = Window(windows[0].first, windows[-1].first)
-    newest_closed = calendar.newest_closed_day()
-    refuse_restating(engine, tables.DEMAND_FORECAST, span, newest_closed=newest_closed, tags=context.run.tags)
-    history = History.read(
-        engine,
-        span,
-        calendar=calendar,
-        horizon_days=plan_settings.horizon_days,
-        history_days=plan_settings.train_days,
+def forecasts_asset(*, train_days: int) -> dg.AssetsDefinition:
+    """The forecasts of a day, from the `train_days` up to it and the model in force."""
+
+    @dg.multi_asset(
+        name="forecasts",
+        outs=outputs(*tables.DAILY_FORECASTS),
+        deps=follows(Days(gold.DEMAND_DAILY, before=train_days), tables.MODEL_VERSIONS, *SNAPSHOTS.values()),
     )
-    versions = engine.scan_or_empty(tables.MODEL_VERSIONS).to_pandas()
-    model_of = _models(mlflow)
+    def forecasts(
+        context: dg.AssetExecutionContext,
+        engine: dg.ResourceParam[Engine],
+        calendar: dg.ResourceParam[Calendar],
+        plan_settings: dg.ResourceParam[PlanSettings],
+        mlflow: dg.ResourceParam[ModelRegistry],
+    ):
+        windows = [day for window in asked_windows(context) for day in window.by_day()]
+        span = Window(windows[0].first, windows[-1].first)
+        newest_closed = calendar.newest_closed_day()
+        refuse_restating(engine, tables.DEMAND_FORECAST, span, newest_closed=newest_closed, tags=context.run.tags)
+        history = History.read(
+            engine,
+            span,
+            calendar=calendar,
+            horizon_days=plan_settings.horizon_days,
+            history_days=plan_settings.train_days,
+        )
+        versions = engine.scan_or_empty(tables.MODEL_VERSIONS).to_pandas()
+        model_of = _models(mlflow)
 
-    def day(window: Window) -> dict[str, SetAside]:
-        panel, knowledge = history.panel(window.first)
-        version = version_in_force(versions, window.first)
-        model = model_of(version) if version else None
-        made = forecast(panel, model, horizons=_horizons(knowledge, plan_settings), in_parts=engine.in_parts)
-        if made.fallback_count:
-            context.log.warning(f"{made.fallback_count} series fell back to the seasonal naive: {made.failures[:3]}")
-        origin = "live" if window.first >= newest_closed else "backfill"
-        frames = (made.daily, made.cumulative, made.hierarchy, made.drivers)
-        return {
-            table.name: engine.set_aside(frame.assign(origin=origin)[table.column_names])
-            for table, frame in zip(tables.DAILY_FORECASTS, frames, strict=True)
-        }
+        def day(window: Window) -> dict[str, SetAside]:
+            panel, knowledge = history.panel(window.first)
+            version = version_in_force(versions, window.first)
+            model = model_of(version) if version else None
+            made = forecast(panel, model, horizons=_horizons(knowledge, plan_settings), in_parts=engine.in_parts)
+            if made.fallback_count:
+                context.log.warning(
+                    f"{made.fallback_count} series fell back to the seasonal naive: {made.failures[:3]}"
+                )
+            origin = "live" if window.first >= newest_closed else "backfill"
+            frames = (made.daily, made.cumulative, made.hierarchy, made.drivers)
+            return {
+                table.name: engine.set_aside(frame.assign(origin=origin)[table.column_names])
+                for table, frame in zip(tables.DAILY_FORECASTS, frames, strict=True)
+            }
 
-    siblings = Siblings(day)
-    return tuple(siblings.chunks(windows, table.name) for table in tables.DAILY_FORECASTS)
+        siblings = Siblings(day)
+        return tuple(siblings.chunks(windows, table.name) for table in tables.DAILY_FORECASTS)
+
+    return forecasts
 
 
-@table_asset(
-    tables.FORECAST_ACCURACY,
-    forecast_rows=Days(tables.DEMAND_FORECAST, before=_HORIZON_DAYS, after=-1),
-    demand_rows=Days(gold.DEMAND_DAILY, before=HISTORY_DAYS),
-    segments=gold.PRODUCT_SEGMENTS,
-)
-def forecast_accuracy(
-    context: dg.AssetExecutionContext, forecast_rows: ibis.Table, demand_rows: ibis.Table, segments: pd.DataFrame
-) -> Chunks:
-    def day(window: Window) -> pd.DataFrame:
-        before = Window(window.first - timedelta(days=_HORIZON_DAYS), window.first - ONE_DAY)
-        known = within(forecast_rows, before, "as_of_date")
-        made = known.filter(known.target_date == window.first).to_pandas()
-        actual = within(demand_rows, window.extended(days_before=HISTORY_DAYS)).select(*_SCORED_BY).to_pandas()
-        return score_forecasts(made, actual, segments=segments)
+def accuracy_asset(*, horizon_days: int) -> dg.AssetsDefinition:
+    """Scores of a day, for which forecasts were made on the `horizon_days` before it."""
+    history_days = horizon_days + NAIVE_DAYS
 
-    return by_day(context, day)
+    @table_asset(
+        tables.FORECAST_ACCURACY,
+        forecast_rows=Days(tables.DEMAND_FORECAST, before=horizon_days, after=-1),
+        demand_rows=Days(gold.DEMAND_DAILY, before=history_days),
+        segments=gold.PRODUCT_SEGMENTS,
+    )
+    def forecast_accuracy(
+        context: dg.AssetExecutionContext, forecast_rows: ibis.Table, demand_rows: ibis.Table, segments: pd.DataFrame
+    ) -> Chunks:
+        def day(window: Window) -> pd.DataFrame:
+            before = Window(window.first - timedelta(days=horizon_days), window.first - ONE_DAY)
+            known = within(forecast_rows, before, "as_of_date")
+            made = known.filter(known.target_date == window.first).to_pandas()
+            actual = within(demand_rows, window.extended(days_before=history_days)).select(*_SCORED_BY).to_pandas()
+            return score_forecasts(made, actual, segments=segments)
+
+        return by_day(context, day)
+
+    return forecast_accuracy
 
 
 def _models(mlflow: ModelRegistry) -> Callable[[str], TrainedModel]:

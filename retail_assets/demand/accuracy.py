@@ -11,15 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retail_assets.tables.forecast import FORECAST_ACCURACY, QUANTILE_LEVELS
+from retail_assets.tables.forecast import BUCKET_DAYS, FORECAST_ACCURACY, QUANTILE_LEVELS, horizon_bucket
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-BUCKETS = ("1-7", "8-14", "15-21", "22-28")
 ALL = "all"
-HISTORY_DAYS = 63
-"""Days of actuals before the first target date: 28 for the longest horizon, 35 to step over missing days."""
+NAIVE_DAYS = 35
+"""Days of actuals before the oldest forecast, so that the naive can step over missing days."""
 _COVERAGES = ("q500", "q900", "q950", "q975")
 _LIMITED = ("full", "partial")
 
@@ -35,7 +34,7 @@ def score_forecasts(forecasts: pd.DataFrame, actuals: pd.DataFrame, *, segments:
     Args:
         forecasts: rows of forecast/demand_forecast.
         actuals: business_date, store_id, product_id, sold_units, is_open, is_feed_missing, censoring,
-            unconstrained_units; the target dates and `HISTORY_DAYS` before the first of them.
+            unconstrained_units; the target dates, and the horizon and `NAIVE_DAYS` before the first of them.
         segments: valid_from, store_id, product_id, abc_class; read as of `as_of_date`.
 
     Returns:
@@ -98,6 +97,7 @@ class _Groups:
 
     number: Integers
     dates: Integers
+    bucket_count: int
     class_names: list[str]
     origins: list[str]
 
@@ -105,15 +105,15 @@ class _Groups:
     def of(cls, forecasts: pd.DataFrame, *, target: Integers, classes: Integers, class_names: list[str]) -> "_Groups":
         dates, date_number = np.unique(target, return_inverse=True)
         origin_number, origins = pd.factorize(forecasts["origin"], sort=True)
-        horizon = forecasts["horizon_days"].to_numpy(dtype=np.int64)
-        bucket = np.clip((horizon - 1) // 7, 0, len(BUCKETS) - 1)
-        shape = (len(dates), len(BUCKETS), len(class_names) + 1, len(origins))
+        bucket = (forecasts["horizon_days"].to_numpy(dtype=np.int64) - 1) // BUCKET_DAYS
+        bucket_count = int(bucket.max()) + 1
+        shape = (len(dates), bucket_count, len(class_names) + 1, len(origins))
         number = np.ravel_multi_index((date_number, bucket, classes, origin_number), shape)
-        return cls(number, dates, class_names, [str(name) for name in origins])
+        return cls(number, dates, bucket_count, class_names, [str(name) for name in origins])
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return len(self.dates), len(BUCKETS), len(self.class_names) + 1, len(self.origins)
+        return len(self.dates), self.bucket_count, len(self.class_names) + 1, len(self.origins)
 
     def scores(
         self, forecasts: pd.DataFrame, *, actual: Floats, is_scored: NDArray[np.bool_], naive: Floats
@@ -152,13 +152,12 @@ class _Groups:
         return np.concatenate([total.sum(axis=2, keepdims=True), total[:, :, :-1]], axis=2).astype(np.float64)
 
     def labels(self) -> pd.DataFrame:
-        shape = (len(self.dates), len(BUCKETS), len(self.class_names) + 1, len(self.origins))
-        date, bucket, segment, origin = (place.ravel() for place in np.indices(shape))
+        date, bucket, segment, origin = (place.ravel() for place in np.indices(self.shape))
         days = self.dates.astype("datetime64[D]").astype(object)
         return pd.DataFrame(
             {
                 "target_date": days[date],
-                "horizon_bucket": np.array(BUCKETS, dtype=object)[bucket],
+                "horizon_bucket": np.array([horizon_bucket(n) for n in range(self.bucket_count)], dtype=object)[bucket],
                 "segment": np.array([ALL, *self.class_names], dtype=object)[segment],
                 "origin": np.array(self.origins, dtype=object)[origin],
             }

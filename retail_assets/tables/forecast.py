@@ -34,6 +34,19 @@ QUANTILE_LEVELS: dict[str, float] = {
 HIERARCHY_QUANTILES = {name: QUANTILE_LEVELS[name] for name in ("q100", "q500", "q900")}
 """Those of forecast.hierarchy_forecast."""
 
+BUCKET_DAYS = 7
+"""Errors are kept by weeks ahead."""
+
+
+def horizon_bucket(number: int) -> str:
+    """Name of the days ahead in a bucket: `1-7` of bucket 0, `8-14` of bucket 1, …
+
+    >>> horizon_bucket(3)
+    '22-28'
+    """
+    return f"{number * BUCKET_DAYS + 1}-{(number + 1) * BUCKET_DAYS}"
+
+
 HIERARCHY_LEVELS = (
     "total",
     "region",
@@ -135,7 +148,7 @@ FORECAST_ACCURACY = Table(
     key=("target_date", "horizon_bucket", "segment", "origin"),
     columns=described(
         ("target_date", DATE, "Day that was forecast."),
-        ("horizon_bucket", TEXT, "Horizon in days: 1-7, 8-14, 15-21 or 22-28."),
+        ("horizon_bucket", TEXT, "Horizon in days, by weeks: 1-7, 8-14 and so on."),
         ("segment", TEXT, "ABC class as of the forecast, or all."),
         ("origin", TEXT, "live or backfill."),
         ("series_days", UNITS, "Forecasts scored.", "series × days"),

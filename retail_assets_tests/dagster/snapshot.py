@@ -21,7 +21,7 @@ START = dt.date(2025, 1, 1)
 
 def definitions(home: Path = Path("unused"), **settings: Any) -> dg.Definitions:
     """The shipped graph of the demo mapping from a fixed first day, with nothing of the environment in it."""
-    return build_definitions(Settings(_env_file=None, home=home, start_date=START, **settings))  # pyright: ignore
+    return build_definitions(Settings(_env_file=None, home=home, **({"start_date": START} | settings)))  # pyright: ignore
 
 
 def graph(found: dg.Definitions) -> dict[str, Any]:

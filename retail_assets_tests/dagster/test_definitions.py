@@ -106,6 +106,22 @@ def _parents(found: dg.Definitions, child: list[str], parent: list[str], *, key:
 NOW = dt.datetime(2025, 6, 5, 3, tzinfo=dt.UTC)
 
 
+@pytest.mark.parametrize(("horizon", "train"), [(28, 730), (60, 100), (7, 1000)])
+def test_lineage_reaches_as_far_as_the_settings_say(horizon, train):
+    found = snapshot.definitions(horizon_days=horizon, train_days=train, start_date=dt.date(2020, 1, 1))
+    day, demand = "2025-06-04", ["gold", "demand_daily"]
+    scored = _parents(found, ["forecast", "forecast_accuracy"], ["forecast", "demand_forecast"], key=day, now=NOW)
+    assert (scored[0], len(scored)) == (str(dt.date(2025, 6, 4) - dt.timedelta(days=horizon)), horizon)
+    read = _parents(found, ["forecast", "demand_forecast"], demand, key=day, now=NOW)
+    assert read[0] == str(dt.date(2025, 6, 4) - dt.timedelta(days=train))
+    learnt = _parents(found, ["forecast", "demand_model"], demand, key="2025-06-02", now=NOW)
+    assert (
+        dt.timedelta(0)
+        <= dt.date(2025, 6, 2) - dt.timedelta(days=train) - dt.date.fromisoformat(learnt[0])
+        < dt.timedelta(7)
+    )
+
+
 @pytest.mark.parametrize("monday", ["2025-01-06", "2025-03-31", "2025-06-02"])
 def test_a_training_never_sees_its_own_week(found, monday):
     days = _parents(found, ["forecast", "demand_model"], ["gold", "demand_daily"], key=monday, now=NOW)

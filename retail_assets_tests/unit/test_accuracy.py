@@ -8,10 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from retail_assets.demand.accuracy import HISTORY_DAYS, score_forecasts
+from retail_assets.demand.accuracy import NAIVE_DAYS, score_forecasts
 from retail_assets.tables.forecast import DEMAND_FORECAST, FORECAST_ACCURACY, QUANTILE_LEVELS
 
 FIRST = date(2025, 3, 3)
+HISTORY_DAYS = 28 + NAIVE_DAYS
 SERIES = [("s1", "p1"), ("s1", "p2"), ("s2", "p1")]
 SEGMENTS = pd.DataFrame(
     [
@@ -118,6 +119,19 @@ def assert_ratio(value, part, whole):
         assert math.isnan(value)
     else:
         assert value == pytest.approx(part / whole)
+
+
+def test_days_of_a_longer_horizon_have_buckets_of_their_own(forecasts, actuals):
+    """With 28 days named, a day 35 or 60 ahead was counted among those 22 to 28 ahead, or never read."""
+    target = forecasts["target_date"].iloc[0]
+    some = forecasts.loc[(forecasts["target_date"] == target) & (forecasts["store_id"] == "s2")].iloc[:4]
+    far = some.assign(horizon_days=[28, 29, 35, 60], as_of_date=FIRST)
+    open_day = actuals.assign(
+        sold_units=3.0, unconstrained_units=3.0, is_open=True, is_feed_missing=False, censoring="none"
+    )
+    scores = score_forecasts(far, open_day, segments=SEGMENTS)
+    days = scores.loc[scores["segment"] == "all"].groupby("horizon_bucket")["series_days"].sum()
+    assert days.to_dict() == {"22-28": 1, "29-35": 2, "57-63": 1}
 
 
 def test_frame_keeps_the_contract(forecasts, actuals):
