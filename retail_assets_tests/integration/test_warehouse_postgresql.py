@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -45,6 +46,17 @@ def query(url: str, statement: str) -> list[tuple[Any, ...]]:
 def rows_of(table: Table, frame: pa.Table) -> list[tuple[Any, ...]]:
     ordered = frame.sort_by([(name, "ascending") for name in table.key])
     return [tuple(row.values()) for row in ordered.to_pylist()]
+
+
+def test_a_nullable_column_that_is_new_in_the_contract_is_added_and_old_rows_stay(url: str) -> None:
+    frame = frame_of(FACT_SALES, rows=9, days=3)
+    older = replace(FACT_SALES, columns=tuple(c for c in FACT_SALES.columns if c.name != "customer_id"))
+    Warehouse(url).load(older, frame.drop_columns(["customer_id"]), window=WINDOW)
+    first = frame_of(FACT_SALES, rows=4, days=1)
+    Warehouse(url).load(FACT_SALES, first, window=Window(FIRST, FIRST))
+    found = query(url, "SELECT business_date, customer_id FROM retail.fact_sales ORDER BY business_date")
+    assert len(found) == 10 and {customer for day, customer in found if day > FIRST} == {None}
+    assert {customer for day, customer in found if day == FIRST} == set(first["customer_id"].to_pylist())
 
 
 @pytest.mark.parametrize("table", PUBLISHED, ids=lambda table: table.name)

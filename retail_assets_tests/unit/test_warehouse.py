@@ -3,6 +3,7 @@
 import multiprocessing
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -231,6 +232,34 @@ def test_a_table_of_another_contract_is_named_with_its_columns(warehouse: Wareho
         "Warehouse table retail.dim_date lacks the columns ['week'] and has the unknown columns ['season']; "
         "drop it and load its dates again."
     )
+
+
+def test_a_nullable_column_that_is_new_in_the_contract_is_added_and_old_rows_stay(
+    warehouse: Warehouse, file: Path
+) -> None:
+    frame = frame_of(FACT_SALES, rows=9, days=3)
+    older = replace(FACT_SALES, columns=tuple(c for c in FACT_SALES.columns if c.name != "customer_id"))
+    warehouse.load(older, frame.drop_columns(["customer_id"]), window=WINDOW)
+    warehouse.load(FACT_SALES, frame_of(FACT_SALES, rows=4, days=1), window=Window(FIRST, FIRST))
+    rows = held(file, FACT_SALES).sort_by("business_date")
+    assert set(rows.column_names) == set(FACT_SALES.column_names)
+    assert rows.num_rows == 10
+    later = [day > FIRST for day in rows["business_date"].to_pylist()]
+    assert all(value is None for value, is_old in zip(rows["customer_id"].to_pylist(), later, strict=True) if is_old)
+
+
+def test_the_databases_of_microsoft_add_nullable_columns_and_make_a_view_anew() -> None:
+    customer = [column for column in FACT_SALES.columns if column.name == "customer_id"]
+    added = ["ALTER TABLE retail.fact_sales ADD customer_id NVARCHAR(128) NULL"]
+    assert sql_server().add_statements(FACT_SALES, customer) == added
+    dedicated = SynapseDedicated(make_url("mssql+pyodbc://u:p@acme.sql.azuresynapse.net/d?driver=x"), staging=STAGING)
+    assert dedicated.add_statements(FACT_SALES, customer) == added
+    serverless = SynapseServerless(
+        make_url("mssql+pyodbc://u:p@acme-ondemand.sql.azuresynapse.net/d?driver=x"), staging=STAGING
+    )
+    gone, made = serverless.add_statements(FACT_SALES, customer)
+    assert gone == "DROP VIEW [retail].[fact_sales]" and made.startswith("CREATE VIEW [retail].[fact_sales]")
+    assert serverless.add_statements(FACT_SALES, []) == []
 
 
 def test_a_frame_that_breaks_its_contract_is_refused_even_when_empty(warehouse: Warehouse) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.warehouses.rows import CheckedRows
-from retail_assets.tables.contract import Table
+from retail_assets.tables.contract import Column, Table
 from retail_assets.windows import Window
 
 SCHEMA = "retail"
@@ -33,7 +33,7 @@ class Backend(Protocol):
     def place(self) -> str: ...
 
     def prepare(self, table: Table) -> None:
-        """Create what is missing, in a transaction of its own; refuse a table with other columns."""
+        """Create what is missing, nullable columns too, in a transaction of its own; refuse other columns."""
         ...
 
     def staged(self, table: Table, rows: CheckedRows) -> AbstractContextManager[None]:
@@ -45,17 +45,19 @@ class Backend(Protocol):
     def row_count(self, table: Table, window: Window | None) -> int: ...
 
 
-def check_columns(table: Table, held: Iterable[str]) -> None:
-    """Refuse a table that was created from another contract.
+def columns_to_add(table: Table, held: Iterable[str]) -> list[Column]:
+    """Nullable columns of the contract that the stored table has not got yet, as after an upgrade.
 
     Raises:
-        PermanentFailure: naming the columns that are missing or unknown.
+        PermanentFailure: the table lacks other columns or has unknown ones; it was created from another contract.
     """
     names = set(held)
-    missing = sorted(set(table.column_names) - names)
+    missing = [column for column in table.columns if column.name not in names]
+    required = sorted(column.name for column in missing if not column.nullable)
     unknown = sorted(names - set(table.column_names))
-    if missing or unknown:
+    if required or unknown:
         raise PermanentFailure(
-            f"Warehouse table {SCHEMA}.{table.name} lacks the columns {missing} and has the unknown columns {unknown}; "
-            "drop it and load its dates again."
+            f"Warehouse table {SCHEMA}.{table.name} lacks the columns {required} and has the unknown columns "
+            f"{unknown}; drop it and load its dates again."
         )
+    return missing

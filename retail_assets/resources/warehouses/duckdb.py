@@ -12,9 +12,9 @@ import duckdb
 import pyarrow as pa
 
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, check_columns
+from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, columns_to_add
 from retail_assets.resources.warehouses.rows import CheckedRows
-from retail_assets.tables.contract import Table
+from retail_assets.tables.contract import Column, Table
 from retail_assets.windows import Window
 
 _TYPES: dict[pa.DataType, str] = {
@@ -46,7 +46,8 @@ class DuckDBFile:
         with self._connection() as connection:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
             connection.execute(create_statement(table))
-            check_columns(table, _held_columns(connection, table))
+            for column in columns_to_add(table, _held_columns(connection, table)):
+                connection.execute(f"ALTER TABLE {_name(table)} ADD COLUMN {_declared(column)}")
 
     def staged(self, table: Table, rows: CheckedRows) -> AbstractContextManager[None]:
         return nullcontext()
@@ -118,8 +119,11 @@ class DuckDBTransaction:
 
 def create_statement(table: Table) -> str:
     """No primary key: DuckDB refuses to insert a key that the same transaction deleted."""
-    columns = ", ".join(f'"{c.name}" {_type(c.type)}{"" if c.nullable else " NOT NULL"}' for c in table.columns)
-    return f"CREATE TABLE IF NOT EXISTS {_name(table)} ({columns})"
+    return f"CREATE TABLE IF NOT EXISTS {_name(table)} ({', '.join(map(_declared, table.columns))})"
+
+
+def _declared(column: Column) -> str:
+    return f'"{column.name}" {_type(column.type)}{"" if column.nullable else " NOT NULL"}'
 
 
 def _type(arrow: pa.DataType) -> str:

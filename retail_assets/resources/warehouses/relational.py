@@ -4,7 +4,7 @@ How one database takes many rows at once belongs in its own module.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from sqlalchemy.types import TypeEngine
 
 from retail_assets.addresses import without_secrets
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
-from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, check_columns
+from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, columns_to_add
 from retail_assets.resources.warehouses.rows import CheckedRows
 from retail_assets.tables.contract import Column, Table
 from retail_assets.windows import Window
@@ -107,14 +107,21 @@ class RelationalBackend:
         """DDL of an absent table; its primary key starts with the date, so that a delete by date is a range scan."""
         return [ddl_text(keyed_table(table), self._connect())]
 
+    def add_statements(self, table: Table, columns: Sequence[Column]) -> list[str]:
+        """DDL that adds nullable columns to a table that is there; its rows have no value in them."""
+        dialect, target = self._connect().dialect, sql_table(table)
+        name = dialect.identifier_preparer.format_table(target)
+        added = [sa.schema.CreateColumn(target.c[column.name]).compile(dialect=dialect) for column in columns]
+        return [f"ALTER TABLE {name} ADD {column}" for column in added]
+
     def _prepare_once(self, table: Table) -> None:
         with self._ddl_connection() as connection:
             if not sa.inspect(connection).has_schema(SCHEMA):
                 connection.execute(sa.schema.CreateSchema(SCHEMA))
-            if not held_columns(connection, table):
-                for statement in self.create_statements(table):
-                    connection.exec_driver_sql(statement)
-            check_columns(table, held_columns(connection, table))
+            held = held_columns(connection, table)
+            added = columns_to_add(table, held) if held else []
+            for statement in self.add_statements(table, added) if held else self.create_statements(table):
+                connection.exec_driver_sql(statement)
 
     def _ddl_connection(self) -> AbstractContextManager[Connection]:
         return self._connect().begin()

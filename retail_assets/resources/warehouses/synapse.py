@@ -5,7 +5,7 @@ managed identity; CREATE TABLE and COPY INTO stay outside the transaction, which
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from retail_assets.resources.warehouses.relational import (
 from retail_assets.resources.warehouses.rows import CheckedRows
 from retail_assets.resources.warehouses.sqlserver import check_lengths, host_of, naive_utc
 from retail_assets.resources.warehouses.staging import FOLDER, LakeStaging
-from retail_assets.tables.contract import Table
+from retail_assets.tables.contract import Column, Table
 from retail_assets.tables.warehouse import PUBLISHED
 from retail_assets.windows import Window
 
@@ -113,6 +113,12 @@ class SynapseServerless(SynapseBackend):
     def create_statements(self, table: Table) -> list[str]:
         location = self._staging.url(LAKE_PATHS[table.name])
         return [view_statement(table, location, self._connect())]
+
+    def add_statements(self, table: Table, columns: Sequence[Column]) -> list[str]:
+        """A view holds no rows: it is made anew."""
+        if not columns:
+            return []
+        return [f"DROP VIEW [{SCHEMA}].[{table.name}]", *self.create_statements(table)]
 
 
 LAKE_PATHS = {table.name: table.path for table in PUBLISHED}
