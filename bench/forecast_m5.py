@@ -15,13 +15,13 @@ from statsmodels.tsa.holtwinters import ExponentialSmoothing
 from bench.figures import Figure, at_most, within
 from bench.m5_panel import m5_panel
 from retail_assets.demand import metrics
-from retail_assets.demand.aggregate import fit_pull
-from retail_assets.demand.baselines import seasonal_naive
-from retail_assets.demand.competition_scores import competition_scores
-from retail_assets.demand.contenders import BLENDS, FAMILIES, NAIVE, SINGLE, contender_means, fit_family
 from retail_assets.demand.forecasting import forecast
+from retail_assets.demand.models.baselines import seasonal_naive
+from retail_assets.demand.models.contenders import BLENDS, FAMILIES, NAIVE, SINGLE, contender_means, fit_family
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.scores.competition_scores import competition_scores
 from retail_assets.demand.segments import abc_class
+from retail_assets.demand.totals.aggregate import fit_pull
 from retail_assets.demand.tournament import CHOSEN, TrainingConfig, play
 from retail_assets.demand.training import TrainedModel, train
 from retail_assets.tables.forecast import QUANTILE_LEVELS

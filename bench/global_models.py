@@ -12,10 +12,10 @@ import numpy as np
 
 from bench.m5_panel import m5_panel
 from retail_assets.demand import metrics
-from retail_assets.demand.global_model import Boosting, fit_global
+from retail_assets.demand.models.global_model import Boosting, fit_global
+from retail_assets.demand.models.pooled_regression import fit_pooled_histogram, fit_pooled_linear
+from retail_assets.demand.models.recursive import fit_recursive
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.pooled_regression import fit_pooled_histogram, fit_pooled_linear
-from retail_assets.demand.recursive import fit_recursive
 
 ORIGINS = (date(2015, 7, 5), date(2015, 10, 4), date(2015, 12, 13), date(2016, 2, 21), date(2016, 3, 27))
 Contender = Callable[[Panel], np.ndarray]

@@ -14,7 +14,7 @@ from bench import inventory_demo, inventory_m5, inventory_scale, inventory_value
 from bench.figures import Figure, keep, publish
 from bench.forecast import FOLDER, finished_demo
 from bench.inventory_scores import FRESH, Scored, against_rules, calibration
-from retail_assets.inventory.replay import Replay
+from retail_assets.inventory.replay.replay import Replay
 
 
 def main() -> None:

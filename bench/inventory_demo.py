@@ -12,19 +12,19 @@ from typing import Any
 import pandas as pd
 
 from bench.inventory_forecasts import as_of_forecasts, kept_or_made
-from retail_assets import ordering
+from retail_assets.as_of_day import stock_state as ordering
+from retail_assets.as_of_day.history import History, Snapshots
+from retail_assets.as_of_day.stock_state import SupplyKnowledge
 from retail_assets.calendar import Calendar
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.engines.protocol import Engine
-from retail_assets.forecasting import History, Snapshots
-from retail_assets.inventory.calendar import horizons_in_use
-from retail_assets.ordering import SupplyKnowledge
-from retail_assets.resources.lake import open_lake
+from retail_assets.graph.wiring import calendar_of, engine_of
+from retail_assets.inventory.order_days import horizons_in_use
+from retail_assets.lake.lake import open_lake
 from retail_assets.settings import load_settings
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import forecast, gold
 from retail_assets.windows import Window
-from retail_assets.wiring import calendar_of, engine_of
 
 FIRST_TRAINING_DAYS = 126
 """Days the first model learns from; what remains of 400 days is replayed."""

@@ -11,8 +11,8 @@ import pandas as pd
 from scipy import stats
 
 from bench.figures import Figure, at_most, seconds
-from retail_assets.inventory.plan import replenishment_plan
-from retail_assets.inventory.replay import policy_replay
+from retail_assets.inventory.plan.plan import replenishment_plan
+from retail_assets.inventory.replay.replay import policy_replay
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
 SERIES, STORES, DAYS = 30_000, 100, 91

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.figures import Figure
-from retail_assets.demand.censoring import Censoring, unconstrain
+from retail_assets.demand.effects.censoring import Censoring, unconstrain
 from retail_assets.inventory import policies, textbook
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.simulator import Supply, UnmetDemand, simulate

@@ -27,7 +27,7 @@ from bench.sales_data import write_m5, write_synthetic
 from bench.stores import Store, azurite_store, folder_store
 from bench.transforms import transform_figures
 from retail_assets.engines.duckdb import DuckDBEngine
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN
 from retail_assets.windows import Window
 

@@ -21,10 +21,10 @@ import sqlalchemy as sa
 
 from bench.figures import Figure, at_least, at_most, interleaved, publish, ratio
 from retail_assets.engines.duckdb import DuckDBEngine
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.resources.source import Source
+from retail_assets.sources.backends.odbc import connection_string
 from retail_assets.sources.mapping import EntityBinding, Mapping
-from retail_assets.sources.odbc import connection_string
 from retail_assets.tables import bronze, entities
 from retail_assets.windows import Window
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 
 _CONTAINER = "bench"
 

@@ -17,7 +17,7 @@ from bench.figures import Figure, interleaved, ratio, seconds
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables import gold, silver
 from retail_assets.tables.contract import Table
 from retail_assets.transforms import demand
@@ -102,7 +102,7 @@ def _duckdb(lake: Lake, folder: Path) -> Iterator[DuckDBEngine]:
 def _spark(lake: Lake) -> Iterator[Engine | None]:
     """None where Spark is not installed or does not start."""
     try:
-        from retail_assets.engines.spark import SparkEngine
+        from retail_assets.engines.spark.engine import SparkEngine
         from retail_assets.resources.spark import SparkSessions
     except ModuleNotFoundError as missing:
         print(f"Spark is left out: there is no {missing.name}; install the extra `spark`.")

@@ -16,9 +16,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from retail_assets.command_line.spreadsheet import safe_cells
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.app_database import FORECAST_OVERRIDES, ORDER_DECISIONS, AppDatabase
-from retail_assets.spreadsheet import safe_cells
 from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_STOCK_UNITS
 
 APPROVED = "approved"
@@ -198,7 +198,7 @@ def exports(database: AppDatabase) -> pd.DataFrame:
 def export_csv(database: AppDatabase, export_id: str) -> bytes:
     """The lines of one export as UTF-8 CSV; the same bytes every time it is fetched.
 
-    No id or name can run as a formula where a spreadsheet opens the file (retail_assets/spreadsheet.py).
+    No id or name can run as a formula where a spreadsheet opens the file (retail_assets/command_line/spreadsheet.py).
     """
     lines = _lines(database, ORDER_DECISIONS.c.export_id == export_id)
     rows = safe_cells(pa.Table.from_pandas(lines[list(EXPORT_COLUMNS)], preserve_index=False))

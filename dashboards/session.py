@@ -13,8 +13,8 @@ import streamlit as st
 
 from dashboards.queries import Reader
 from retail_assets.failures import PermanentFailure, RetailError
+from retail_assets.lake.lake import open_lake
 from retail_assets.resources.app_database import AppDatabase
-from retail_assets.resources.lake import open_lake
 from retail_assets.settings import Settings, load_settings
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables.contract import Table

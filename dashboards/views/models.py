@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboards import charts, queries, session
 from dashboards.model_names import SIMPLE, described, label
-from retail_assets.demand.promotion import BIAS_LIMIT, version_in_force
+from retail_assets.demand.model_versions import BIAS_LIMIT, version_in_force
 from retail_assets.tables.forecast import DEMAND_MODEL, MODEL_VERSIONS
 
 REAL_DAYS = 28

@@ -18,8 +18,8 @@ from retail_assets.engines.first_reading import first_empty_reading
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.io_managers.chunks import by_month
+from retail_assets.lake.lake import Lake
 from retail_assets.resources.app_database import AppDatabase
-from retail_assets.resources.lake import Lake
 from retail_assets.resources.source import Source
 from retail_assets.tables import bronze, entities, layered
 from retail_assets.tables.contract import Table

@@ -10,27 +10,27 @@ import dagster as dg
 import ibis
 import pandas as pd
 
+from retail_assets.as_of_day.history import History, training_panel
+from retail_assets.as_of_day.knowledge import SNAPSHOTS, Knowledge
+from retail_assets.as_of_day.plan_settings import PlanSettings
 from retail_assets.assets.declare import Days, follows, outputs, reads, table_asset
 from retail_assets.assets.restating import refuse_restating
 from retail_assets.calendar import Calendar
-from retail_assets.demand.accuracy import NAIVE_DAYS, score_forecasts
+from retail_assets.demand.effects.promotion_uplift import promotion_uplift
 from retail_assets.demand.forecasting import forecast
-from retail_assets.demand.promotion import model_versions as versions_of
-from retail_assets.demand.promotion import version_in_force
-from retail_assets.demand.promotion_uplift import promotion_uplift
+from retail_assets.demand.model_versions import model_versions as versions_of
+from retail_assets.demand.model_versions import version_in_force
+from retail_assets.demand.scores.accuracy import NAIVE_DAYS, score_forecasts
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.demand.training import TrainedModel, load_model, train
 from retail_assets.engines.protocol import Engine, SetAside
-from retail_assets.forecasting import History, training_panel
-from retail_assets.inventory.calendar import horizons_in_use
 from retail_assets.inventory.delays import delivery_delays
+from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day
-from retail_assets.plan_settings import PlanSettings
 from retail_assets.resources.mlflow import ModelRegistry, fail_training_run
 from retail_assets.tables import forecast as tables
 from retail_assets.tables import gold
 from retail_assets.transforms.days import within
-from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
 from retail_assets.windows import ONE_DAY, Window
 
 _TRAINED = (tables.DEMAND_MODEL, tables.BACKTEST_LOSSES, tables.PROMOTION_UPLIFT)

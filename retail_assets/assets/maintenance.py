@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retail_assets.engines.maintenance import Retention, maintain
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import LAKE_TABLES
 from retail_assets.tables.operations import LAKE_MAINTENANCE
 

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from retail_assets.assets.declare import transient_retried
-from retail_assets.engines.delta import as_arrow
 from retail_assets.engines.protocol import Engine
+from retail_assets.engines.writing.delta import as_arrow
 from retail_assets.io_managers.chunks import asked_windows
 from retail_assets.resources.warehouse import Warehouse
 from retail_assets.tables.contract import Partitioning, Table

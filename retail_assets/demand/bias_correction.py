@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from retail_assets.demand.backtest import Fold
+from retail_assets.demand.calibration.backtest import Fold
 from retail_assets.demand.noise import ratio_error
 from retail_assets.demand.pooling import say_of_totals
 from retail_assets.demand.segments import DEMAND_CLASSES, NO_SALE

@@ -11,10 +11,8 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from retail_assets.demand.aggregate import AggregateModel, hierarchy_rows
-from retail_assets.demand.backtest import calibration_set, fold_origins, rolling_origin
-from retail_assets.demand.baselines import seasonal_naive
-from retail_assets.demand.conformal import (
+from retail_assets.demand.calibration.backtest import calibration_set, fold_origins, rolling_origin
+from retail_assets.demand.calibration.conformal import (
     DAILY_BUCKETS,
     CalibrationSet,
     Distribution,
@@ -22,10 +20,12 @@ from retail_assets.demand.conformal import (
     distribution,
     guessed,
 )
-from retail_assets.demand.contenders import NAIVE, Mapper, Means, contender_means
-from retail_assets.demand.explanation import explain
+from retail_assets.demand.models.baselines import seasonal_naive
+from retail_assets.demand.models.contenders import NAIVE, Mapper, Means, contender_means
+from retail_assets.demand.models.explanation import explain
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import DEMAND_CLASSES
+from retail_assets.demand.totals.aggregate import AggregateModel, hierarchy_rows
 from retail_assets.demand.training import TrainedModel
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import FORECAST_DRIVERS, QUANTILE_LEVELS

@@ -6,7 +6,7 @@ Arrays share one shape, series in rows; NaN in `actual` is not scored. Choosing 
 import numpy as np
 import pandas as pd
 
-from retail_assets.demand.competition_levels import LEVELS, aggregated
+from retail_assets.demand.scores.competition_levels import LEVELS, aggregated
 
 RECENT_DAYS = 28
 

@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.demand import metrics
-from retail_assets.demand.aggregate import AggregateModel, fit_pull
-from retail_assets.demand.backtest import Contenders, Fold, cross_calibrated, fold_origins, rolling_origin
 from retail_assets.demand.bias_correction import CORRECTED_CLASSES, Factors, corrected
-from retail_assets.demand.conformal import distribution
-from retail_assets.demand.contenders import (
+from retail_assets.demand.calibration.backtest import Contenders, Fold, cross_calibrated, fold_origins, rolling_origin
+from retail_assets.demand.calibration.conformal import distribution
+from retail_assets.demand.models.contenders import (
     BLENDS,
     FAMILIES,
     GLOBAL,
@@ -30,11 +29,12 @@ from retail_assets.demand.contenders import (
     families_of,
     fit_family,
 )
-from retail_assets.demand.global_model import Boosting
+from retail_assets.demand.models.global_model import Boosting
 from retail_assets.demand.noise import Weekly, gap, standard_error
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import say_of_totals, shared_ratio
 from retail_assets.demand.segments import DEMAND_CLASSES, demand_class
+from retail_assets.demand.totals.aggregate import AggregateModel, fit_pull
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 

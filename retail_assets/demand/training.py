@@ -15,12 +15,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from retail_assets.demand.aggregate import AggregateModel, fit_aggregate, load_aggregate
-from retail_assets.demand.backtest import calibration_set
-from retail_assets.demand.conformal import CalibrationSet, load_calibration
-from retail_assets.demand.contenders import FAMILIES, GLOBAL, NAIVE, Fitted, contender_means, families_of, fit_family
-from retail_assets.demand.global_model import GlobalModel
+from retail_assets.demand.calibration.backtest import calibration_set
+from retail_assets.demand.calibration.conformal import CalibrationSet, load_calibration
+from retail_assets.demand.models.contenders import (
+    FAMILIES,
+    GLOBAL,
+    NAIVE,
+    Fitted,
+    contender_means,
+    families_of,
+    fit_family,
+)
+from retail_assets.demand.models.global_model import GlobalModel
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.totals.aggregate import AggregateModel, fit_aggregate, load_aggregate
 from retail_assets.demand.tournament import CHOSEN, TrainingConfig, play, with_horizon
 from retail_assets.failures import PermanentFailure
 

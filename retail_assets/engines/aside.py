@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.feather
 
 from retail_assets.engines import temporary
-from retail_assets.engines.delta import as_arrow
 from retail_assets.engines.protocol import Frame, SetAside
+from retail_assets.engines.writing.delta import as_arrow
 
 
 def in_file(frame: Frame, folder: Path | None = None) -> SetAside:

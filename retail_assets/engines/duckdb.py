@@ -17,13 +17,13 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from ibis.backends.duckdb import Backend
 
-from retail_assets.engines import delta
 from retail_assets.engines.aside import in_file
-from retail_assets.engines.evolution import physical_columns, refuse_unreadable
 from retail_assets.engines.fetched import FetchedFiles
 from retail_assets.engines.parallel import in_processes
 from retail_assets.engines.protocol import Frame, Part, Result, SetAside, WriteResult
-from retail_assets.resources.lake import Lake
+from retail_assets.engines.writing import delta
+from retail_assets.engines.writing.evolution import physical_columns, refuse_unreadable
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
 from retail_assets.transforms.days import within
 from retail_assets.windows import Window

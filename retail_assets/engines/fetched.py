@@ -16,8 +16,8 @@ from deltalake import DeltaTable
 from deltalake.fs import DeltaStorageHandler
 
 from retail_assets.engines import temporary
-from retail_assets.engines.evolution import physical_columns
-from retail_assets.resources.lake import Lake
+from retail_assets.engines.writing.evolution import physical_columns
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import Table
 
 SCAN_BYTES = 256 * 2**20

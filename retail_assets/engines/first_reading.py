@@ -5,9 +5,9 @@ Rows cannot say it, and the log's history ends after a month. It is written once
 
 from datetime import datetime
 
-from retail_assets.engines.committing import committed
-from retail_assets.engines.delta import lost_races, prepared
-from retail_assets.resources.lake import Lake
+from retail_assets.engines.writing.committing import committed
+from retail_assets.engines.writing.delta import lost_races, prepared
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import Table
 
 _PROPERTY = "retail.firstEmptyReading"

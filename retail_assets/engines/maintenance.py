@@ -20,11 +20,11 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileSelector, FileSystem, FileType, PyFileSystem
 
-from retail_assets.engines.delta import PROPERTIES
-from retail_assets.engines.evolution import physical_columns
-from retail_assets.engines.sorting import in_order
+from retail_assets.engines.writing.delta import PROPERTIES
+from retail_assets.engines.writing.evolution import physical_columns
+from retail_assets.engines.writing.sorting import in_order
 from retail_assets.failures import PermanentFailure, RetailError
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import Layout, Table
 from retail_assets.tables.operations import LAKE_MAINTENANCE
 

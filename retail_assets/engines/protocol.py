@@ -9,7 +9,7 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import Table
 from retail_assets.windows import Window
 

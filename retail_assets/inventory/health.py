@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.draws import line_keys
 from retail_assets.inventory.money import money
+from retail_assets.inventory.protection import Windows, series_index
 from retail_assets.inventory.shelf_life import batches_by_age, expiring_units
-from retail_assets.inventory.windows import Windows, series_index
 from retail_assets.tables.inventory import INVENTORY_HEALTH
 
 Array = NDArray[np.float64]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.draws import Draws, Keys, running_total
-from retail_assets.inventory.windows import Windows, series_index
+from retail_assets.inventory.protection import Windows, series_index
 
 Array = NDArray[np.float64]
 Days = NDArray[np.int64]

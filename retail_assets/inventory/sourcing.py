@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retail_assets.inventory.calendar import order_opportunities, order_weekdays
+from retail_assets.inventory.order_days import order_opportunities, order_weekdays
 
 LONGEST_WAIT_DAYS = 7
 """Days after the as-of day by which every source has taken an order: calendars are weekly."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from retail_assets.engines.protocol import Engine, WriteResult
 from retail_assets.io_managers.chunks import Chunks
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Partitioning, Table
 from retail_assets.windows import Window, runs_of

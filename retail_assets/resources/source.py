@@ -12,7 +12,7 @@ from sqlalchemy import exc
 
 from retail_assets.addresses import database_url
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources.backends import backend_for
+from retail_assets.sources.backends.backends import backend_for
 from retail_assets.sources.database_errors import place
 from retail_assets.sources.day_check import count_day, lost_sentence
 from retail_assets.sources.mapping import Mapping

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.record_batches import gathered
-from retail_assets.sources.batches import Backend, Parameters, RawBatch, RawBatches
+from retail_assets.sources.backends.batches import Backend, Parameters, RawBatch, RawBatches
 from retail_assets.sources.conversion import Values, convert
 from retail_assets.sources.database_errors import DRIVER_ERRORS, ConnectionRefused, failure
 from retail_assets.sources.dialects import first_rows, quoted

@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from retail_assets.demand import censoring
+from retail_assets.demand.effects import censoring
+from retail_assets.demand.effects.promotion_response import lifts
 from retail_assets.demand.opening import LEARNING_DAYS, closed_weekdays, trading_hours
-from retail_assets.demand.promotion_response import lifts
 from retail_assets.demand.quantity_steps import unit_steps
 from retail_assets.tables import gold, silver
 from retail_assets.transforms.days import day_table

@@ -8,9 +8,9 @@ import dagster as dg
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events  # one by one takes 25 ms an event
 from dagster._core.test_utils import create_run_for_test  # runs that wait or work cannot be made by executing them
 
-from retail_assets import jobs
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.run_tags import range_tags
+from retail_assets.graph import jobs
+from retail_assets.runs.run_tags import range_tags
 from retail_assets.tables.contract import Partitioning, Table
 from retail_assets.windows import Window
 

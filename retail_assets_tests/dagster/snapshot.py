@@ -11,8 +11,8 @@ from typing import Any
 
 import dagster as dg
 
-from retail_assets.build import build_definitions
-from retail_assets.jobs import JOBS
+from retail_assets.graph.build import build_definitions
+from retail_assets.graph.jobs import JOBS
 from retail_assets.settings import Settings
 
 FILE = Path(__file__).with_name("definition_graph.json")

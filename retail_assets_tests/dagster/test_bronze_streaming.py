@@ -10,13 +10,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from retail_assets.build import build_definitions
-from retail_assets.engines import spool
-from retail_assets.resources.lake import Lake
+from retail_assets.engines.writing import spool
+from retail_assets.graph.build import build_definitions
+from retail_assets.lake.lake import Lake
 from retail_assets.resources.source import Source
 from retail_assets.settings import Settings
-from retail_assets.sources.backends import SqliteBackend
-from retail_assets.sources.batches import RawBatch
+from retail_assets.sources.backends.backends import SqliteBackend
+from retail_assets.sources.backends.batches import RawBatch
 from retail_assets.sources.mapping import EntityBinding, Mapping
 from retail_assets.tables import bronze
 from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG

@@ -15,8 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from retail_assets import registry
-from retail_assets.build import build_definitions
 from retail_assets.checks import bronze as bronze_checks
 from retail_assets.checks import contract, moved, reconciliation
 from retail_assets.checks import forecast as forecast_checks
@@ -26,7 +24,9 @@ from retail_assets.checks import silver as silver_checks
 from retail_assets.checks.contract import key_is_unique, unique_keys
 from retail_assets.checks.declare import Finding, Rows
 from retail_assets.engines.protocol import Frame, WriteResult
-from retail_assets.run_tags import range_tags
+from retail_assets.graph import registry
+from retail_assets.graph.build import build_definitions
+from retail_assets.runs.run_tags import range_tags
 from retail_assets.settings import Settings
 from retail_assets.tables import bronze, entities, forecast, gold, inventory, silver
 from retail_assets.tables.contract import Table

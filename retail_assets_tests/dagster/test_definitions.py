@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from retail_assets import jobs
+from retail_assets.graph import jobs
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import catalog
 from retail_assets.tables.contract import Partitioning

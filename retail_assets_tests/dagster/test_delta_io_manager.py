@@ -20,7 +20,7 @@ from retail_assets.engines.protocol import SetAside
 from retail_assets.io_managers import delta as io_module
 from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_month
 from retail_assets.io_managers.delta import DeltaTableIOManager
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.windows import Window
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, WHOLE, held, rows

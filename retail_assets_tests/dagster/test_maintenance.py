@@ -11,9 +11,9 @@ import duckdb
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from retail_assets import jobs
 from retail_assets.assets import maintenance
-from retail_assets.schedules import schedules
+from retail_assets.graph import jobs
+from retail_assets.graph.schedules import schedules
 from retail_assets.settings import Settings
 from retail_assets.tables.operations import LAKE_MAINTENANCE
 from retail_assets_tests.dagster import snapshot

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from retail_assets import jobs, make_up
-from retail_assets.due import Look
 from retail_assets.failures import TransientFailure
-from retail_assets.make_up import MOST_ASKS, Asked, make_up_missed
-from retail_assets.run_tags import AGAIN, LATE_TAG, MISSED
-from retail_assets.sensors import alert_on_failure
+from retail_assets.graph import jobs
+from retail_assets.graph.sensors import alert_on_failure
+from retail_assets.nights import make_up
+from retail_assets.nights.due import Look
+from retail_assets.nights.make_up import MOST_ASKS, Asked, make_up_missed
+from retail_assets.runs.run_tags import AGAIN, LATE_TAG, MISSED
 from retail_assets.settings import Settings
 from retail_assets_tests.dagster.night_records import LONDON, MAY, asked_for, cancelled, ended, made, under_way, window
 
@@ -54,7 +55,7 @@ class Daemon:
         self.now = dt.datetime(2025, 5, 15, 2, tzinfo=LONDON)
         self._sensor = make_up_missed(Settings(start_date=FIRST))
         monkeypatch.setattr(make_up, "_now", lambda: self.now.astimezone(dt.UTC))
-        monkeypatch.setattr("retail_assets.due.MIN_TRAINING_DAYS", 10)
+        monkeypatch.setattr("retail_assets.nights.due.MIN_TRAINING_DAYS", 10)
         self.switch(SWITCHED_ON, monkeypatch)
 
     def switch(self, on: frozenset[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +260,7 @@ def test_a_training_is_not_asked_for(daemon, monkeypatch, why):
     elif why == "failed for good":
         ended(daemon.instance, jobs.TRAIN, week, fails="permanent")
     else:
-        monkeypatch.setattr("retail_assets.due.MIN_TRAINING_DAYS", 200)
+        monkeypatch.setattr("retail_assets.nights.due.MIN_TRAINING_DAYS", 200)
     assert _asks(daemon, minutes=30) == []
 
 

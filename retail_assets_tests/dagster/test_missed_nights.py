@@ -5,10 +5,11 @@ import datetime as dt
 import dagster as dg
 import pytest
 
-from retail_assets import jobs, missed
-from retail_assets.run_tags import AGAIN, LATE_TAG, MISSED
-from retail_assets.schedules import schedules
-from retail_assets.sensors import publish_after_ingest
+from retail_assets.graph import jobs
+from retail_assets.graph.schedules import schedules
+from retail_assets.graph.sensors import publish_after_ingest
+from retail_assets.nights import missed
+from retail_assets.runs.run_tags import AGAIN, LATE_TAG, MISSED
 from retail_assets.settings import Settings
 from retail_assets.tables import bronze, gold
 from retail_assets.tables.forecast import DAILY_FORECASTS

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from retail_assets import jobs
+from retail_assets.graph import jobs
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.forecast import BACKTEST_LOSSES, DEMAND_MODEL, MODEL_VERSIONS
 from retail_assets_tests.dagster import snapshot

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from retail_assets.build import build_definitions
-from retail_assets.partitions import partitions
+from retail_assets.graph.build import build_definitions
+from retail_assets.graph.partitions import partitions
 from retail_assets.settings import load_settings
 from retail_assets.tables.contract import Partitioning, Table
 from retail_assets.tables.forecast import DEMAND_FORECAST, DEMAND_MODEL, FORECAST_ACCURACY

@@ -9,14 +9,13 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator  # the daemon's clock; nothing public gives it
 
-from retail_assets import jobs, missed
 from retail_assets.calendar import Calendar
 from retail_assets.demo.retailer import write_days
 from retail_assets.demo.world import DemoSize
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.resources.source import Source
-from retail_assets.schedules import schedules
-from retail_assets.sensors import (
+from retail_assets.graph import jobs
+from retail_assets.graph.schedules import schedules
+from retail_assets.graph.sensors import (
     alert_on_cancellation,
     alert_on_failure,
     demand_after_late_days,
@@ -24,6 +23,8 @@ from retail_assets.sensors import (
     ingest_moved_days,
     publish_after_ingest,
 )
+from retail_assets.nights import missed
+from retail_assets.resources.source import Source
 from retail_assets.settings import Settings
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import entities

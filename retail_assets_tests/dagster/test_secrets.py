@@ -10,8 +10,8 @@ import pytest
 from dagster._core.remote_representation.external_data import RepositorySnap  # what the webserver is sent
 from dagster._serdes import serialize_value
 
-from retail_assets import cli
-from retail_assets.resources.lake import RETRIES
+from retail_assets.command_line import cli
+from retail_assets.lake.lake import RETRIES
 from retail_assets.resources.notifier import Notifier
 from retail_assets.tables import bronze, forecast
 from retail_assets_tests.dagster import snapshot

@@ -14,7 +14,7 @@ import pyarrow as pa
 from deltalake import write_deltalake
 from scipy import stats
 
-from retail_assets.demand.promotion import model_versions
+from retail_assets.demand.model_versions import model_versions
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
 from retail_assets.tables.forecast import HIERARCHY_LEVELS, QUANTILE_LEVELS

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboards.views.models import Evidence, nearest_simple, verdict
-from retail_assets.demand.promotion import model_versions
+from retail_assets.demand.model_versions import model_versions
 from retail_assets.tables.catalog import table_at
 from retail_assets_tests.dashboards.lake_data import AS_OF, LOSSES, TRAINED, TRAININGS, build_frames, write_table
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 
 pytest.importorskip("azure.storage.blob", reason="pip install 'retail-assets[azure]'")
 from azure.storage.blob import ContainerClient, ContainerSasPermissions, generate_container_sas

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from retail_assets import cli
+from retail_assets.command_line import cli
 from retail_assets_tests.integration.azurite import Azurite, running_azurite
 
 

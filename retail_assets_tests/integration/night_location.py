@@ -12,12 +12,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from retail_assets import jobs
-from retail_assets.heartbeat import in_process_with_heartbeat
-from retail_assets.nights import published_after
+from retail_assets.graph import jobs
+from retail_assets.graph.schedules import range_tags
+from retail_assets.graph.sensors import alert_on_cancellation, alert_on_failure
+from retail_assets.nights.requests import published_after
 from retail_assets.resources.notifier import Notifier
-from retail_assets.schedules import range_tags
-from retail_assets.sensors import alert_on_cancellation, alert_on_failure
+from retail_assets.runs.heartbeat import in_process_with_heartbeat
 from retail_assets.settings import Settings
 from retail_assets.windows import Window
 

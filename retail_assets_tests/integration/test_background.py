@@ -17,7 +17,7 @@ _PATIENCE_SECONDS = 300
 _IN_A_RUN = """
 import os, signal
 from dagster._utils.interrupts import capture_interrupts
-from retail_assets.cli import end_when_terminated
+from retail_assets.command_line.cli import end_when_terminated
 end_when_terminated()
 with capture_interrupts():
     pass  # Dagster gives SIGTERM the handler that SIGINT had before

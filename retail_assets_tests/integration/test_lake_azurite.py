@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retail_assets.engines import committing, spool
-from retail_assets.engines.delta import overwrite, overwrite_window
+from retail_assets.engines.writing import committing, spool
+from retail_assets.engines.writing.delta import overwrite, overwrite_window
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.resources import lake as lake_module
-from retail_assets.resources.lake import Lake
+from retail_assets.lake import lake as lake_module
+from retail_assets.lake.lake import Lake
 from retail_assets.windows import Window
 from retail_assets_tests.integration.azurite import ACCOUNT, Azurite, running_azurite
 from retail_assets_tests.integration.delta_files import committed, stored

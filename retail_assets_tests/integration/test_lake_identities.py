@@ -18,10 +18,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from retail_assets.engines.delta import overwrite
+from retail_assets.engines.writing.delta import overwrite
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
-from retail_assets.resources import lake as lake_module
-from retail_assets.resources.lake import Lake
+from retail_assets.lake import lake as lake_module
+from retail_assets.lake.lake import Lake
 from retail_assets_tests.integration.azurite import Azurite, running_azurite
 from retail_assets_tests.integration.delta_files import stored
 from retail_assets_tests.unit.lake_frames import WHOLE, rows

@@ -13,8 +13,8 @@ from uuid import uuid4
 import pytest
 from deltalake import DeltaTable
 
-from retail_assets.engines.delta import overwrite_window
-from retail_assets.resources.lake import Lake
+from retail_assets.engines.writing.delta import overwrite_window
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import Table
 from retail_assets.windows import ONE_DAY, Window
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, held, held_by, held_in_files, rows

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from retail_assets import cli
+from retail_assets.command_line import cli
 from retail_assets_tests.integration.postgresql import PASSWORD, running_postgresql
 
 FIRST, LAST = date(2026, 9, 20), date(2026, 10, 5)

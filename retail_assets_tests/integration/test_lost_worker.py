@@ -22,8 +22,8 @@ import psutil
 import pytest
 from sqlalchemy.engine import make_url
 
-from retail_assets import jobs
-from retail_assets.run_launcher import BEATS, last_beat
+from retail_assets.graph import jobs
+from retail_assets.runs.run_launcher import BEATS, last_beat
 from retail_assets_tests.integration.postgresql import running_postgresql
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

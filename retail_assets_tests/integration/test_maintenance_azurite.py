@@ -11,10 +11,10 @@ from azure.storage.blob import ContainerClient
 from deltalake import write_deltalake
 
 from retail_assets.engines import maintenance
-from retail_assets.engines.delta import overwrite_window
 from retail_assets.engines.maintenance import Retention, maintain_table
 from retail_assets.engines.time_travel import past
-from retail_assets.resources.lake import Lake
+from retail_assets.engines.writing.delta import overwrite_window
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import Table
 from retail_assets.windows import Window
 from retail_assets_tests.integration.azurite import Azurite

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 import sqlalchemy as sa
 
+from retail_assets.demo.m5 import load_m5
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.source import Source
-from retail_assets.sources.m5 import load_m5
 from retail_assets.sources.mapping import EntityBinding, Mapping, load_mapping
 from retail_assets.tables import bronze, entities
 from retail_assets_tests.integration.postgresql import PASSWORD, running_postgresql

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from retail_assets.demand import global_model
-from retail_assets.demand.contenders import contender_means
-from retail_assets.demand.global_model import Boosting, fit_global
-from retail_assets.engines.delta import overwrite_window
+from retail_assets.demand.models import global_model
+from retail_assets.demand.models.contenders import contender_means
+from retail_assets.demand.models.global_model import Boosting, fit_global
 from retail_assets.engines.duckdb import DuckDBEngine
-from retail_assets.engines.spark import SparkEngine
+from retail_assets.engines.spark.engine import SparkEngine
+from retail_assets.engines.writing.delta import overwrite_window
 from retail_assets.failures import PermanentFailure
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.resources.spark import SparkSessions
 from retail_assets.tables import bronze, forecast, gold, silver
 from retail_assets.tables.contract import Column, ContractViolation, Table

@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from retail_assets import cli
-from retail_assets.sensors import alert_on_failure
+from retail_assets.command_line import cli
+from retail_assets.graph.sensors import alert_on_failure
 
 FIRST = date(2026, 9, 28)
 DAYS = [FIRST + timedelta(days=n) for n in range(4)]

@@ -12,8 +12,9 @@ import ibis
 import numpy as np
 import pyarrow as pa
 
-from retail_assets.engines.delta import as_arrow
+from retail_assets.as_of_day.knowledge import SNAPSHOTS, Knowledge
 from retail_assets.engines.protocol import Engine, Frame
+from retail_assets.engines.writing.delta import as_arrow
 from retail_assets.tables import bronze, entities, gold, layered, silver
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity
@@ -21,7 +22,6 @@ from retail_assets.transforms import as_of, demand
 from retail_assets.transforms import gold as to_gold
 from retail_assets.transforms import silver as to_silver
 from retail_assets.transforms.days import day_starts
-from retail_assets.transforms.planning import SNAPSHOTS, Knowledge
 from retail_assets.windows import Window
 
 Transform = Callable[[Engine, Window], Frame]

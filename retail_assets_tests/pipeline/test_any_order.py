@@ -11,9 +11,9 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from retail_assets.command_line.planner import demand_days_after
 from retail_assets.engines.duckdb import DuckDBEngine
-from retail_assets.resources.lake import Lake
-from retail_assets.runs import demand_days_after
+from retail_assets.lake.lake import Lake
 from retail_assets.tables import gold, silver
 from retail_assets.tables.contract import Table
 from retail_assets.windows import Window

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import dagster as dg
 import pytest
 
-from retail_assets import jobs
-from retail_assets.build import build_definitions
-from retail_assets.schedules import range_tags
-from retail_assets.sensors import demand_after_late_days
+from retail_assets.graph import jobs
+from retail_assets.graph.build import build_definitions
+from retail_assets.graph.schedules import range_tags
+from retail_assets.graph.sensors import demand_after_late_days
 from retail_assets.settings import load_settings
 from retail_assets.tables import gold
 from retail_assets.windows import Window

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets import cli
+from retail_assets.command_line import cli
 from retail_assets_tests.pipeline.shop import Shop, command
 
 LAST = dt.date.today() - dt.timedelta(days=2)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets.engines.delta import as_arrow, overwrite, overwrite_window
 from retail_assets.engines.duckdb import DuckDBEngine
-from retail_assets.engines.spark import SparkEngine
-from retail_assets.resources.lake import Lake
+from retail_assets.engines.spark.engine import SparkEngine
+from retail_assets.engines.writing.delta import as_arrow, overwrite, overwrite_window
+from retail_assets.lake.lake import Lake
 from retail_assets.resources.spark import SparkSessions
 from retail_assets.tables import bronze, silver
 from retail_assets.transforms.rules import BLANKS

@@ -10,12 +10,12 @@ import dagster as dg
 import duckdb
 import pytest
 
-from retail_assets.build import build_definitions
+from retail_assets.graph.build import build_definitions
+from retail_assets.graph.wiring import resources_of
 from retail_assets.settings import Settings
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import bronze, forecast, gold, inventory, silver
 from retail_assets.tables.contract import Table
-from retail_assets.wiring import resources_of
 from retail_assets_tests.dagster.night_records import Tick, asked_for
 from retail_assets_tests.pipeline.shop import LAST, Shop
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from retail_assets.build import build_definitions
+from retail_assets.graph.build import build_definitions
 from retail_assets.settings import Settings
 from retail_assets.tables import bronze, catalog, forecast, gold, inventory, operations, silver
 from retail_assets.tables.contract import Layout, Partitioning

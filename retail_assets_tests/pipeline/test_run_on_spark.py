@@ -10,13 +10,13 @@ import pytest
 from deltalake import DeltaTable
 from pydantic import SecretStr
 
-from retail_assets import jobs
-from retail_assets.build import build_definitions
-from retail_assets.engines.spark import SparkEngine
+from retail_assets.engines.spark.engine import SparkEngine
+from retail_assets.graph import jobs
+from retail_assets.graph.build import build_definitions
 from retail_assets.io_managers.delta import DeltaTableIOManager
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.resources.spark import SparkSessions
-from retail_assets.run_tags import range_tags
+from retail_assets.runs.run_tags import range_tags
 from retail_assets.settings import Settings
 from retail_assets.tables import bronze, entities, gold, layered, silver
 from retail_assets.tables.contract import Table

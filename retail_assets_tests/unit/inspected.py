@@ -1,6 +1,6 @@
 """Inspected tables for tests, written like a short CREATE TABLE."""
 
-from retail_assets.sources.inspection import Kind, SourceColumn, SourceTable
+from retail_assets.sources.proposing.inspection import Kind, SourceColumn, SourceTable
 
 _KINDS = {"int": Kind.INTEGER, "text": Kind.TEXT, "number": Kind.NUMBER, "date": Kind.DATE, "moment": Kind.MOMENT}
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import COUNT, DATE, NULLABLE, TEXT, UNITS, Layout, Partitioning, Table, described
 
 _COLUMNS = described(

@@ -8,9 +8,9 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
-from retail_assets.engines import spool
-from retail_assets.engines.delta import overwrite_window
-from retail_assets.resources.lake import Lake
+from retail_assets.engines.writing import spool
+from retail_assets.engines.writing.delta import overwrite_window
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import Layout, Table
 from retail_assets.windows import ONE_DAY, Window
 from retail_assets_tests.unit.lake_frames import MONTHLY, rows

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from retail_assets.demand.accuracy import NAIVE_DAYS, score_forecasts
+from retail_assets.demand.scores.accuracy import NAIVE_DAYS, score_forecasts
 from retail_assets.tables.forecast import DEMAND_FORECAST, FORECAST_ACCURACY, QUANTILE_LEVELS
 
 FIRST = date(2025, 3, 3)

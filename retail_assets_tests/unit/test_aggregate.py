@@ -8,8 +8,10 @@ import pyarrow as pa
 import pytest
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
-from retail_assets.demand import group_models
-from retail_assets.demand.aggregate import (
+from retail_assets.demand.models.baselines import moving_mean, seasonal_smoothing
+from retail_assets.demand.panel import Panel
+from retail_assets.demand.totals import group_models
+from retail_assets.demand.totals.aggregate import (
     BOTTOM_UP,
     AggregateModel,
     fit_aggregate,
@@ -20,11 +22,9 @@ from retail_assets.demand.aggregate import (
     nudge,
     pull_targets,
 )
-from retail_assets.demand.baselines import moving_mean, seasonal_smoothing
-from retail_assets.demand.group_models import MODELS, exponential_smoothing, fitted, forecast
-from retail_assets.demand.group_series import Calendar, GroupSeries, group_series
-from retail_assets.demand.hierarchy import LEVELS
-from retail_assets.demand.panel import Panel
+from retail_assets.demand.totals.group_models import MODELS, exponential_smoothing, fitted, forecast
+from retail_assets.demand.totals.group_series import Calendar, GroupSeries, group_series
+from retail_assets.demand.totals.hierarchy import LEVELS
 from retail_assets.tables.forecast import HIERARCHY_FORECAST
 from retail_assets_tests.unit.demand_frames import AS_OF, panel_of, retailer
 

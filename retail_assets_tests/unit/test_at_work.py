@@ -10,8 +10,8 @@ from typing import cast
 import dagster as dg
 import pytest
 
-from retail_assets.at_work import LAUNCHED_BY, at_work, is_at_work
-from retail_assets.runs import close_abandoned
+from retail_assets.command_line.planner import close_abandoned
+from retail_assets.runs.at_work import LAUNCHED_BY, at_work, is_at_work
 
 STATUS = dg.DagsterRunStatus
 RUN, POOL = "00000000-0000-4000-8000-000000000001", "source"
@@ -27,7 +27,7 @@ def test_a_command_is_at_work_while_its_context_lasts(tmp_path: Path) -> None:
 
 def test_a_killed_command_is_at_work_no_more(tmp_path: Path) -> None:
     program = (
-        "import pathlib, sys, time; from retail_assets.at_work import at_work\n"
+        "import pathlib, sys, time; from retail_assets.runs.at_work import at_work\n"
         "with at_work(pathlib.Path(sys.argv[1])): print('here', flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path)]

@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from retail_assets.assets.bronze import _appended, _source_snapshot
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.failures import PermanentFailure
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables import bronze, entities
 from retail_assets.tables.contract import Table
 

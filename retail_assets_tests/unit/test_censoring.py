@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from retail_assets.demand.censoring import NAMES, Censoring, censoring_of, unconstrain
+from retail_assets.demand.effects.censoring import NAMES, Censoring, censoring_of, unconstrain
 
 WEEK = np.array([0.8, 0.8, 0.9, 1.0, 1.2, 1.5, 0.8]) / 1.0
 WEEK = WEEK / WEEK.mean()

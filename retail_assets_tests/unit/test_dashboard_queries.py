@@ -10,7 +10,7 @@ import pytest
 from dashboards import queries
 from dashboards.decisions import DECISIONS_SCHEMA
 from dashboards.queries import PlanFilter, Reader, Slice
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.gold import DEMAND_DAILY
 from retail_assets_tests.dashboards.lake_data import (

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards import model_names, reasons
-from retail_assets.demand.contenders import SINGLE
-from retail_assets.demand.group_models import MODELS
+from retail_assets.demand.models.contenders import SINGLE
+from retail_assets.demand.totals.group_models import MODELS
 from retail_assets.demand.tournament import MEAN_OF_BEST
 from retail_assets.tables.forecast import FORECAST_DRIVERS
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from dashboards import decisions
 from dashboards.decisions import Override, Proposal
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.inventory.plan import replenishment_plan
+from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.resources.app_database import METADATA, AppDatabase, read_schema
 from retail_assets.tables import entities, layered
 from retail_assets.tables.bronze import VERSION_COLUMNS

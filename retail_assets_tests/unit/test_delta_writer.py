@@ -17,10 +17,10 @@ from deltalake.schema import Field, PrimitiveType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.engines import committing, delta
-from retail_assets.engines.delta import overwrite, overwrite_window
+from retail_assets.engines.writing import committing, delta
+from retail_assets.engines.writing.delta import overwrite, overwrite_window
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.windows import Window, runs_of
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, WHOLE, files_of, held, held_in_files, rows

@@ -7,9 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retail_assets.demand.baselines import BASELINES, borrowed_level, moving_mean, seasonal_naive, tsb, weekday_profile
+from retail_assets.demand.models.baselines import (
+    BASELINES,
+    borrowed_level,
+    moving_mean,
+    seasonal_naive,
+    tsb,
+    weekday_profile,
+)
+from retail_assets.demand.models.store_calendar import store_calendar_index
 from retail_assets.demand.segments import DEMAND_CLASSES, abc_class, demand_class
-from retail_assets.demand.store_calendar import store_calendar_index
 from retail_assets_tests.unit.demand_frames import AS_OF, panel_of
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from retail_assets.demand import bias_correction, tournament
-from retail_assets.demand.backtest import Fold
 from retail_assets.demand.bias_correction import BOUNDS, bias_factor, corrected
-from retail_assets.demand.conformal import Nature
-from retail_assets.demand.contenders import BLENDS, SIMPLEST_FIRST, SINGLE
+from retail_assets.demand.calibration.backtest import Fold
+from retail_assets.demand.calibration.conformal import Nature
+from retail_assets.demand.models.contenders import BLENDS, SIMPLEST_FIRST, SINGLE
 from retail_assets.demand.noise import Weekly, gap, standard_error
 from retail_assets.demand.tournament import MEAN_OF_BEST, TrainingConfig, choice
 

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from retail_assets.demand import metrics
-from retail_assets.demand.backtest import Fold, cross_calibrated, joined, rolling_origin
-from retail_assets.demand.baselines import moving_mean, seasonal_naive
-from retail_assets.demand.competition_levels import LEVELS, groups
-from retail_assets.demand.competition_scores import QUANTILE_LEVELS, competition_scores
-from retail_assets.demand.conformal import Errors, calibrate, distribution
+from retail_assets.demand.calibration.backtest import Fold, cross_calibrated, joined, rolling_origin
+from retail_assets.demand.calibration.conformal import Errors, calibrate, distribution
+from retail_assets.demand.models.baselines import moving_mean, seasonal_naive
 from retail_assets.demand.panel import Panel
+from retail_assets.demand.scores.competition_levels import LEVELS, groups
+from retail_assets.demand.scores.competition_scores import QUANTILE_LEVELS, competition_scores
 from retail_assets_tests.unit.demand_frames import panel_of, retailer
 
 CONTENDERS = {"moving_mean": moving_mean, "seasonal_naive": seasonal_naive}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from retail_assets.demand.conformal import (
+from retail_assets.demand.calibration.conformal import (
     CalibrationSet,
     Errors,
     Nature,

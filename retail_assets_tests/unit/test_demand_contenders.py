@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from skops import io as skops_io
 
-from retail_assets.demand import recursive
-from retail_assets.demand.features import FeatureSource, Vocabulary
-from retail_assets.demand.global_model import Boosting
-from retail_assets.demand.panel import Panel
-from retail_assets.demand.pooled_regression import (
+from retail_assets.demand.models import recursive
+from retail_assets.demand.models.features import FeatureSource, Vocabulary
+from retail_assets.demand.models.global_model import Boosting
+from retail_assets.demand.models.pooled_regression import (
     HISTOGRAM_FILE,
     LINEAR_FILE,
     fit_pooled_histogram,
@@ -22,7 +21,8 @@ from retail_assets.demand.pooled_regression import (
     load_pooled_histogram,
     load_pooled_linear,
 )
-from retail_assets.demand.recursive import fit_recursive, load_recursive
+from retail_assets.demand.models.recursive import fit_recursive, load_recursive
+from retail_assets.demand.panel import Panel
 from retail_assets.failures import PermanentFailure
 from retail_assets_tests.unit.demand_frames import AS_OF, panel_of, retailer
 

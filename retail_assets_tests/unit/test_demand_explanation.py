@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_assets.demand.explanation import FACTORS, GROUPS, explain, group_numbers
-from retail_assets.demand.features import FeatureSource, Vocabulary, feature_names
-from retail_assets.demand.global_model import Boosting, GlobalModel, fit_global
+from retail_assets.demand.models.explanation import FACTORS, GROUPS, explain, group_numbers
+from retail_assets.demand.models.features import FeatureSource, Vocabulary, feature_names
+from retail_assets.demand.models.global_model import Boosting, GlobalModel, fit_global
 from retail_assets.demand.panel import Panel
 from retail_assets.tables.forecast import FORECAST_DRIVERS
 from retail_assets_tests.unit.demand_frames import panel_of, retailer

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_assets.demand.features import FeatureSource, Vocabulary, design, feature_names
-from retail_assets.demand.global_model import Boosting, fit_global
+from retail_assets.demand.models.features import FeatureSource, Vocabulary, design, feature_names
+from retail_assets.demand.models.global_model import Boosting, fit_global
 from retail_assets.demand.panel import Panel
 from retail_assets_tests.unit.demand_frames import AS_OF, panel_of, retailer
 

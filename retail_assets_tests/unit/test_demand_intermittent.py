@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retail_assets.demand import intermittent
+from retail_assets.demand.models import intermittent
 
 UNITS = st.one_of(st.sampled_from([0.0, 0.0, 0.0, 1.0, 2.0, 7.0]), st.just(np.nan), st.floats(0.1, 50))
 HISTORIES = arrays(float, st.tuples(st.integers(1, 4), st.integers(1, 60)), elements=UNITS)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retail_assets.demand import competition_levels, metrics
+from retail_assets.demand import metrics
+from retail_assets.demand.scores import competition_levels
 
 ACTUAL = np.array([[2.0, 4.0], [0.0, np.nan]])
 FORECAST = np.array([[3.0, 3.0], [1.0, 50.0]])

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retail_assets.as_of_day.history import closed_before
 from retail_assets.demand.panel import build_panel, without_bulk
 from retail_assets.failures import PermanentFailure
-from retail_assets.forecasting import closed_before
 from retail_assets_tests.unit.demand_frames import (
     AS_OF,
     demand_rows,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retail_assets.demand.phase_out import most_expected
+from retail_assets.demand.effects.phase_out import most_expected
 from retail_assets_tests.unit.demand_frames import panel_of
 
 DAYS = 200

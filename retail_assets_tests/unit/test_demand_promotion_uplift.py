@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from retail_assets.demand.effects.promotion_uplift import COLUMNS, promotion_uplift
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.promotion_uplift import COLUMNS, promotion_uplift
 from retail_assets_tests.unit.demand_frames import panel_of
 
 DAYS, TIMES = 280, 3

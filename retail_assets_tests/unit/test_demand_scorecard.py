@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retail_assets.demand.backtest import Fold, rolling_origin
-from retail_assets.demand.baselines import moving_mean, seasonal_naive
+from retail_assets.demand.calibration.backtest import Fold, rolling_origin
+from retail_assets.demand.models.baselines import moving_mean, seasonal_naive
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.scorecard import COLUMNS, FoldQuantiles, fold_segments, scorecard
+from retail_assets.demand.scores.scorecard import COLUMNS, FoldQuantiles, fold_segments, scorecard
 from retail_assets.demand.segments import abc_class, demand_class
 from retail_assets_tests.unit.demand_frames import panel_of, retailer
 

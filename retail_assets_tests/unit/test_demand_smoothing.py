@@ -6,8 +6,8 @@ from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 from statsmodels.tsa.forecasting.theta import ThetaModel, ThetaModelResults
 from statsmodels.tsa.holtwinters import SimpleExpSmoothing
 
-from retail_assets.demand import smoothing
-from retail_assets.demand.smoothing import Smoothing, State
+from retail_assets.demand.models import smoothing
+from retail_assets.demand.models.smoothing import Smoothing, State
 
 WEEK = np.array([-1.5, -0.5, 0.0, 0.5, -1.0, 1.5, 1.0])
 

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retail_assets.demand import contenders, forecasting, metrics, tournament, training
-from retail_assets.demand.backtest import fold_origins, rolling_origin
-from retail_assets.demand.baselines import moving_mean, seasonal_naive
+from retail_assets.demand import forecasting, metrics, tournament, training
+from retail_assets.demand.calibration.backtest import fold_origins, rolling_origin
 from retail_assets.demand.forecasting import forecast
-from retail_assets.demand.global_model import GlobalModel
+from retail_assets.demand.model_versions import model_versions
+from retail_assets.demand.models import contenders
+from retail_assets.demand.models.baselines import moving_mean, seasonal_naive
+from retail_assets.demand.models.global_model import GlobalModel
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.promotion import model_versions
 from retail_assets.demand.segments import DEMAND_CLASSES
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.demand.training import TrainedModel, load_model, train

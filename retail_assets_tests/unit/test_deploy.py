@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from retail_assets.run_launcher import WatchedRunLauncher
+from retail_assets.runs.run_launcher import WatchedRunLauncher
 from retail_assets.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

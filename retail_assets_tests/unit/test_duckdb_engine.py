@@ -13,10 +13,10 @@ import pytest
 from deltalake import DeltaTable
 
 from retail_assets.engines import fetched
-from retail_assets.engines.delta import overwrite, overwrite_window
 from retail_assets.engines.duckdb import DuckDBEngine
+from retail_assets.engines.writing.delta import overwrite, overwrite_window
 from retail_assets.failures import PermanentFailure
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import LAKE_TABLES
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.windows import Window

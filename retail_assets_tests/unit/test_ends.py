@@ -14,22 +14,22 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
+from retail_assets.as_of_day.history import History, Snapshots
+from retail_assets.as_of_day.knowledge import SNAPSHOTS, ends_of
+from retail_assets.as_of_day.stock_state import DayState, SupplyKnowledge
 from retail_assets.calendar import Calendar
+from retail_assets.command_line.what_if import compare
 from retail_assets.demand import forecasting
-from retail_assets.demand.conformal import guessed
+from retail_assets.demand.calibration.conformal import guessed
 from retail_assets.demand.forecasting import forecast
-from retail_assets.forecasting import History, Snapshots
-from retail_assets.inventory.calendar import horizons_in_use
 from retail_assets.inventory.health import inventory_health
+from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.inventory.parameters import Policies
-from retail_assets.inventory.plan import replenishment_plan
+from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.transfers import transfer_proposals
-from retail_assets.ordering import DayState, SupplyKnowledge
 from retail_assets.tables import forecast as forecast_tables
 from retail_assets.tables import gold
 from retail_assets.tables.forecast import QUANTILE_LEVELS
-from retail_assets.transforms.planning import SNAPSHOTS, ends_of
-from retail_assets.what_if import compare
 from retail_assets.windows import Window
 from retail_assets_tests.unit.ibis_frames import MOMENT, frame_of
 from retail_assets_tests.unit.test_planning import CARRIED, PRODUCT, STORE, SUPPLIER, TERMS, A, LakeInMemory

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mssql, mysql, postgresql
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources.inspection import Kind, inspect_database, kind_of
-from retail_assets.sources.matching import with_implied_keys
+from retail_assets.sources.proposing.inspection import Kind, inspect_database, kind_of
+from retail_assets.sources.proposing.matching import with_implied_keys
 
 
 @pytest.mark.parametrize(

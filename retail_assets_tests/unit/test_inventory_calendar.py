@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.inventory.calendar import (
+from retail_assets.inventory.delays import delivery_delays
+from retail_assets.inventory.order_days import (
     LONGEST_FORECAST_DAYS,
     are_order_days_known,
     horizons_in_use,
     order_opportunities,
     order_weekdays,
 )
-from retail_assets.inventory.delays import delivery_delays
 from retail_assets.settings import Settings
 
 DAY = timedelta(days=1)

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from retail_assets.inventory.parameters import PlanPolicy
-from retail_assets.inventory.plan import replenishment_plan
-from retail_assets.inventory.replay import POLICY_REPLAY
+from retail_assets.inventory.plan.plan import replenishment_plan
+from retail_assets.inventory.replay.replay import POLICY_REPLAY
 from retail_assets.tables.inventory import INVENTORY_HEALTH, REPLENISHMENT_PLAN, TRANSFER_PROPOSALS
 from retail_assets_tests.unit.test_inventory_plan import only_row, open_lines, retailer
 

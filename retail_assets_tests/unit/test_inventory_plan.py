@@ -15,8 +15,8 @@ from scipy import stats
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.parameters import PlanPolicy, Policies
-from retail_assets.inventory.plan import replenishment_plan
-from retail_assets.inventory.plan_rows import proposal_id
+from retail_assets.inventory.plan.plan import replenishment_plan
+from retail_assets.inventory.plan.rows import proposal_id
 from retail_assets.inventory.prospects import Prospect
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN

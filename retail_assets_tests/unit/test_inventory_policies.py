@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from retail_assets.inventory import distribution, policies, reasons, textbook
+from retail_assets.inventory import distribution, policies, textbook
 from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.plan import reasons
 
 with warnings.catch_warnings():
     # its docstrings hold escape sequences that Python warns of when it compiles them

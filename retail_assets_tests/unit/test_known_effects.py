@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retail_assets.demand.known_effects import NO_EFFECTS, known_effects
+from retail_assets.demand.effects.known_effects import NO_EFFECTS, known_effects
 from retail_assets_tests.unit.demand_frames import panel_of
 
 DAYS, HORIZON = 200, 14

@@ -6,11 +6,11 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from retail_assets.engines import delta
-from retail_assets.engines.delta import overwrite, overwrite_window
+from retail_assets.engines.writing import delta
+from retail_assets.engines.writing.delta import overwrite, overwrite_window
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
-from retail_assets.resources import lake as lake_module
-from retail_assets.resources.lake import Lake, open_lake
+from retail_assets.lake import lake as lake_module
+from retail_assets.lake.lake import Lake, open_lake
 from retail_assets.settings import load_settings
 from retail_assets.windows import Window
 from retail_assets_tests.unit.lake_frames import MONTHLY, WHOLE, rows

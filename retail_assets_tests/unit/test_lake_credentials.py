@@ -9,8 +9,7 @@ import pytest
 from deltalake import DeltaTable
 
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.resources.lake import RETRIES, Lake
-from retail_assets.resources.lake_credentials import (
+from retail_assets.lake.credentials import (
     AccountKey,
     Identity,
     ManagedIdentity,
@@ -18,6 +17,7 @@ from retail_assets.resources.lake_credentials import (
     ServicePrincipal,
     lake_credentials,
 )
+from retail_assets.lake.lake import RETRIES, Lake
 from retail_assets_tests.unit.lake_frames import WHOLE
 
 CANARY = "c4n4ry"

@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from retail_assets.command_line.launch import _quick_event_log, _same_places
 from retail_assets.failures import PermanentFailure
-from retail_assets.launch import _quick_event_log, _same_places
-from retail_assets.run_tags import range_tags
+from retail_assets.runs.run_tags import range_tags
 from retail_assets.settings import Settings, plan_ranges_at_once
 from retail_assets.windows import Window
 

@@ -7,10 +7,10 @@ from decimal import Decimal
 import pyarrow.parquet
 import pytest
 
+from retail_assets.demo import m5
+from retail_assets.demo.m5 import load_m5
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.source import Source
-from retail_assets.sources import m5
-from retail_assets.sources.m5 import load_m5
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import entities
 from retail_assets_tests.unit.m5_folder import (

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retail_assets.engines import maintenance
-from retail_assets.engines.delta import overwrite, overwrite_window
 from retail_assets.engines.maintenance import Retention, expired_dates, maintain, maintain_table
-from retail_assets.resources.lake import Lake
+from retail_assets.engines.writing.delta import overwrite, overwrite_window
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import LAKE_TABLES
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
 from retail_assets.tables.operations import LAKE_MAINTENANCE

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.demand.aggregate import fit_pull, nudge
-from retail_assets.demand.baselines import borrowed_level, store_calendar_tsb, weekday_profile
-from retail_assets.demand.conformal import dispersion
-from retail_assets.demand.features import FeatureSource, Vocabulary
+from retail_assets.demand.calibration.conformal import dispersion
+from retail_assets.demand.effects.known_effects import known_effects
 from retail_assets.demand.forecasting import forecast
-from retail_assets.demand.global_model import Boosting, training_rows
-from retail_assets.demand.known_effects import known_effects
+from retail_assets.demand.models.baselines import borrowed_level, store_calendar_tsb, weekday_profile
+from retail_assets.demand.models.features import FeatureSource, Vocabulary
+from retail_assets.demand.models.global_model import Boosting, training_rows
 from retail_assets.demand.panel import Panel, build_panel
+from retail_assets.demand.totals.aggregate import fit_pull, nudge
 from retail_assets.demand.tournament import TrainingConfig, play
-from retail_assets.inventory.plan import replenishment_plan
+from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets_tests.unit.demand_frames import AS_OF, demand_rows, future_rows, no_events
 from retail_assets_tests.unit.test_inventory_plan import TERMS

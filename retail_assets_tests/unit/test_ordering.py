@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retail_assets.as_of_day.history import Snapshots
+from retail_assets.as_of_day.knowledge import SNAPSHOTS
+from retail_assets.as_of_day.stock_state import DayState, SupplyKnowledge, replay_frames
 from retail_assets.calendar import Calendar
-from retail_assets.forecasting import Snapshots
-from retail_assets.inventory.calendar import horizons_in_use
+from retail_assets.command_line.what_if import compare
+from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.inventory.parameters import Policies
-from retail_assets.inventory.plan import replenishment_plan
-from retail_assets.inventory.plan_rows import proposal_id
-from retail_assets.inventory.replay_world import ASSUMED_LEAD_TIME_DAYS, replay_world
-from retail_assets.ordering import DayState, SupplyKnowledge, replay_frames
+from retail_assets.inventory.plan.plan import replenishment_plan
+from retail_assets.inventory.plan.rows import proposal_id
+from retail_assets.inventory.replay.world import ASSUMED_LEAD_TIME_DAYS, replay_world
 from retail_assets.tables import forecast, gold
-from retail_assets.transforms.planning import SNAPSHOTS
-from retail_assets.what_if import compare
 from retail_assets_tests.unit.ibis_frames import MOMENT, frame_of
 from retail_assets_tests.unit.replay_frames import forecasts
 from retail_assets_tests.unit.test_planning import BASE, CARRIED, DECISION, ORDER, PRODUCT, A, LakeInMemory

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from retail_assets.failures import PermanentFailure
+from retail_assets.graph.policy_file import policies_of
 from retail_assets.inventory import parameters
 from retail_assets.inventory.parameters import Policies
-from retail_assets.policy_file import policies_of
 
 SERIES = pd.MultiIndex.from_tuples([("S1", "P1"), ("S1", "P2"), ("S2", "P1")], names=["store_id", "product_id"])
 

@@ -14,15 +14,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from retail_assets.as_of_day.history import History, Snapshots
+from retail_assets.as_of_day.knowledge import SNAPSHOTS, Knowledge, open_orders
 from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Frame, WriteResult
-from retail_assets.forecasting import History, Snapshots
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.sourcing import best_offers
 from retail_assets.tables import entities, gold
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import ALWAYS
-from retail_assets.transforms.planning import SNAPSHOTS, Knowledge, open_orders
 from retail_assets.windows import Window
 from retail_assets_tests.unit.ibis_frames import MOMENT, frame_of, records
 

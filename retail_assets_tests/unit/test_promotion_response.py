@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retail_assets.demand.promotion_response import lifts, response
+from retail_assets.demand.effects.promotion_response import lifts, response
 from retail_assets.transforms.demand import LOOKBACK_DAYS, unconstrained_day
 
 DAYS, STORES, PRODUCTS = 240, 8, 30

@@ -12,17 +12,17 @@ import sqlglot
 import yaml
 from rich.console import Console
 
+from retail_assets.command_line.terminal import print_proposal
 from retail_assets.resources.source import Source
 from retail_assets.sources.dialects import quoted
-from retail_assets.sources.inspection import ForeignKey, Kind, SourceColumn, SourceTable
 from retail_assets.sources.mapping import load_mapping
-from retail_assets.sources.matching import name_score
-from retail_assets.sources.new_mapping import write_mapping
-from retail_assets.sources.proposal import propose
-from retail_assets.sources.proposal_text import mapping_text
-from retail_assets.sources.vocabulary import words
+from retail_assets.sources.proposing.inspection import ForeignKey, Kind, SourceColumn, SourceTable
+from retail_assets.sources.proposing.matching import name_score
+from retail_assets.sources.proposing.new_mapping import write_mapping
+from retail_assets.sources.proposing.proposal import propose
+from retail_assets.sources.proposing.proposal_text import mapping_text
+from retail_assets.sources.proposing.vocabulary import words
 from retail_assets.tables import entities
-from retail_assets.terminal import print_proposal
 from retail_assets_tests.unit.inspected import table
 
 KIND_OF = {"string": Kind.TEXT, "date32[day]": Kind.DATE, "timestamp[us, tz=UTC]": Kind.MOMENT, "int32": Kind.INTEGER}

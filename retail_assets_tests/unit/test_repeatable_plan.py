@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from retail_assets.inventory.health import inventory_health
-from retail_assets.inventory.plan import replenishment_plan
+from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.transfers import TransferCosts, transfer_proposals
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 

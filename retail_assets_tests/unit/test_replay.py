@@ -8,10 +8,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from retail_assets.inventory import replay
 from retail_assets.inventory.parameters import PlanPolicy, Policies
-from retail_assets.inventory.replay import Replay, policy_replay
-from retail_assets.inventory.replay_world import days_of, replay_world, rows_of
+from retail_assets.inventory.replay import replay
+from retail_assets.inventory.replay.replay import Replay, policy_replay
+from retail_assets.inventory.replay.world import days_of, replay_world, rows_of
 from retail_assets.tables.inventory import POLICY_REPLAY
 from retail_assets_tests.unit.replay_frames import MONDAY, poisson_retailer
 

@@ -12,7 +12,7 @@ from bench.inventory_scores import (
     against_rules,
     calibration,
 )
-from retail_assets.inventory.replay import Replay
+from retail_assets.inventory.replay.replay import Replay
 from retail_assets_tests.unit.replay_frames import poisson_retailer
 
 

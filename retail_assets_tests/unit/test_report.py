@@ -9,8 +9,8 @@ from typing import Any
 import ibis
 import pytest
 
+from retail_assets.command_line.report import NAMED_COUNT, URGENT_COUNT, report
 from retail_assets.engines.protocol import Frame, WriteResult
-from retail_assets.report import NAMED_COUNT, URGENT_COUNT, report
 from retail_assets.tables import catalog, entities, forecast, gold, inventory, silver
 from retail_assets.tables.contract import Table
 from retail_assets.windows import Window

@@ -8,10 +8,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from retail_assets import run_launcher
-from retail_assets.at_work import LAUNCHED_BY, at_work
-from retail_assets.heartbeat import beating, in_process_with_heartbeat
-from retail_assets.run_launcher import WatchedRunLauncher, last_beat, write_beat
+from retail_assets.runs import run_launcher
+from retail_assets.runs.at_work import LAUNCHED_BY, at_work
+from retail_assets.runs.heartbeat import beating, in_process_with_heartbeat
+from retail_assets.runs.run_launcher import WatchedRunLauncher, last_beat, write_beat
 
 RUN = "00000000-0000-4000-8000-000000000001"
 SILENT, POLL = 180, 60

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
-from retail_assets import jobs
-from retail_assets.run_tags import range_tags
-from retail_assets.runs import Planner, Step, execute
+from retail_assets.command_line.planner import Planner, Step, execute
+from retail_assets.graph import jobs
+from retail_assets.runs.run_tags import range_tags
 from retail_assets.settings import Settings
 from retail_assets.tables.contract import Partitioning
 from retail_assets.tables.forecast import CUMULATIVE_FORECAST, DEMAND_FORECAST, FORECAST_ACCURACY

@@ -11,12 +11,12 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
-from retail_assets.engines import committing, delta
-from retail_assets.engines.delta import overwrite, overwrite_window
 from retail_assets.engines.duckdb import DuckDBEngine
-from retail_assets.engines.evolution import evolved
+from retail_assets.engines.writing import committing, delta
+from retail_assets.engines.writing.delta import overwrite, overwrite_window
+from retail_assets.engines.writing.evolution import evolved
 from retail_assets.failures import PermanentFailure
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import LAKE_TABLES
 from retail_assets.tables.contract import (
     COUNT,

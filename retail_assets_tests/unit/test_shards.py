@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from retail_assets.demand import contenders, global_model
-from retail_assets.demand.contenders import contender_means
-from retail_assets.demand.global_model import Boosting, GlobalModel, fit_global
+from retail_assets.demand.models import contenders, global_model
+from retail_assets.demand.models.contenders import contender_means
+from retail_assets.demand.models.global_model import Boosting, GlobalModel, fit_global
 from retail_assets.demand.panel import Panel
 from retail_assets.engines.parallel import in_processes
 from retail_assets_tests.unit.demand_frames import panel_of, retailer

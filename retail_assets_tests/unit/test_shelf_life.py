@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from retail_assets.inventory.draws import line_keys
+from retail_assets.inventory.protection import Windows
 from retail_assets.inventory.shelf_life import batches_by_age, expiring_units, stock_batches
-from retail_assets.inventory.windows import Windows
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
 AS_OF = date(2025, 3, 10)

@@ -15,12 +15,12 @@ import pyarrow.parquet
 import pytest
 from deltalake import DeltaTable
 
-from retail_assets import cli
-from retail_assets.engines.delta import overwrite, overwrite_window
+from retail_assets.command_line import cli
+from retail_assets.command_line.show import condition
 from retail_assets.engines.maintenance import Retention, maintain_table
 from retail_assets.engines.time_travel import past
-from retail_assets.resources.lake import Lake
-from retail_assets.show import condition
+from retail_assets.engines.writing.delta import overwrite, overwrite_window
+from retail_assets.lake.lake import Lake
 from retail_assets.tables.gold import DIM_PRODUCT, FACT_SALES
 from retail_assets.windows import Window
 from retail_assets_tests.unit.aged_tables import age

@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 from dagster._utils.interrupts import capture_interrupts  # what Dagster does between steps
 
-from retail_assets import slots
-from retail_assets.slots import free_ended, visible_waits
+from retail_assets.runs import slots
+from retail_assets.runs.slots import free_ended, visible_waits
 
 YAML = Path(__file__).parents[2] / "dagster.yaml"
 POOL = "source"

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from retail_assets.failures import TransientFailure
 from retail_assets.resources.source import Source
-from retail_assets.sources.batches import RawBatch
+from retail_assets.sources.backends.batches import RawBatch
 from retail_assets.sources.database_errors import ConnectionRefused
 from retail_assets.sources.day_check import days_to_count
 from retail_assets.sources.dialects import cast, first_rows, joined, quoted, until_end

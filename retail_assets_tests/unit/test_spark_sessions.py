@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from retail_assets.engines.duckdb import DuckDBEngine
-from retail_assets.engines.spark import SparkEngine
+from retail_assets.engines.spark.engine import SparkEngine
 from retail_assets.failures import PermanentFailure
+from retail_assets.graph.wiring import engine_of
+from retail_assets.lake.lake import Lake
 from retail_assets.resources import spark as spark_module
-from retail_assets.resources.lake import Lake
 from retail_assets.resources.spark import PACKAGES, SparkSessions
 from retail_assets.settings import load_settings, prepare_for_spark
-from retail_assets.wiring import engine_of
 
 CANARY = "c4n4ry"
 STORAGE = {"spark.hadoop.fs.azure.account.key.acme.dfs.core.windows.net": CANARY}
@@ -90,7 +90,7 @@ def test_the_engine_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_spark_without_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "retail_assets.engines.spark", None)
+    monkeypatch.setitem(sys.modules, "retail_assets.engines.spark.engine", None)
     monkeypatch.setenv("RETAIL_ENGINE", "spark")
     with pytest.raises(PermanentFailure, match=r"^RETAIL_ENGINE=spark needs the package .*\[spark\]'\.$"):
         engine_of(load_settings(), Lake(str(tmp_path)))

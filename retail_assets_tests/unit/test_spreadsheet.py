@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from retail_assets.spreadsheet import safe_cells
+from retail_assets.command_line.spreadsheet import safe_cells
 
 FORMULAS = [
     "=cmd|' /C calc'!A0",

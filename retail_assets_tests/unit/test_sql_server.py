@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources import odbc, sql_server
-from retail_assets.sources.batches import Parameters, RawBatch
-from retail_assets.sources.odbc import OdbcBackend, connection_string
+from retail_assets.sources.backends import odbc, sql_server
+from retail_assets.sources.backends.batches import Parameters, RawBatch
+from retail_assets.sources.backends.odbc import OdbcBackend, connection_string
 from retail_assets.sources.statement import select_statement
 
 MAY_1 = dt.date(2024, 5, 1)

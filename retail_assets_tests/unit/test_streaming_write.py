@@ -19,10 +19,10 @@ from deltalake.schema import Field, PrimitiveType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.engines import bands, committing, delta, file_statistics, sorted_file, sorter, spool
-from retail_assets.engines.delta import overwrite_window
+from retail_assets.engines.writing import bands, committing, delta, file_statistics, sorted_file, sorter, spool
+from retail_assets.engines.writing.delta import overwrite_window
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables import bronze
 from retail_assets.tables.contract import (
     COUNT,

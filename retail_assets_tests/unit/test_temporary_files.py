@@ -13,11 +13,11 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.engines import aside, fetched, temporary
-from retail_assets.engines.delta import overwrite_window
 from retail_assets.engines.fetched import FetchedFiles
-from retail_assets.engines.spool import Spool
+from retail_assets.engines.writing.delta import overwrite_window
+from retail_assets.engines.writing.spool import Spool
 from retail_assets.failures import PermanentFailure
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 from retail_assets.tables import bronze
 from retail_assets.windows import Window
 from retail_assets_tests.unit.lake_frames import MONTHLY, rows
@@ -28,7 +28,7 @@ _HOLDING = """
 import sys, time
 from pathlib import Path
 from retail_assets.engines.fetched import FetchedFiles
-from retail_assets.resources.lake import Lake
+from retail_assets.lake.lake import Lake
 files = FetchedFiles(Lake("unused"), Path(sys.argv[1]))
 print(files._folder, flush=True)
 sys.stdin.read()

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from retail_assets.command_line.terminal import print_what_if
+from retail_assets.command_line.what_if import Comparison, changed_lines, totals
 from retail_assets.failures import PermanentFailure
-from retail_assets.policy_file import tried
+from retail_assets.graph.policy_file import tried
 from retail_assets.settings import Settings
-from retail_assets.terminal import print_what_if
-from retail_assets.what_if import Comparison, changed_lines, totals
 
 
 def plan(rows):

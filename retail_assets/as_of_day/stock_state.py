@@ -1,0 +1,173 @@
+# pyright: reportOperatorIssue=false
+# Ibis types columns too widely for operators of their own type
+"""From the lake's tables to what orders of a day need: what the inventory assets and what-if runs share.
+
+Everything is read as it was known when the day had closed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import ibis
+import pandas as pd
+
+from retail_assets.as_of_day.knowledge import Knowledge, expected_dates, open_orders
+from retail_assets.inventory.delays import delivery_delays
+from retail_assets.inventory.order_days import LONGEST_FORECAST_DAYS, next_delivery_days
+from retail_assets.transforms.days import within
+from retail_assets.windows import Window
+
+LAST_SALE_DAYS = 365
+_DECISION_COLUMNS = ["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date", "decided_at"]
+_SERIES = ["store_id", "product_id"]
+_WEEK = 7
+
+
+@dataclass(frozen=True)
+class SupplyKnowledge:
+    """How goods come, as known on a day."""
+
+    terms: pd.DataFrame
+    order_days: pd.DataFrame
+    delays: pd.DataFrame
+    open_orders: pd.DataFrame
+    receipts: pd.DataFrame
+
+    @classmethod
+    def of(cls, knowledge: Knowledge) -> "SupplyKnowledge":
+        orders, terms = knowledge.purchase_orders(), knowledge.supply_terms()
+        delays = delivery_delays(orders, knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
+        receipts = orders.loc[orders["received_date"].notna(), [*_SERIES, "received_date", "received_units"]]
+        return cls(terms, knowledge.order_days(), delays, open_orders(orders), receipts)
+
+
+@dataclass(frozen=True)
+class DayState:
+    """Forecast, stock, terms and prices of one as-of day."""
+
+    as_of: date
+    cumulative: pd.DataFrame
+    on_hand: pd.DataFrame
+    supply: SupplyKnowledge
+    products: pd.DataFrame
+    decisions: pd.DataFrame
+    approved_proposals: frozenset[str]
+    segments: pd.DataFrame
+    closed_days: pd.DataFrame
+
+    @classmethod
+    def of(
+        cls,
+        knowledge: Knowledge,
+        *,
+        cumulative: ibis.Table,
+        stock: ibis.Table,
+        demand_rows: ibis.Table,
+        segments: ibis.Table,
+    ) -> "DayState":
+        """The tables are gold and forecast ones, of this and other days."""
+        window = Window(knowledge.as_of, knowledge.as_of)
+        supply = SupplyKnowledge.of(knowledge)
+        today = within(stock, window)
+        on_hand = today.select(*_SERIES, on_hand_units=today.on_hand_units.cast("float64"))
+        sold = within(demand_rows, window.extended(days_before=LAST_SALE_DAYS))
+        known = segments.filter(segments.valid_from <= knowledge.as_of, segments.abc_class.notnull())
+        newest = known.select(*_SERIES, "abc_class", "valid_from").order_by("valid_from").to_pandas()
+        return cls(
+            as_of=knowledge.as_of,
+            cumulative=within(cumulative, window, "as_of_date").to_pandas(),
+            on_hand=on_hand.to_pandas(),
+            supply=supply,
+            products=_products(knowledge, supply, sold),
+            decisions=knowledge.decisions().loc[:, _DECISION_COLUMNS],
+            approved_proposals=knowledge.approved_proposals(),
+            segments=newest.drop_duplicates(_SERIES, keep="last"),
+            closed_days=knowledge.closed_days(LONGEST_FORECAST_DAYS),
+        )
+
+    @property
+    def stock(self) -> dict[str, Any]:
+        """What health and transfers ask for."""
+        return {
+            "cumulative": self.cumulative,
+            "on_hand": self.on_hand,
+            "open_orders": self.supply.open_orders,
+            "products": self.products,
+            "closed_days": self.closed_days,
+        }
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The arguments of the plan but its policies."""
+        return {
+            "as_of": self.as_of,
+            "cumulative": self.cumulative,
+            "on_hand": self.on_hand,
+            "open_orders": self.supply.open_orders,
+            "decisions": self.decisions,
+            "approved_proposals": self.approved_proposals,
+            "terms": self.supply.terms,
+            "order_days": self.supply.order_days,
+            "delays": self.supply.delays,
+            "prices": self.products.loc[:, [*_SERIES, "unit_price", "unit_step"]],
+            "receipts": self.supply.receipts,
+            "segments": self.segments,
+            "closed_days": self.closed_days,
+        }
+
+
+def replay_frames(
+    known_on: Callable[[date], Knowledge],
+    cumulative: pd.DataFrame,
+    *,
+    last: date,
+    stock: ibis.Table,
+    segments: ibis.Table,
+) -> dict[str, Any]:
+    """What a replay knows beside demand and forecasts: the arguments of `policy_replay` of these names.
+
+    All is as of the first forecast, so that nothing looks ahead, except that a product launched later enters with the
+    terms known on the day of its own first forecast. The purchase orders are those of the last day: their receipts
+    are what really happened.
+
+    Args:
+        known_on: what was known when a day had closed; an answer holds until the next question.
+        cumulative: store_id, product_id, as_of_date of the forecasts.
+        last: last day replayed.
+        stock, segments: gold/fact_inventory and gold/product_segments.
+    """
+    seen = cumulative.groupby(_SERIES, observed=True, as_index=False)["as_of_date"].min()
+    days: list[date] = sorted(set(seen["as_of_date"]))
+    first, orders = days[0], known_on(last).purchase_orders()
+    terms = [_terms_of(known_on(day), seen.loc[seen["as_of_date"] == day, _SERIES]) for day in days]
+    supply = SupplyKnowledge.of(known_on(first))
+    opening = within(stock, Window(first, first))
+    known = segments.filter(segments.valid_from <= first, segments.abc_class.notnull())
+    return {
+        "opening": opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
+        "purchase_orders": orders.assign(promised_date=expected_dates(orders)),
+        "terms": pd.concat(terms, ignore_index=True),
+        "order_days": supply.order_days,
+        "delays": supply.delays,
+        "segments": known.to_pandas(),
+    }
+
+
+def _terms_of(knowledge: Knowledge, keys: pd.DataFrame) -> pd.DataFrame:
+    terms = knowledge.supply_terms().merge(knowledge.prices(), on=_SERIES)
+    return terms.merge(keys, on=_SERIES)
+
+
+def _products(knowledge: Knowledge, supply: SupplyKnowledge, sold: ibis.Table) -> pd.DataFrame:
+    """What health and transfers ask of every series carried; a week to the next delivery without a known supplier."""
+    sale_days = sold.filter(ibis._.sold_units > 0)
+    last_sale = sale_days.group_by(*_SERIES).aggregate(last_sale_date=sale_days.business_date.max())
+    arrival = supply.terms[[*_SERIES, "unit_cost", "shelf_life_days"]].assign(
+        next_delivery_days=next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)
+    )
+    rows = (
+        knowledge.prices().merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
+    )
+    return rows.fillna({"next_delivery_days": _WEEK})

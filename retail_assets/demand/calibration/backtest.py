@@ -1,0 +1,130 @@
+"""Rolling-origin backtests: what contenders would have forecast at past origins, beside what came.
+
+A contender is `panel -> mean (n, H)` and only ever gets a panel cut at the origin. Judging belongs in `training`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from retail_assets.demand.calibration.conformal import (
+    DAILY_BUCKETS,
+    Calibration,
+    CalibrationSet,
+    Errors,
+    Nature,
+    calibrate,
+)
+from retail_assets.demand.metrics import mase_scale, rmsse_scale
+from retail_assets.demand.panel import Panel
+
+Contender = Callable[[Panel], np.ndarray]
+Contenders = Mapping[str, Contender] | Callable[[Panel], Mapping[str, np.ndarray]]
+"""By name, or one function that makes all their means, where some are made of others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One origin: (n, H) arrays; NaN where nothing is known of the day, 0 where the store was closed.
+
+    `step` and `season_step` (n,) are what the errors of RMSSE and MASE are scaled by, as of the origin. Folds of one
+    `block` come from contenders fitted once, before the first of them.
+    """
+
+    origin: int
+    actual: np.ndarray
+    scored: np.ndarray
+    nature: Nature
+    step: np.ndarray
+    season_step: np.ndarray
+    means: dict[str, np.ndarray]
+    block: int = 0
+
+    def daily_errors(self, name: str, days: slice) -> Errors:
+        mean = self.means[name][:, days]
+        return Errors(mean.ravel(), self.scored[:, days].ravel(), self.nature.for_days(mean.shape[1]))
+
+    def total_errors(self, name: str, days: int) -> Errors:
+        """Of the sum over the first `days` days; unknown when one of them is."""
+        return Errors(self.means[name][:, :days].sum(axis=1), self.actual[:, :days].sum(axis=1), self.nature)
+
+
+def joined(parts: Sequence[Errors]) -> Errors:
+    natures = [part.nature for part in parts]
+    nature = Nature(
+        segment=np.concatenate([nature.segment for nature in natures]),
+        dispersion=np.concatenate([nature.dispersion for nature in natures]),
+        is_whole=np.concatenate([nature.is_whole for nature in natures]),
+        series=_series_of(natures),
+    )
+    mean = np.concatenate([part.mean for part in parts])
+    return Errors(mean, np.concatenate([part.actual for part in parts]), nature)
+
+
+def _series_of(natures: Sequence[Nature]) -> np.ndarray | None:
+    numbers = [nature.series for nature in natures if nature.series is not None]
+    return np.concatenate(numbers) if len(numbers) == len(natures) else None
+
+
+def fold_origins(day_count: int, *, window: int, step: int = 7) -> list[int]:
+    """Origins a step apart inside the last `window` days, each with at least a step of actuals, oldest first."""
+    oldest = max(day_count - window, step)
+    return sorted(range(day_count - step, oldest - 1, -step))
+
+
+def rolling_origin(panel: Panel, contenders: Contenders, *, origins: Sequence[int], block: int = 0) -> list[Fold]:
+    """Runs every contender at every origin (number of days known) inside the panel's history."""
+    return [replace(_fold(panel, contenders, origin=origin), block=block) for origin in origins]
+
+
+def _means(past: Panel, contenders: Contenders) -> dict[str, np.ndarray]:
+    if callable(contenders):
+        return dict(contenders(past))
+    return {name: contender(past) for name, contender in contenders.items()}
+
+
+def _fold(panel: Panel, contenders: Contenders, *, origin: int) -> Fold:
+    past = panel.through(panel.dates[origin - 1].astype(object))
+    horizon = min(panel.horizon, panel.day_count - origin)
+    actual = np.full((panel.series_count, panel.horizon), np.nan)
+    ahead = slice(origin, origin + horizon)
+    actual[:, :horizon] = np.where(panel.is_open[:, ahead], panel.demand[:, ahead], 0.0)
+    actual[np.isnan(past.demand).all(axis=1)] = np.nan
+    hidden = np.zeros(actual.shape, dtype=bool)
+    hidden[:, :horizon] = panel.is_censored[:, ahead] | ~panel.is_open[:, ahead]
+    return Fold(
+        origin=origin,
+        actual=actual,
+        scored=np.where(hidden, np.nan, actual),
+        nature=Nature.of(past),
+        step=rmsse_scale(past.demand),
+        season_step=mase_scale(past.demand),
+        means=_means(past, contenders),
+    )
+
+
+def cross_calibrated(folds: Sequence[Fold], errors: Callable[[Fold], Errors]) -> list[Calibration]:
+    """For each fold the calibration on the errors of all other blocks; a single block is calibrated on itself.
+
+    Folds of a block share weeks of what came, so a fold must not be judged by its neighbours.
+    """
+    made: dict[int, Calibration] = {}
+    told = [errors(fold) for fold in folds]
+    for block in {fold.block for fold in folds}:
+        others = [part for fold, part in zip(folds, told, strict=True) if fold.block != block]
+        made[block] = calibrate(joined(others or told))
+    return [made[fold.block] for fold in folds]
+
+
+def daily_buckets(horizon: int) -> list[slice]:
+    """The days that share a calibration."""
+    edges = [0, *(bucket for bucket in DAILY_BUCKETS if bucket < horizon), horizon]
+    return [slice(low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def calibration_set(folds: Sequence[Fold], name: str, *, horizon: int) -> CalibrationSet:
+    """Calibrates one contender's days by bucket of horizons, and its totals over 1 … `horizon` days."""
+    daily = [joined([fold.daily_errors(name, days) for fold in folds]) for days in daily_buckets(horizon)]
+    totals = [joined([fold.total_errors(name, count) for fold in folds]) for count in range(1, horizon + 1)]
+    return CalibrationSet(tuple(map(calibrate, daily)), tuple(map(calibrate, totals)))
