@@ -48,3 +48,13 @@ def test_the_pictures_of_the_readme_exist():
 def test_no_document_names_a_folder_of_a_machine():
     texts = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     assert [path.name for path in texts if re.search(r"/(work|tmp|root|home)/", path.read_text(encoding="utf-8"))] == []
+
+
+def test_the_files_of_the_three_walks_exist():
+    walks = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Three walks")[1]
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", walks)
+    assert len(named) > 20
+    places = [
+        (ROOT if name.startswith(("dashboards", "retail_assets")) else ROOT / "retail_assets") / name for name in named
+    ]
+    assert [str(place) for place in places if not place.exists()] == []
