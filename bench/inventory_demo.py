@@ -15,12 +15,12 @@ from bench.inventory_forecasts import as_of_forecasts, kept_or_made
 from retail_assets.as_of_day import stock_state as ordering
 from retail_assets.as_of_day.history import History, Snapshots
 from retail_assets.as_of_day.stock_state import SupplyKnowledge
-from retail_assets.calendar import Calendar
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.engines.protocol import Engine
 from retail_assets.graph.wiring import calendar_of, engine_of
 from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.lake.lake import open_lake
+from retail_assets.retailer import Calendar
 from retail_assets.settings import load_settings
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import forecast, gold

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.as_of_day.knowledge import KEYS, SNAPSHOTS, Knowledge
-from retail_assets.calendar import Calendar
 from retail_assets.demand.opening import LEARNING_DAYS
 from retail_assets.demand.panel import DEMAND_COLUMNS, Panel, build_panel
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
+from retail_assets.retailer import Calendar
 from retail_assets.tables.gold import DEMAND_DAILY, FACT_SALES
 from retail_assets.transforms.as_of import known_on, known_until
 from retail_assets.transforms.days import within

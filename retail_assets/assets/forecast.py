@@ -15,7 +15,6 @@ from retail_assets.as_of_day.knowledge import SNAPSHOTS, Knowledge
 from retail_assets.as_of_day.plan_settings import PlanSettings
 from retail_assets.assets.declare import Days, follows, outputs, reads, table_asset
 from retail_assets.assets.restating import refuse_restating
-from retail_assets.calendar import Calendar
 from retail_assets.demand.effects.promotion_uplift import promotion_uplift
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.model_versions import model_versions as versions_of
@@ -28,6 +27,7 @@ from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day
 from retail_assets.resources.mlflow import ModelRegistry, fail_training_run
+from retail_assets.retailer import Calendar
 from retail_assets.tables import forecast as tables
 from retail_assets.tables import gold
 from retail_assets.transforms.days import within

@@ -7,9 +7,9 @@ import dagster as dg
 import ibis
 
 from retail_assets.assets.declare import Days, table_asset
-from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Engine, Frame
 from retail_assets.io_managers.chunks import Chunks, by_month
+from retail_assets.retailer import Calendar
 from retail_assets.tables import entities, gold, silver
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import Entity

@@ -10,13 +10,13 @@ from retail_assets.as_of_day.plan_settings import PlanSettings
 from retail_assets.as_of_day.stock_state import LAST_SALE_DAYS, DayState, replay_frames
 from retail_assets.assets.declare import Days, follows, outputs, reads
 from retail_assets.assets.restating import refuse_restating
-from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.inventory.health import inventory_health
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.replay.replay import policy_replay as replay
 from retail_assets.inventory.transfers import transfer_proposals
 from retail_assets.io_managers.chunks import Siblings, asked_windows
+from retail_assets.retailer import Calendar
 from retail_assets.tables import forecast, gold
 from retail_assets.tables import inventory as tables
 from retail_assets.transforms.days import within

@@ -6,7 +6,7 @@ import ibis
 from retail_assets.assets.declare import follows, outputs, reads, table_asset
 from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.io_managers.chunks import Siblings, asked_windows
-from retail_assets.market import Market
+from retail_assets.retailer import Market
 from retail_assets.tables import bronze, layered, silver
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Table

@@ -11,11 +11,11 @@ import pandas as pd
 
 from retail_assets.as_of_day.history import Snapshots
 from retail_assets.as_of_day.stock_state import DayState
-from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.parameters import Policies
 from retail_assets.inventory.plan.plan import replenishment_plan
+from retail_assets.retailer import Calendar
 from retail_assets.tables import forecast, gold
 
 TOTAL = "total"

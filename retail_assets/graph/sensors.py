@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 
-from retail_assets.calendar import Calendar
 from retail_assets.checks.failed import failed_checks, told
 from retail_assets.checks.moved import CHECK_NAME, OLDER_DAYS
 from retail_assets.failures import PermanentFailure, RetailError
@@ -20,6 +19,7 @@ from retail_assets.nights.missed import failed_in_passing
 from retail_assets.nights.requests import published_after
 from retail_assets.resources.notifier import Notifier
 from retail_assets.resources.source import Source
+from retail_assets.retailer import Calendar
 from retail_assets.runs.at_work import LAUNCHED_BY, runs_in_a_command
 from retail_assets.runs.retries import MAKE_UP, MEND, RETRY_TAG, TRIED_AGAIN, outcome, will_be_tried_again
 from retail_assets.runs.run_tags import AGAIN, ASKED_BY, MISSED, RANGE_TAGS, range_tags, window_of

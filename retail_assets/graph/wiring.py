@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 from retail_assets.as_of_day.plan_settings import PlanSettings
-from retail_assets.calendar import Calendar
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.engines.maintenance import Retention
 from retail_assets.engines.protocol import Engine
@@ -15,13 +14,13 @@ from retail_assets.failures import PermanentFailure
 from retail_assets.graph.policy_file import policies_of
 from retail_assets.io_managers.delta import DeltaTableIOManager
 from retail_assets.lake.lake import Lake, open_lake
-from retail_assets.market import Market
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.resources.mlflow import ModelRegistry
 from retail_assets.resources.notifier import Notifier
 from retail_assets.resources.source import Source
 from retail_assets.resources.warehouse import Warehouse
 from retail_assets.resources.warehouses.staging import lake_staging
+from retail_assets.retailer import Calendar, Market
 from retail_assets.settings import Settings, prepare_for_spark
 from retail_assets.sources.mapping import Mapping
 

@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-from retail_assets.calendar import Calendar
 from retail_assets.failures import RetailError
 from retail_assets.graph import jobs
 from retail_assets.graph.schedules import NIGHTLY, TRAINING
@@ -21,6 +20,7 @@ from retail_assets.nights.due import Look, Want
 from retail_assets.nights.missed_alerts import Alert, alerts
 from retail_assets.resources.notifier import Notifier
 from retail_assets.resources.source import Source
+from retail_assets.retailer import Calendar
 from retail_assets.settings import Settings
 
 _EVERY_SECONDS = 300

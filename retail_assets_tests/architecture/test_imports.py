@@ -27,9 +27,8 @@ ALLOWED = {
     "demand": {"tables"},
     "inventory": {"tables"},
     "demo": {"sources.database_errors"},
-    "calendar": set(),
-    "market": set(),
-    "as_of_day": {"tables", "engines", "transforms", "demand", "inventory", "calendar"},
+    "retailer": set(),
+    "as_of_day": {"tables", "engines", "transforms", "demand", "inventory", "retailer"},
     "lake": {"tables", "settings"},
     "settings": {"resources.secrets"},
     "sources": {"tables"},
@@ -37,12 +36,12 @@ ALLOWED = {
     "engines": {"tables", "transforms", "lake"},
     "io_managers": {"tables", "engines", "lake"},
     "checks": {"tables", "transforms", "engines", "io_managers.chunks"},
-    "assets": PURE | {"as_of_day", "engines", "io_managers", "lake", "resources", "calendar", "market"},
+    "assets": PURE | {"as_of_day", "engines", "io_managers", "lake", "resources", "retailer"},
     "runs": set(),
-    "nights": {"graph.jobs", "graph.schedules", "runs", "settings", "tables", "transforms", "calendar", "resources"},
+    "nights": {"graph.jobs", "graph.schedules", "runs", "settings", "tables", "transforms", "retailer", "resources"},
     "graph": PURE
     | {"as_of_day", "assets", "checks", "engines", "io_managers", "lake", "resources", "sources", "settings"}
-    | {"calendar", "market", "nights", "runs"},
+    | {"retailer", "nights", "runs"},
     "definitions": {"graph", "settings"},
 }
 

@@ -9,7 +9,6 @@ import dagster as dg
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator  # the daemon's clock; nothing public gives it
 
-from retail_assets.calendar import Calendar
 from retail_assets.demo.retailer import write_days
 from retail_assets.demo.world import DemoSize
 from retail_assets.failures import PermanentFailure, TransientFailure
@@ -25,6 +24,7 @@ from retail_assets.graph.sensors import (
 )
 from retail_assets.nights import missed
 from retail_assets.resources.source import Source
+from retail_assets.retailer import Calendar
 from retail_assets.settings import Settings
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import entities

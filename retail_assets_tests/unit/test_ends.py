@@ -17,7 +17,6 @@ import pytest
 from retail_assets.as_of_day.history import History, Snapshots
 from retail_assets.as_of_day.knowledge import SNAPSHOTS, ends_of
 from retail_assets.as_of_day.stock_state import DayState, SupplyKnowledge
-from retail_assets.calendar import Calendar
 from retail_assets.command_line.what_if import compare
 from retail_assets.demand import forecasting
 from retail_assets.demand.calibration.conformal import guessed
@@ -27,6 +26,7 @@ from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.inventory.parameters import Policies
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.transfers import transfer_proposals
+from retail_assets.retailer import Calendar
 from retail_assets.tables import forecast as forecast_tables
 from retail_assets.tables import gold
 from retail_assets.tables.forecast import QUANTILE_LEVELS

@@ -13,13 +13,13 @@ import pytest
 from retail_assets.as_of_day.history import Snapshots
 from retail_assets.as_of_day.knowledge import SNAPSHOTS
 from retail_assets.as_of_day.stock_state import DayState, SupplyKnowledge, replay_frames
-from retail_assets.calendar import Calendar
 from retail_assets.command_line.what_if import compare
 from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.inventory.parameters import Policies
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.plan.rows import proposal_id
 from retail_assets.inventory.replay.world import ASSUMED_LEAD_TIME_DAYS, replay_world
+from retail_assets.retailer import Calendar
 from retail_assets.tables import forecast, gold
 from retail_assets_tests.unit.ibis_frames import MOMENT, frame_of
 from retail_assets_tests.unit.replay_frames import forecasts

@@ -16,10 +16,10 @@ import pytest
 
 from retail_assets.as_of_day.history import History, Snapshots
 from retail_assets.as_of_day.knowledge import SNAPSHOTS, Knowledge, open_orders
-from retail_assets.calendar import Calendar
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.sourcing import best_offers
+from retail_assets.retailer import Calendar
 from retail_assets.tables import entities, gold
 from retail_assets.tables.contract import Table
 from retail_assets.tables.entities import ALWAYS

@@ -1,4 +1,4 @@
-"""The retailer's calendar: where its history starts and which days are public holidays."""
+"""Facts of the retailer that its rows do not say: where it trades, in which money, since when, and its holidays."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -24,3 +24,11 @@ class Calendar:
         years = range(first.year, last.year + 1)
         found = holidays.country_holidays(self.country, years=years, language="en_US")
         return {day: name for day, name in sorted(found.items()) if first <= day <= last}
+
+
+@dataclass(frozen=True)
+class Market:
+    """`currency` is the ISO 4217 code of all money; business dates are days of `zone`."""
+
+    currency: str
+    zone: ZoneInfo
