@@ -36,8 +36,6 @@ from retail_assets.settings import Settings, plan_ranges_at_once
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.windows import Window
 
-_REPOSITORY = Path(__file__).parents[2]
-
 
 def wanted_window(settings: Settings, *, first: date | None, last: date | None) -> Window:
     """The business dates to run: what was asked, inside what the source has.
@@ -106,8 +104,8 @@ def serve_ui(settings: Settings, *, port: int, console: Console) -> None:
     with _instance(settings):
         pass  # prepares the home folder
     commands = (
-        ["dagster-webserver", "-w", str(_REPOSITORY / "workspace.yaml"), "-p", str(port)],
-        ["dagster-daemon", "run", "-w", str(_REPOSITORY / "workspace.yaml")],
+        ["dagster-webserver", "-w", str(_shipped("workspace.yaml")), "-p", str(port)],
+        ["dagster-daemon", "run", "-w", str(_shipped("workspace.yaml"))],
     )
     environment = settings.child_environment()
     bin_folder = Path(sys.executable).parent
@@ -124,11 +122,17 @@ def serve_ui(settings: Settings, *, port: int, console: Console) -> None:
             child.wait()
 
 
+def _shipped(name: str) -> Path:
+    """A file of the repository's root; a wheel holds it beside this module."""
+    beside = Path(__file__).with_name(name)
+    return beside if beside.exists() else Path(__file__).parents[2] / name
+
+
 def _instance(settings: Settings) -> dg.DagsterInstance:
     """The persistent instance of this retailer, with the repository's dagster.yaml."""
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_REPOSITORY / "dagster.yaml", home / "dagster.yaml")
+    shutil.copyfile(_shipped("dagster.yaml"), home / "dagster.yaml")
     return dg.DagsterInstance.from_config(str(home))
 
 
