@@ -57,7 +57,7 @@ def newest_day_arrived(table: Table, *, usual_rows: int = 1) -> TableCheck:
         newest = max((window.last for window in rows.windows or []), default=None)
         count = _rows_by_day(rows, table, newest) if newest else Counter()
         days = sorted(count)
-        is_feed = count.total() >= usual_rows * max(len(days), 1)
+        is_feed = count.total() >= usual_rows * len(days)
         is_missing = newest not in count and is_feed and _is_usual(newest, days) if newest and days else False
         sentence = f"No row arrived for {newest}; the newest with rows is {days[-1]}." if is_missing else ""
         return Finding(

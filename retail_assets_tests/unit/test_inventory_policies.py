@@ -29,7 +29,7 @@ def poisson(mean: float) -> Demand:
     return Demand.from_pmf(pmf / pmf.sum())
 
 
-@pytest.mark.parametrize("module", [distribution, policies, reasons])
+@pytest.mark.parametrize("module", [distribution, policies, reasons, textbook])
 def test_examples_in_the_documentation_hold(module):
     result = doctest.testmod(module)
     assert result.failed == 0 and result.attempted > 0

@@ -182,7 +182,7 @@ def test_without_receipts_the_stock_is_fresh(receipts):
 
 
 def test_batches_of_a_series_are_the_same_beside_longer_lives():
-    """Receipts of three days before its life began must not take part in its sums, which weighed goods would show."""
+    """Receipts older than it can be must not take part in its sums, which weighed goods would show."""
     rng = np.random.default_rng(3)
     both, count = series(2), 60
     for _ in range(50):
