@@ -27,8 +27,8 @@ from retail_assets.tables.contract import Column, ContractViolation, Table
 from retail_assets.windows import Window
 from retail_assets_tests.integration.azurite import Azurite
 from retail_assets_tests.unit.demand_frames import panel_of, retailer
+from retail_assets_tests.unit.engines.test_delta_writer import BAD_FRAMES
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, WHOLE, held, held_in_files, rows
-from retail_assets_tests.unit.test_delta_writer import BAD_FRAMES
 from retail_assets_tests.unit.warehouse_frames import FIRST as FRAMES_FIRST
 from retail_assets_tests.unit.warehouse_frames import frame_of
 

@@ -31,8 +31,8 @@ from retail_assets.tables import forecast as forecast_tables
 from retail_assets.tables import gold
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets.windows import Window
+from retail_assets_tests.unit.as_of_day.test_planning import CARRIED, PRODUCT, STORE, SUPPLIER, TERMS, A, LakeInMemory
 from retail_assets_tests.unit.ibis_frames import MOMENT, frame_of
-from retail_assets_tests.unit.test_planning import CARRIED, PRODUCT, STORE, SUPPLIER, TERMS, A, LakeInMemory
 
 # ibis 12 calls fetch_arrow_table, which DuckDB 2 renamed
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_.* is deprecated:DeprecationWarning")

@@ -21,7 +21,7 @@ from retail_assets.demand.tournament import TrainingConfig, play
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets_tests.unit.demand_frames import AS_OF, demand_rows, future_rows, no_events
-from retail_assets_tests.unit.test_inventory_plan import TERMS
+from retail_assets_tests.unit.inventory.test_plan import TERMS
 
 COUNT, DAYS, HORIZON = 180, 200, 14
 ODD = COUNT - 1

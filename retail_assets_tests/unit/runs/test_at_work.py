@@ -41,7 +41,7 @@ def test_a_killed_command_is_at_work_no_more(tmp_path: Path) -> None:
 
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    (tmp_path / "dagster.yaml").write_text((Path(__file__).parents[2] / "dagster.yaml").read_text())
+    (tmp_path / "dagster.yaml").write_text((Path(__file__).parents[3] / "dagster.yaml").read_text())
     with dg.DagsterInstance.from_config(str(tmp_path)) as made:
         yield made
 

@@ -21,9 +21,9 @@ from retail_assets.inventory.plan.rows import proposal_id
 from retail_assets.inventory.replay.world import ASSUMED_LEAD_TIME_DAYS, replay_world
 from retail_assets.retailer import Calendar
 from retail_assets.tables import forecast, gold
+from retail_assets_tests.unit.as_of_day.test_planning import BASE, CARRIED, DECISION, ORDER, PRODUCT, A, LakeInMemory
 from retail_assets_tests.unit.ibis_frames import MOMENT, frame_of
 from retail_assets_tests.unit.replay_frames import forecasts
-from retail_assets_tests.unit.test_planning import BASE, CARRIED, DECISION, ORDER, PRODUCT, A, LakeInMemory
 
 # ibis 12 calls fetch_arrow_table, which DuckDB 2 renamed
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_.* is deprecated:DeprecationWarning")

@@ -13,7 +13,7 @@ from dagster._utils.interrupts import capture_interrupts  # what Dagster does be
 from retail_assets.runs import slots
 from retail_assets.runs.slots import free_ended, visible_waits
 
-YAML = Path(__file__).parents[2] / "dagster.yaml"
+YAML = Path(__file__).parents[3] / "dagster.yaml"
 POOL = "source"
 MINE, OTHER = "00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"
 STARTED = dg.DagsterRunStatus.STARTED

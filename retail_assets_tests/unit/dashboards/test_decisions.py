@@ -23,7 +23,7 @@ from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.resources.app_database import METADATA, AppDatabase, read_schema
 from retail_assets.tables import entities, layered
 from retail_assets.tables.bronze import VERSION_COLUMNS
-from retail_assets_tests.unit.test_inventory_plan import retailer
+from retail_assets_tests.unit.inventory.test_plan import retailer
 
 OVERRIDE = Override("S01", "P01", date(2026, 3, 2), date(2026, 3, 8), 12.5, "Street fair")
 TODAY = date(2026, 3, 2)

@@ -12,9 +12,9 @@ from retail_assets.inventory.parameters import PlanPolicy
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.replay.replay import POLICY_REPLAY
 from retail_assets.tables.inventory import INVENTORY_HEALTH, REPLENISHMENT_PLAN, TRANSFER_PROPOSALS
-from retail_assets_tests.unit.test_inventory_plan import only_row, open_lines, retailer
+from retail_assets_tests.unit.inventory.test_plan import only_row, open_lines, retailer
 
-TEXT = (Path(__file__).parents[2] / "docs" / "inventory.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs" / "inventory.md").read_text(encoding="utf-8")
 EXAMPLE = TEXT[TEXT.index("## One order by hand") : TEXT.index("## The plan")]
 
 

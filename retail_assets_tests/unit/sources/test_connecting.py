@@ -14,7 +14,7 @@ from retail_assets.sources.mapping import load_mapping, shipped_mappings
 from retail_assets.sources.statement import select_statement
 from retail_assets.tables import catalog
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "connecting-a-source.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", DOCUMENT, flags=re.MULTILINE | re.DOTALL)
 COMMANDS = next(text for kind, text in BLOCKS if not kind and text.startswith("export RETAIL_SOURCE_URL"))
