@@ -8,14 +8,16 @@ Everything is read as it was known when the day had closed.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import ibis
 import pandas as pd
 
 from retail_assets.as_of_day.knowledge import Knowledge, expected_dates, open_orders
 from retail_assets.inventory.delays import delivery_delays
+from retail_assets.inventory.health import StockInputs
 from retail_assets.inventory.order_days import LONGEST_FORECAST_DAYS, next_delivery_days
+from retail_assets.inventory.plan.inputs import PlanInputs
+from retail_assets.inventory.replay.world import ReplayInputs
 from retail_assets.transforms.days import within
 from retail_assets.windows import Window
 
@@ -88,45 +90,48 @@ class DayState:
         )
 
     @property
-    def stock(self) -> dict[str, Any]:
-        """What health and transfers ask for."""
-        return {
-            "cumulative": self.cumulative,
-            "on_hand": self.on_hand,
-            "open_orders": self.supply.open_orders,
-            "products": self.products,
-            "closed_days": self.closed_days,
-        }
+    def stock(self) -> StockInputs:
+        """What health and transfers need."""
+        return StockInputs(
+            as_of=self.as_of,
+            cumulative=self.cumulative,
+            on_hand=self.on_hand,
+            open_orders=self.supply.open_orders,
+            products=self.products,
+            receipts=self.supply.receipts,
+            closed_days=self.closed_days,
+        )
 
     @property
-    def plan(self) -> dict[str, Any]:
-        """The arguments of the plan but its policies."""
-        return {
-            "as_of": self.as_of,
-            "cumulative": self.cumulative,
-            "on_hand": self.on_hand,
-            "open_orders": self.supply.open_orders,
-            "decisions": self.decisions,
-            "approved_proposals": self.approved_proposals,
-            "terms": self.supply.terms,
-            "order_days": self.supply.order_days,
-            "delays": self.supply.delays,
-            "prices": self.products.loc[:, [*_SERIES, "unit_price", "unit_step"]],
-            "receipts": self.supply.receipts,
-            "segments": self.segments,
-            "closed_days": self.closed_days,
-        }
+    def plan(self) -> PlanInputs:
+        """What the plan needs beside its policies."""
+        return PlanInputs(
+            as_of=self.as_of,
+            cumulative=self.cumulative,
+            on_hand=self.on_hand,
+            open_orders=self.supply.open_orders,
+            decisions=self.decisions,
+            approved_proposals=self.approved_proposals,
+            terms=self.supply.terms,
+            order_days=self.supply.order_days,
+            delays=self.supply.delays,
+            prices=self.products.loc[:, [*_SERIES, "unit_price", "unit_step"]],
+            receipts=self.supply.receipts,
+            segments=self.segments,
+            closed_days=self.closed_days,
+        )
 
 
-def replay_frames(
+def replay_inputs(
     known_on: Callable[[date], Knowledge],
+    demand: pd.DataFrame,
     cumulative: pd.DataFrame,
     *,
     last: date,
     stock: ibis.Table,
     segments: ibis.Table,
-) -> dict[str, Any]:
-    """What a replay knows beside demand and forecasts: the arguments of `policy_replay` of these names.
+) -> ReplayInputs:
+    """What a replay of `demand` under the forecasts `cumulative` knows.
 
     All is as of the first forecast, so that nothing looks ahead, except that a product launched later enters with the
     terms known on the day of its own first forecast. The purchase orders are those of the last day: their receipts
@@ -134,7 +139,8 @@ def replay_frames(
 
     Args:
         known_on: what was known when a day had closed; an answer holds until the next question.
-        cumulative: store_id, product_id, as_of_date of the forecasts.
+        demand: as `ReplayInputs` has it.
+        cumulative: forecasts of all as-of days.
         last: last day replayed.
         stock, segments: gold/fact_inventory and gold/product_segments.
     """
@@ -145,14 +151,16 @@ def replay_frames(
     supply = SupplyKnowledge.of(known_on(first))
     opening = within(stock, Window(first, first))
     known = segments.filter(segments.valid_from <= first, segments.abc_class.notnull())
-    return {
-        "opening": opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
-        "purchase_orders": orders.assign(promised_date=expected_dates(orders)),
-        "terms": pd.concat(terms, ignore_index=True),
-        "order_days": supply.order_days,
-        "delays": supply.delays,
-        "segments": known.to_pandas(),
-    }
+    return ReplayInputs(
+        demand=demand,
+        cumulative=cumulative,
+        opening=opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
+        purchase_orders=orders.assign(promised_date=expected_dates(orders)),
+        terms=pd.concat(terms, ignore_index=True),
+        order_days=supply.order_days,
+        delays=supply.delays,
+        segments=known.to_pandas(),
+    )
 
 
 def _terms_of(knowledge: Knowledge, keys: pd.DataFrame) -> pd.DataFrame:

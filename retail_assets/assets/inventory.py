@@ -7,7 +7,7 @@ import pandas as pd
 from retail_assets.as_of_day.history import Snapshots
 from retail_assets.as_of_day.knowledge import SNAPSHOTS
 from retail_assets.as_of_day.plan_settings import PlanSettings
-from retail_assets.as_of_day.stock_state import LAST_SALE_DAYS, DayState, replay_frames
+from retail_assets.as_of_day.stock_state import LAST_SALE_DAYS, DayState, replay_inputs
 from retail_assets.assets.declare import Days, follows, outputs, reads
 from retail_assets.assets.restating import refuse_restating
 from retail_assets.engines.protocol import Engine, SetAside
@@ -62,9 +62,9 @@ def decisions(
         state = DayState.of(
             snapshots.on(window.first), cumulative=cumulative, stock=stock, demand_rows=demand_rows, segments=segments
         )
-        plan = replenishment_plan(**state.plan, policies=plan_settings.policies)
-        health = inventory_health(window.first, **state.stock, receipts=state.supply.receipts)
-        moves = transfer_proposals(window.first, **state.stock)
+        plan = replenishment_plan(state.plan, plan_settings.policies)
+        health = inventory_health(state.stock)
+        moves = transfer_proposals(state.stock)
         aside = map(engine.set_aside, (plan, health, moves))
         return dict(zip((table.name for table in _TABLES), aside, strict=True))
 
@@ -93,12 +93,14 @@ def policy_replay(
 ) -> pd.DataFrame:
     last = demand_rows.business_date.max().to_pyarrow().as_py()
     first = cumulative.as_of_date.min().to_pyarrow().as_py()
-    forecasts, snapshots = cumulative.to_pandas(), Snapshots(engine, calendar.zone)
-    known = replay_frames(snapshots.on, forecasts, last=last, stock=stock, segments=segments)
+    snapshots = Snapshots(engine, calendar.zone)
     seen = within(demand_rows, Window(first, last).extended(days_before=_DAYS_BEFORE_REPLAY))
-    return replay(
+    inputs = replay_inputs(
+        snapshots.on,
         seen.select(*_SERIES, "business_date", "sold_units", "unconstrained_units", "unconstrained_sd").to_pandas(),
-        forecasts,
-        **known,
-        policies=plan_settings.policies,
+        cumulative.to_pandas(),
+        last=last,
+        stock=stock,
+        segments=segments,
     )
+    return replay(inputs, policies=plan_settings.policies)

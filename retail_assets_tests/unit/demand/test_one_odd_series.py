@@ -18,6 +18,7 @@ from retail_assets.demand.models.global_model import Boosting, training_rows
 from retail_assets.demand.panel import Panel, build_panel
 from retail_assets.demand.totals.aggregate import fit_pull, nudge
 from retail_assets.demand.tournament import TrainingConfig, play
+from retail_assets.inventory.plan.inputs import PlanInputs
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets_tests.unit.demand_frames import AS_OF, demand_rows, future_rows, no_events
@@ -238,12 +239,14 @@ def _orders(cumulative: pd.DataFrame) -> pd.Series:
     }
     frames: dict[str, Any] = {name: pd.DataFrame(columns=columns) for name, columns in lacking.items()}
     plan = replenishment_plan(
-        as_of=AS_OF,
-        cumulative=cumulative,
-        on_hand=keys.assign(on_hand_units=0.0),
-        terms=keys.assign(**TERMS),
-        prices=keys.assign(unit_price=3.5, unit_step=1.0),
-        **frames,
+        PlanInputs(
+            as_of=AS_OF,
+            cumulative=cumulative,
+            on_hand=keys.assign(on_hand_units=0.0),
+            terms=keys.assign(**TERMS),
+            prices=keys.assign(unit_price=3.5, unit_step=1.0),
+            **frames,
+        )
     )
     return plan.set_index("product_id")["order_units"].astype(float).drop(f"P{ODD:03d}")
 
