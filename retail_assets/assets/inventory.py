@@ -43,10 +43,7 @@ def decisions(
     engine: dg.ResourceParam[Engine],
     plan_settings: dg.ResourceParam[PlanSettings],
     calendar: dg.ResourceParam[Calendar],
-    cumulative: ibis.Table,
-    stock: ibis.Table,
-    demand_rows: ibis.Table,
-    segments: ibis.Table,
+    **tables_read: ibis.Table,
 ):
     windows = [part for window in asked_windows(context) for part in window.by_day()]
     refuse_restating(
@@ -59,9 +56,7 @@ def decisions(
     snapshots = Snapshots(engine, calendar.zone)
 
     def day(window: Window) -> dict[str, SetAside]:
-        state = DayState.of(
-            snapshots.on(window.first), cumulative=cumulative, stock=stock, demand_rows=demand_rows, segments=segments
-        )
+        state = DayState.of(snapshots.on(window.first), **tables_read)
         plan = replenishment_plan(state.plan, plan_settings.policies)
         health = inventory_health(state.stock)
         moves = transfer_proposals(state.stock)
@@ -87,9 +82,8 @@ def policy_replay(
     plan_settings: dg.ResourceParam[PlanSettings],
     calendar: dg.ResourceParam[Calendar],
     cumulative: ibis.Table,
-    stock: ibis.Table,
     demand_rows: ibis.Table,
-    segments: ibis.Table,
+    **known: ibis.Table,
 ) -> pd.DataFrame:
     last = demand_rows.business_date.max().to_pyarrow().as_py()
     first = cumulative.as_of_date.min().to_pyarrow().as_py()
@@ -100,7 +94,6 @@ def policy_replay(
         seen.select(*_SERIES, "business_date", "sold_units", "unconstrained_units", "unconstrained_sd").to_pandas(),
         cumulative.to_pandas(),
         last=last,
-        stock=stock,
-        segments=segments,
+        **known,
     )
     return replay(inputs, policies=plan_settings.policies)
