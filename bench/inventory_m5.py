@@ -73,7 +73,7 @@ def _demand(panel: Panel) -> pd.DataFrame:
 
 
 def _prices(panel: Panel, day: int) -> pd.DataFrame:
-    """The price of the first day; the folder holds no cost, so nothing is said of money."""
+    """The price of the first day; the folder holds no cost, so there are no figures of money."""
     columns = ["supplier_id", "pack_units", "moq_units", "lead_time_days", "unit_cost"]
     keys = panel.series.loc[:, ["store_id", "product_id"]].reset_index(drop=True)
     price = panel.price[:, panel.day_count + day - 1]

@@ -420,7 +420,7 @@ def plan(reader: Reader, *, as_of_date: date) -> pa.Table:
 
 @reads(FACT_INVENTORY, DIM_SUPPLIER)
 def missing_inputs(reader: Reader) -> pd.DataFrame:
-    """input of whatever a plan needs and the source does not deliver."""
+    """input: what a plan needs and the source does not deliver."""
     sql = """
         SELECT 'daily stock' AS input WHERE NOT EXISTS (SELECT 1 FROM inventory)
         UNION ALL SELECT 'suppliers' WHERE NOT EXISTS (SELECT 1 FROM supplier)

@@ -1,6 +1,6 @@
 """Addresses that may hold a password: read strictly, and shown without what could be secret.
 
-Whatever prints an address or another library's text about one uses a function of this module. What an address means
+Code that prints an address, or another library's text about one, uses a function of this module. What an address means
 belongs to the module of its system.
 """
 

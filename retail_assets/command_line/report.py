@@ -124,8 +124,8 @@ def _doubtful_orders(engine: Engine) -> tuple[str, ...]:
         (UNDATED, "have an open order without a promised date, which is expected after the supplier's lead time"),
         (MISBOOKED, "have an open order with less than nothing received, which is taken as nothing"),
     )  # fmt: skip
-    said = lines["exception"].str.split("; ")
-    found = ((lines.loc[[kind in words for words in said]], text) for kind, text in kinds)
+    exceptions = lines["exception"].str.split("; ")
+    found = ((lines.loc[[kind in words for words in exceptions]], text) for kind, text in kinds)
     return tuple(f"{_counted(some)} {text}: {_listed(some)}" for some, text in found if len(some))
 
 

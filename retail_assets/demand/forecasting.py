@@ -77,11 +77,11 @@ def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int
 
 
 def _drivers(panel: Panel, mean: np.ndarray, model: TrainedModel, *, means: Means) -> pd.DataFrame:
-    """Why the forecast is what it is; a reason that cannot be told stops no forecast."""
+    """Why the forecast is what it is; a missing reason stops no forecast."""
     try:
         explained = explain(model.global_model, panel, effects=means.effects, published=mean)
     except Exception as error:
-        means.note(f"the drivers of the forecast could not be told: {error}")
+        means.note(f"the drivers of the forecast could not be computed: {error}")
         return _no_drivers()
     return explained.assign(model_version=model.version)
 

@@ -471,7 +471,7 @@ def _series_totals(losses: _Losses, segment: str | None) -> tuple[np.ndarray, np
 
 
 def _losses(folds: Sequence[Fold], name: str, config: TrainingConfig) -> _Losses:
-    """For all segments at once: each fold is calibrated on the other blocks, whatever the segment."""
+    """For all segments at once: each fold is calibrated on the other blocks of every segment."""
     found: _Losses = []
     for days in config.protection_horizons:
         calibrations = cross_calibrated(folds, lambda fold, days=days: fold.total_errors(name, days))

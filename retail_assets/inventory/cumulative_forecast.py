@@ -194,5 +194,5 @@ def delay_probabilities(delays: pd.DataFrame, supplier_ids: NDArray[Any]) -> Arr
 
 
 def _first(probabilities: Array) -> Days:
-    """Smallest possible delay of each row: a horizon that is stored whatever its weight."""
+    """Smallest possible delay of each row: its horizon is stored."""
     return (probabilities > 0).argmax(axis=1)

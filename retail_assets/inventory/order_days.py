@@ -21,7 +21,7 @@ Weekdays = NDArray[np.bool_]
 _EVERYWHERE = "*"
 
 REPORTED_HORIZONS = (7, 14, 28)
-"""Horizons that pages and accuracy use whatever the suppliers' calendars are."""
+"""Horizons that pages and accuracy use with any supplier calendar."""
 
 LONGEST_FORECAST_DAYS = 90
 """What RETAIL_HORIZON_DAYS allows."""

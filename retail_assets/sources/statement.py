@@ -89,7 +89,7 @@ def _refuse_ambiguous(parts: list[_Part]) -> None:
     """Texts that databases end at different places could hide a second statement.
 
     PostgreSQL also quotes by dollars; MySQL and PostgreSQL's E'…' take a backslash before a quote for an escape; SQL
-    Server ends a name in brackets at the first single ], whatever quotes it holds; MySQL comments from # on.
+    Server ends a name in brackets at the first single ], even if it holds quotes; MySQL comments from # on.
     """
     unquoted = "".join(part.text if part.kind != "quoted" else " " for part in parts)
     if _DOLLAR_QUOTE.search(unquoted):

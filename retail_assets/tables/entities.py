@@ -1,4 +1,4 @@
-"""Canonical entities: what a source mapping must deliver, whatever the operational database looks like.
+"""Canonical entities: what a source mapping must deliver from any operational database.
 
 Bronze and silver tables are derived from them. An entity that a source lacks becomes an empty table.
 """

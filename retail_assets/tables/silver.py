@@ -95,7 +95,7 @@ REJECTED_ROWS = Table(
     columns=(
         Column("business_date", DATE, "Business date of the row."),
         *_REJECTION,
-        Column("net_value", MONEY, "Money of a sales line, where it can be told.", "currency", NULLABLE),
+        Column("net_value", MONEY, "Money of a sales line; empty without money or price.", "currency", NULLABLE),
         EXTRACTED_AT,
     ),
     partition_column="business_date",

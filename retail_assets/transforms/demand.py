@@ -101,7 +101,7 @@ def days_off(days: Window, *, sold: pd.DataFrame, given: ClosedWeekdays) -> ibis
     """business_date and store_id of weekdays on which a store does not trade and sold nothing.
 
     Weekdays the source gives stand. Others are learnt from the days before each day, so a day's rows are the same in
-    whatever range it is made.
+    every range.
     """
     sales = set(zip(pd.to_datetime(sold["business_date"]).dt.date, sold["store_id"], strict=True))
     off = []
@@ -394,7 +394,7 @@ def unconstrained_day(
     unit_step: NDArray[np.float64] | None = None,
     is_sold_out: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of the last of the given days, from these days alone: the same in whatever range it is made."""
+    """Of the last of the given days, from these days alone: every range that makes the day gives the same."""
     discount = np.nan_to_num(discount)
     is_limited = np.isin(code, (censoring.Censoring.FULL, censoring.Censoring.PARTIAL))
     seen = np.where(is_limited, np.nan_to_num(available), code == censoring.Censoring.NONE)

@@ -43,7 +43,7 @@ def code_tests(column: Column) -> list[Test]:
     """What its contract says of a code: for silver, which refuses, and for the check of the written table."""
     if not column.allowed:
         return []
-    return [(f"is none of {', '.join(column.allowed)}", lambda rows: rows[column.name].notin(column.allowed))]
+    return [(f"is not one of {', '.join(column.allowed)}", lambda rows: rows[column.name].notin(column.allowed))]
 
 
 def range_tests(column: Column, *, slack: float = 0) -> list[Test]:

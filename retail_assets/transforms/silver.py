@@ -65,7 +65,7 @@ def _unknown_codes(entity: Entity) -> tuple[Rule, ...]:
     if not tests:
         return ()
     codes = [column for column in entity.columns if column.allowed]
-    sentence = "; ".join(f"{column.name} is none of {', '.join(column.allowed)}" for column in codes)
+    sentence = "; ".join(f"{column.name} is not one of {', '.join(column.allowed)}" for column in codes)
     return (Rule("unknown_code", f"{sentence}.", lambda t: any_breaks(t, tests)),)
 
 

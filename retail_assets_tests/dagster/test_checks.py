@@ -254,7 +254,7 @@ FAILING: list[tuple[str, Callable[[Rows], Finding], Given, str]] = [
     ("a stock count lost", _STOCK, {bronze.INVENTORY: [COUNT], silver.INVENTORY: [COUNT]}, "fact 0 rows"),
     ("values against the contract", contract.values_keep_the_contract(gold.PRODUCT_SEGMENTS).find,
      {gold.PRODUCT_SEGMENTS: [SEGMENT, SEGMENT | {"abc_class": "D", "mean_daily_units": -1.0, "store_id": None}]},
-     "store_id is empty in 1 rows; abc_class is none of A, B, C in 1 rows; mean_daily_units is below 0 in 1 rows."),
+     "store_id is empty in 1 rows; abc_class is not one of A, B, C in 1 rows; mean_daily_units is below 0 in 1 rows."),
     ("a rate beyond its end", contract.values_keep_the_contract(forecast.DEMAND_FORECAST).find,
      {forecast.DEMAND_FORECAST: [FORECAST | {"p_zero": 1.1}]}, "p_zero is above 1 in 1 rows."),
     ("an unknown store", _REFERENCES, KNOWN | {gold.FACT_SALES: [FACT, FACT | {"store_id": "S7"}]},

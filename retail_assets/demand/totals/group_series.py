@@ -24,7 +24,7 @@ _LEAST_WEIGHT = 1e-9
 
 @dataclass(frozen=True)
 class Calendar:
-    """Which calendar regressors a model has: those it was fitted with, whatever is planned on a later day."""
+    """Which calendar regressors a model has: those it was fitted with, also on a later day with other plans."""
 
     event_types: tuple[str, ...]
     is_yearly: bool

@@ -118,7 +118,7 @@ class LineLevels:
 
 
 def lines_of(terms: pd.DataFrame, prices: pd.DataFrame, order_days: pd.DataFrame) -> Lines:
-    """The terms in the order of stores and products, whatever the order of the rows.
+    """The terms in the order of stores and products; the rows may come in any order.
 
     Raises:
         ValueError: a series has more than one row.

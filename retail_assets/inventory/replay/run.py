@@ -197,7 +197,7 @@ class Run:
         )
 
     def _history(self) -> Trace:
-        """The real receipts, whatever they were ordered for."""
+        """The real receipts; orders of the replay do not matter."""
         real = self.world.supply
         supply = Supply(
             np.zeros_like(real.can_order), real.lead_days, self.world.received, np.zeros_like(self.world.received)

@@ -235,7 +235,7 @@ def _drawn(demand: pd.DataFrame, rng: np.random.Generator) -> Array:
     excess = np.maximum(units - sold, 0.0)
     at = np.flatnonzero((deviation > 0) & (excess > 0))
     keys = demand[["store_id", "product_id", "business_date"]].iloc[at]
-    at = at[keys.reset_index(drop=True).sort_values(list(keys), kind="stable").index]  # whatever order the rows came in
+    at = at[keys.reset_index(drop=True).sort_values(list(keys), kind="stable").index]  # rows may come in any order
     shape = (excess[at] / deviation[at]) ** 2
     above = rng.gamma(shape, excess[at] / shape)
     is_whole = sold[at] == np.floor(sold[at])

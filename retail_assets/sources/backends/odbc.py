@@ -55,8 +55,8 @@ class OdbcBackend:
             yield from self._fetched(arrow_odbc, statement, asked, batch_rows=batch_rows)
             return
         except arrow_odbc.Error as error:
-            said = OdbcError(str(error))
-        raise said  # out here the library's error is gone, whose frames would keep the sessions open
+            plain = OdbcError(str(error))
+        raise plain  # out here the library's error is gone, whose frames would keep the sessions open
 
     def _fetched(
         self, arrow_odbc: Any, statement: Statement, asked: Sequence[Parameters], *, batch_rows: int
@@ -82,7 +82,7 @@ class OdbcBackend:
             return pa.schema([pa.field(name, kind) for name, kind in zip(reported.names, fetched, strict=True)])
 
         batches = session.read_arrow_batches(
-            # Parameters travel as text: the cast keeps the day readable whatever the server's date format.
+            # Parameters travel as text: the cast keeps the day readable under every date format of the server.
             statement.rendered(lambda name: f"CAST(? AS {self._moment if is_moment(parameters[name]) else 'date'})"),
             batch_size=batch_rows,
             parameters=[parameter_text(parameters[name]) for name in statement.parameters],
@@ -223,7 +223,7 @@ def _as_text(kind: pa.DataType) -> pa.DataType:
 
 
 def _meant(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """A column fetched as text in its own type; as text where a value is none of that type."""
+    """A column fetched as text in its own type; as text where a value is not of that type."""
     if column.type == kind:
         return column
     try:
