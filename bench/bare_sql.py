@@ -4,6 +4,7 @@ Each query reads the views of `VIEWS` and gives the columns of the transform it 
 """
 
 from retail_assets.tables import gold, silver
+from retail_assets.tables.silver import EVERY
 from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE
 from retail_assets.windows import Window
 
@@ -127,23 +128,10 @@ FAULTY_SALES = f"""
 """Twenty thousand sale lines, most of which break a rule or spell an id in another way."""
 
 
-def observed_demand(window: Window) -> str:
-    """Dense demand of the days with what was sold, left and asked; the window is the one looked at."""
-    first, last = f"DATE '{window.first}'", f"DATE '{window.last}'"
-    return f"""
-    WITH days AS (
-        SELECT unnest(generate_series({first}, {last}, INTERVAL 1 DAY))::DATE AS business_date
-    ),
-    spans AS (
-        SELECT store_id, product_id,
-               greatest(valid_from, coalesce(opened_date, {first}), coalesce(introduced_date, {first})) AS first,
-               least(coalesce(valid_to, DATE '9999-12-31'), coalesce(closed_date, DATE '9999-12-31'),
-                     coalesce(discontinued_date, DATE '9999-12-31')) AS last
-        FROM bare_assortment JOIN bare_stores USING (store_id) JOIN bare_products USING (product_id)
-    ),
+_OBSERVED = f"""\
     closed AS (
         SELECT DISTINCT event_date AS business_date, store_id
-        FROM bare_events e JOIN bare_stores s ON e.region = '*' OR e.region = s.region
+        FROM bare_events e JOIN bare_stores s ON e.region = '{EVERY}' OR e.region = s.region
         WHERE event_type = 'closed'
     ),
     carried AS (
@@ -165,7 +153,7 @@ def observed_demand(window: Window) -> str:
         FULL JOIN sold USING (business_date, store_id, product_id)
         LEFT JOIN closed USING (business_date, store_id)
     ),
-    every_price AS (SELECT * FROM bare_prices WHERE store_id = '*'),
+    every_price AS (SELECT * FROM bare_prices WHERE store_id = '{EVERY}'),
     discounts AS (
         SELECT business_date, store_id, product_id, max(coalesce(discount_rate, 0)) AS rate
         FROM days JOIN bare_promotions ON business_date BETWEEN start_date AND end_date
@@ -185,7 +173,7 @@ def observed_demand(window: Window) -> str:
         ASOF LEFT JOIN every_price ep ON s.product_id = ep.product_id AND s.business_date >= ep.valid_from
         LEFT JOIN discounts d ON s.business_date = d.business_date AND s.store_id = d.store_id
             AND s.product_id = d.product_id
-        LEFT JOIN discounts de ON de.store_id = '*' AND s.business_date = de.business_date
+        LEFT JOIN discounts de ON de.store_id = '{EVERY}' AND s.business_date = de.business_date
             AND s.product_id = de.product_id
     )
     SELECT business_date, store_id, product_id, is_open, on_hand_units::DOUBLE AS on_hand_units, stock_out_hours,
@@ -195,3 +183,21 @@ def observed_demand(window: Window) -> str:
            is_feed_missing, coalesce(planned_price, list_price) AS unit_price, coalesce(rate, 0.0) AS discount_rate,
            rate IS NOT NULL AS is_promoted, unit_step, trading_hours
     FROM joined"""
+"""The steps after the days and the spans of the series, and what is selected of them."""
+
+
+def observed_demand(window: Window) -> str:
+    """Dense demand of the days with what was sold, left and asked; the window is the one looked at."""
+    first, last = f"DATE '{window.first}'", f"DATE '{window.last}'"
+    return f"""
+    WITH days AS (
+        SELECT unnest(generate_series({first}, {last}, INTERVAL 1 DAY))::DATE AS business_date
+    ),
+    spans AS (
+        SELECT store_id, product_id,
+               greatest(valid_from, coalesce(opened_date, {first}), coalesce(introduced_date, {first})) AS first,
+               least(coalesce(valid_to, DATE '9999-12-31'), coalesce(closed_date, DATE '9999-12-31'),
+                     coalesce(discontinued_date, DATE '9999-12-31')) AS last
+        FROM bare_assortment JOIN bare_stores USING (store_id) JOIN bare_products USING (product_id)
+    ),
+{_OBSERVED}"""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.inventory_forecasts import as_of_forecasts, kept_or_made
+from bench.inventory_forecasts import Rounds, as_of_forecasts, kept_or_made
 from retail_assets.as_of_day import stock_state
 from retail_assets.as_of_day.history import History, Snapshots
 from retail_assets.as_of_day.stock_state import SupplyKnowledge
@@ -87,12 +87,6 @@ def _forecasts(
         history_days=TRAIN_DAYS,
     )
     horizons = horizons_in_use(supply.terms, supply.delays, horizon_days=HORIZON, order_days=supply.order_days)
-    return as_of_forecasts(
-        lambda day: history.panel(day)[0],
-        first=span.first,
-        last=span.last - timedelta(days=1),
-        every_days=1,
-        trained_every_days=TRAINED_EVERY_DAYS,
-        horizons=tuple(horizons),
-        config=TrainingConfig(horizon=HORIZON),
-    )
+    rounds = Rounds(span.first, span.last - timedelta(days=1), every_days=1, trained_every_days=TRAINED_EVERY_DAYS)
+    config = TrainingConfig(horizon=HORIZON)
+    return as_of_forecasts(lambda day: history.panel(day)[0], rounds, horizons=tuple(horizons), config=config)

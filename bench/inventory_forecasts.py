@@ -4,6 +4,7 @@ Each model serves until the next training; nothing is promoted or rejected here,
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,30 +18,31 @@ from retail_assets.demand.training import train
 Panels = Callable[[date], Panel]
 
 
+@dataclass(frozen=True)
+class Rounds:
+    """As-of days from `first` to `last`, `every_days` apart; the first model is trained through the eve of `first`."""
+
+    first: date
+    last: date
+    every_days: int
+    trained_every_days: int
+
+
 def as_of_forecasts(
-    panel_of: Panels,
-    *,
-    first: date,
-    last: date,
-    every_days: int,
-    trained_every_days: int,
-    horizons: tuple[int, ...],
-    config: TrainingConfig,
+    panel_of: Panels, rounds: Rounds, *, horizons: tuple[int, ...], config: TrainingConfig
 ) -> pd.DataFrame:
-    """Cumulative forecasts of every `every_days`-th day from `first` to `last`.
+    """Cumulative forecasts of every as-of day of the rounds.
 
     Args:
         panel_of: what was known when a day had closed.
-        first, last: as-of days; the first model is trained through the eve of `first`.
-        every_days, trained_every_days: days between as-of days and between trainings.
         horizons: days of the totals.
         config: of the trainings.
     """
     made = []
-    for start in _days(first, last, trained_every_days):
+    for start in _days(rounds.first, rounds.last, rounds.trained_every_days):
         model = train(panel_of(start - timedelta(days=1)), config)
-        end = min(start + timedelta(days=trained_every_days - 1), last)
-        wanted = [day for day in _days(first, last, every_days) if start <= day <= end]
+        end = min(start + timedelta(days=rounds.trained_every_days - 1), rounds.last)
+        wanted = [day for day in _days(rounds.first, rounds.last, rounds.every_days) if start <= day <= end]
         made += [forecast(panel_of(day), model, horizons=horizons).cumulative for day in wanted]
     return pd.concat(made, ignore_index=True)
 

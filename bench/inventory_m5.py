@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.inventory_forecasts import as_of_forecasts, kept_or_made
+from bench.inventory_forecasts import Rounds, as_of_forecasts, kept_or_made
 from bench.m5_panel import m5_panel
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import abc_class
@@ -44,15 +44,8 @@ def replay_inputs(folder: Path, *, kept: Path | None = None) -> ReplayInputs:
         return panel.take(np.flatnonzero((~np.isnan(panel.units)).any(axis=1)))
 
     def made() -> pd.DataFrame:
-        return as_of_forecasts(
-            known,
-            first=first,
-            last=end - timedelta(days=1),
-            every_days=7,
-            trained_every_days=TRAINED_EVERY_DAYS,
-            horizons=HORIZONS,
-            config=TrainingConfig(),
-        )
+        rounds = Rounds(first, end - timedelta(days=1), every_days=7, trained_every_days=TRAINED_EVERY_DAYS)
+        return as_of_forecasts(known, rounds, horizons=HORIZONS, config=TrainingConfig())
 
     ranged = known(first)
     return ReplayInputs(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.figures import Figure
-from retail_assets.demand.effects.censoring import Censoring, unconstrain
+from retail_assets.demand.effects.censoring import Censoring, TradingDays, unconstrain
 from retail_assets.inventory import policies, textbook
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.simulator import OpeningStock, Supply, UnmetDemand, simulate
@@ -144,7 +144,7 @@ def _censored() -> tuple[float, float]:
     sales = np.append(np.minimum(demand, 5), np.zeros(8))[None, :]
     code = np.append(np.where(demand >= 5, Censoring.FULL, Censoring.NONE), [Censoring.FULL] * 8)[None, :]
     weekday = np.arange(sales.shape[1]) % 7 + 1
-    units, _ = unconstrain(sales, censoring=code.astype(np.int8), weekday=weekday, window_days=10**6, dispersion=0.0)
+    units, _ = unconstrain(TradingDays(sales, code.astype(np.int8), weekday), window_days=10**6, dispersion=0.0)
     return float(values[values < 5].mean()), float(units[0, -1])
 
 

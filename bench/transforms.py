@@ -140,9 +140,9 @@ def _summary(tables: Tables) -> ibis.Table:
 
 
 def _dense(tables: Tables, window: Window) -> ibis.Table:
-    snapshots = {table.name: rows for table, rows in tables.items() if table in silver.SNAPSHOTS}
+    offer = demand.Offer(**{table.name: rows for table, rows in tables.items() if table in silver.SNAPSHOTS})
     inventory = tables[gold.FACT_INVENTORY]
-    return demand.observed_demand(window, sales=_fact_sales(tables), inventory=inventory, **snapshots)
+    return demand.observed_demand(window, sales=_fact_sales(tables), inventory=inventory, offer=offer)
 
 
 def _ours(engine: Engine, tables: Tables, case: Case) -> None:

@@ -5,7 +5,7 @@ Colours mean the same on every page: blue is expected, black was sold, orange ne
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -23,6 +23,18 @@ PROMOTION = "rgba(240, 180, 41, 0.16)"
 GRID = "rgba(122, 134, 153, 0.18)"
 OTHERS = "#b9c6dc"
 _MANY_WEEKS = 12
+
+
+class Stroke(NamedTuple):
+    """How a line is drawn; `width` in pixels."""
+
+    colour: str
+    dash: str = "solid"
+    width: float = 2
+
+
+_FORECAST = Stroke(EXPECTED, width=2.5)
+_NAIVE = Stroke(WANTED, dash="dot")
 
 
 def fan_chart(
@@ -47,10 +59,13 @@ def fan_chart(
         _band(figure, forecast, low="q100", high="q900", name="8 of 10 days", colour=BAND_WIDE)
         if bool(forecast["q250"].notna().any()):
             _band(figure, forecast, low="q250", high="q750", name="5 of 10 days", colour=BAND_NARROW)
-        _line(figure, forecast["target_date"], forecast["q500"], name="Median", colour=EXPECTED, dash="dot", width=1.5)
+        median = Stroke(EXPECTED, dash="dot", width=1.5)
+        _line(figure, forecast["target_date"], forecast["q500"], name="Median", stroke=median)
     if bool(forecast["model_units"].notna().any()):
-        _line(figure, forecast["target_date"], forecast["model_units"], name="Own model", colour=GOOD, dash="dash")
-    _line(figure, forecast["target_date"], forecast["mean_units"], name="Expected demand", colour=EXPECTED, width=2.5)
+        _line(
+            figure, forecast["target_date"], forecast["model_units"], name="Own model", stroke=Stroke(GOOD, dash="dash")
+        )
+    _line(figure, forecast["target_date"], forecast["mean_units"], name="Expected demand", stroke=_FORECAST)
     _sales(figure, history)
     if (history["series_count"] == 1).all():
         _shade_promotions(figure, pd.concat([promoted_periods(history), promotions], ignore_index=True))
@@ -74,8 +89,8 @@ def accuracy_chart(accuracy: pd.DataFrame) -> go.Figure:
         accuracy: target_date, wape, naive_wape.
     """
     figure = go.Figure()
-    _line(figure, accuracy["target_date"], accuracy["naive_wape"], name="Same day last week", colour=WANTED, dash="dot")
-    _line(figure, accuracy["target_date"], accuracy["wape"], name="Our forecast", colour=EXPECTED, width=2.5)
+    _line(figure, accuracy["target_date"], accuracy["naive_wape"], name="Same day last week", stroke=_NAIVE)
+    _line(figure, accuracy["target_date"], accuracy["wape"], name="Our forecast", stroke=_FORECAST)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return _styled(figure, y_title="error as a share of demand", height=300)
 
@@ -116,10 +131,10 @@ def training_chart(versions: pd.DataFrame) -> go.Figure:
         versions: Rows of forecast.model_versions, oldest first.
     """
     figure, weeks = go.Figure(), versions["week_start_date"]
-    _line(figure, weeks, versions["naive_scaled_pinball"], name=label(NAIVE), colour=WANTED, dash="dot")
+    _line(figure, weeks, versions["naive_scaled_pinball"], name=label(NAIVE), stroke=_NAIVE)
     before = versions["champion_scaled_pinball"]
-    _line(figure, weeks, before, name="Version in force before", colour=GOOD, dash="dash")
-    _line(figure, weeks, versions["scaled_pinball"], name="Chosen contenders", colour=EXPECTED, width=2.5)
+    _line(figure, weeks, before, name="Version in force before", stroke=Stroke(GOOD, dash="dash"))
+    _line(figure, weeks, versions["scaled_pinball"], name="Chosen contenders", stroke=_FORECAST)
     is_promoted = versions["promoted_on"].notna()
     _decided(figure, versions.loc[is_promoted], name="Promoted", marker={"color": EXPECTED, "size": 9})
     _decided(
@@ -265,18 +280,17 @@ def _band(figure: go.Figure, frame: pd.DataFrame, *, low: str, high: str, name: 
     )
 
 
-def _line(figure: go.Figure, x, y, *, name: str, colour: str, dash: str = "solid", width: float = 2) -> None:
-    line = {"color": colour, "dash": dash, "width": width}
+def _line(figure: go.Figure, x, y, *, name: str, stroke: Stroke) -> None:
+    line = {"color": stroke.colour, "dash": stroke.dash, "width": stroke.width}
     figure.add_scatter(x=x, y=y, mode="lines", name=name, line=line)
 
 
 def _sales(figure: go.Figure, history: pd.DataFrame) -> None:
     days = history["business_date"]
     if (history["unconstrained_units"] > history["sold_units"]).any():
-        _line(
-            figure, days, history["unconstrained_units"], name="Estimated demand", colour=WANTED, dash="dot", width=1.5
-        )
-    _line(figure, days, history["sold_units"], name="Sold", colour=SOLD, width=1.8)
+        estimated = Stroke(WANTED, dash="dot", width=1.5)
+        _line(figure, days, history["unconstrained_units"], name="Estimated demand", stroke=estimated)
+    _line(figure, days, history["sold_units"], name="Sold", stroke=Stroke(SOLD, width=1.8))
     short = history[history["short_count"] > 0]
     if len(short) and (history["series_count"] == 1).all():
         marker = {"color": ATTENTION, "symbol": "x", "size": 9}
@@ -308,7 +322,8 @@ def _override(figure: go.Figure, override) -> None:
             pd.Timestamp(override.from_date) - pd.Timedelta(hours=10),
             pd.Timestamp(override.to_date) + pd.Timedelta(hours=10),
         ]
-    _line(figure, days, [override.mean_units] * 2, name=f"Override by {override.decided_by}", colour=ATTENTION, width=3)
+    name = f"Override by {override.decided_by}"
+    _line(figure, days, [override.mean_units] * 2, name=name, stroke=Stroke(ATTENTION, width=3))
 
 
 def _mark_day(figure: go.Figure, day: date) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from retail_assets.sources.mapping_schema import SCHEMA_NAME, schema_text, type_name
 from retail_assets.tables import catalog, entities
-from retail_assets.tables.contract import Table
+from retail_assets.tables.contract import Column, Table
 from retail_assets.tables.entities import Entity
+from retail_assets.tables.warehouse import PUBLISHED
 
 TARGET = Path(__file__).with_name("tables.md")
 SCHEMA_TARGET = Path(__file__).with_name(SCHEMA_NAME)
@@ -23,6 +24,7 @@ def dictionary() -> str:
         "",
         "Generated from `retail_assets/tables` by `make docs`; do not edit.",
         "The warehouse holds copies of gold, forecast and inventory tables under the same names.",
+        "`string(128)` is a text of at most 128 characters in SQL Server and Synapse; elsewhere a text has no limit.",
     ]
     for table in catalog.LAKE_TABLES:
         lines += ["", *_section(table)]
@@ -48,9 +50,13 @@ def _section(table: Table) -> Iterator[str]:
     yield "| column | type | unit | meaning |"
     yield "| --- | --- | --- | --- |"
     for column in table.columns:
-        kind = f"{column.type}{'' if column.nullable else ', required'}"
+        kind = f"{_type(table, column)}{'' if column.nullable else ', required'}"
         stands_for = f" Missing stands for {column.default}." if column.default is not None else ""
         yield f"| {column.name} | {kind} | {column.unit} | {column.meaning.replace('|', '/')}{stands_for} |"
+
+
+def _type(table: Table, column: Column) -> str:
+    return f"{column.type}({column.length})" if table in PUBLISHED and column.length else str(column.type)
 
 
 def entity_dictionary() -> str:

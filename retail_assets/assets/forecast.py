@@ -26,7 +26,7 @@ from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day
-from retail_assets.resources.mlflow import ModelRegistry, fail_training_run
+from retail_assets.resources.mlflow import ModelRegistry, TrainingRecord, fail_training_run
 from retail_assets.retailer import Calendar
 from retail_assets.tables import forecast as tables
 from retail_assets.tables import gold
@@ -140,8 +140,7 @@ def _register(mlflow: ModelRegistry, trained: TrainedModel, *, promoted: bool) -
     with tempfile.TemporaryDirectory(prefix="retail-model-") as folder:
         saved = Path(folder) / trained.version
         trained.save(saved)
-        mlflow.log_training(
-            saved,
+        record = TrainingRecord(
             version=trained.version,
             trained_through=trained.trained_through,
             scores=trained.scores,
@@ -151,8 +150,8 @@ def _register(mlflow: ModelRegistry, trained: TrainedModel, *, promoted: bool) -
                 "naive_scaled_pinball": trained.naive_scaled_pinball,
             },
             params={"trained_through": trained.trained_through.isoformat()},
-            promoted=promoted,
         )
+        mlflow.log_training(saved, record, promoted=promoted)
 
 
 @dg.asset(

@@ -63,10 +63,11 @@ def demand_daily(
     known = {name: as_of.newest(rows, key=_KEYS[name]) for name, rows in snapshots.items()}
     if snapshots["assortment"].count().to_pyarrow().as_py() == 0:
         known["assortment"] = demand.assortment_from_sales(engine.scan(gold.FACT_SALES))
+    offer = demand.Offer(**known)
 
     def month(days: Window) -> Frame:
         wide = days.extended(days_before=demand.LOOKBACK_DAYS)
-        seen = demand.observed_demand(days, sales=within(sales, wide), inventory=within(inventory, wide), **known)
+        seen = demand.observed_demand(days, sales=within(sales, wide), inventory=within(inventory, wide), offer=offer)
         return engine.apply(seen, partial(demand.unconstrained, window=days), gold.DEMAND_DAILY)
 
     return by_month(context, month)

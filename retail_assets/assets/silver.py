@@ -31,17 +31,16 @@ def daily(
     context: dg.AssetExecutionContext,
     engine: dg.ResourceParam[Engine],
     market: dg.ResourceParam[Market],
-    sales: ibis.Table,
-    inventory: ibis.Table,
-    stock_movements: ibis.Table,
     stores: ibis.Table,
     products: ibis.Table,
+    **delivered: ibis.Table,
 ):
     def judge(days: Window) -> dict[str, SetAside]:
+        raw = {name: within(rows, days) for name, rows in delivered.items()}
         known = {"stores": stores, "products": products, "day_starts": day_starts(days, market.zone)}
-        judged_sales = to_silver.judged_sales(within(sales, days), currency=market.currency, **known)
-        judged_stock = to_silver.judged_inventory(within(inventory, days), **known)
-        judged_moves = to_silver.judged_stock_movements(within(stock_movements, days), **known)
+        judged_sales = to_silver.judged_sales(raw["sales"], currency=market.currency, **known)
+        judged_stock = to_silver.judged_inventory(raw["inventory"], **known)
+        judged_moves = to_silver.judged_stock_movements(raw["stock_movements"], **known)
         with engine.kept(judged_sales) as sold, engine.kept(judged_stock) as stock, engine.kept(judged_moves) as moved:
             return {
                 "sales": engine.set_aside(to_silver.sales(sold)),

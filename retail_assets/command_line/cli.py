@@ -173,11 +173,11 @@ def show(
     ] = None,
 ) -> None:
     """Print a table of the lake, or write it to a file: now, or as it was."""
-    from retail_assets.command_line.show import show as show_table  # loads Arrow
+    from retail_assets.command_line.show import Selection  # loads Arrow
+    from retail_assets.command_line.show import show as show_table
 
-    show_table(
-        load_settings(), table, as_of=as_of, version=version, limit=limit, to=to, console=console, where=where or ()
-    )
+    wanted = Selection(table, as_of=as_of, version=version, where=where or (), limit=limit)
+    show_table(load_settings(), wanted, to=to, console=console)
 
 
 @app.command("what-if")

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from operator import and_
@@ -34,40 +35,46 @@ _CONDITION = re.compile(r"(\w+)(!?=)(.*)", re.DOTALL)
 _BY_PATH = {table.path: table for table in LAKE_TABLES}
 
 
-def show(
-    settings: Settings,
-    path: str,
-    *,
-    as_of: str | None,
-    version: int | None,
-    limit: int | None,
-    to: Path | None,
-    console: Console,
-    where: Sequence[str] = (),
-) -> None:
-    """Print the first rows of a table, or write all of them to a file.
+@dataclass(frozen=True)
+class Selection:
+    """Rows of one version of a table.
 
     Args:
+        path: layer and name of the table.
+        as_of: a time at which it stood so, as typed; the newest version where neither it nor `version` is given.
+        version: number of the Delta version.
         where: conditions that all hold, as `condition` reads them.
+        limit: most rows.
+    """
+
+    path: str
+    as_of: str | None = None
+    version: int | None = None
+    where: Sequence[str] = ()
+    limit: int | None = None
+
+
+def show(settings: Settings, wanted: Selection, *, to: Path | None, console: Console) -> None:
+    """Print the first rows of a table, or write all of them to a file.
 
     Raises:
         PermanentFailure: no such table, version or column, a time that is none, or a file that cannot be written.
     """
-    table = _table(path)
-    if as_of is not None and version is not None:
+    table = _table(wanted.path)
+    if wanted.as_of is not None and wanted.version is not None:
         raise PermanentFailure("--as-of and --version name a version each; give one of them.")
     zone = settings.zone(load_mapping(settings.source_mapping).timezone)
-    found = past(open_lake(settings), table, version=version, moment=_moment(as_of, zone))
+    found = past(open_lake(settings), table, version=wanted.version, moment=_moment(wanted.as_of, zone))
     at = found.commit.committed_at.astimezone(zone)
     console.print(
         f"{table.path}, version {found.commit.version} of {at:%Y-%m-%d %H:%M:%S %Z}, {found.row_count} rows",
         soft_wrap=True,
     )
-    chosen = _all_of([condition(text, found.schema) for text in where])
+    chosen = _all_of([condition(text, found.schema) for text in wanted.where])
     if to is None:
-        _print(found, limit or SHOWN_ROWS, where=chosen, console=console)
+        _print(found, wanted.limit or SHOWN_ROWS, where=chosen, console=console)
         return
-    written = write_batches(found.batches(limit, chosen), found.schema, to)
+    written = write_batches(found.batches(wanted.limit, chosen), found.schema, to)
     console.print(f"{written} rows written to {to}", soft_wrap=True)
 
 
@@ -186,5 +193,8 @@ def _safe(batch: pa.RecordBatch) -> pa.RecordBatch:
     return safe
 
 
-_WRITERS: dict[str, Any] = {".parquet": pyarrow.parquet.ParquetWriter, ".csv": pyarrow.csv.CSVWriter}
+_WRITERS: dict[str, type[pyarrow.parquet.ParquetWriter] | type[pyarrow.csv.CSVWriter]] = {
+    ".parquet": pyarrow.parquet.ParquetWriter,
+    ".csv": pyarrow.csv.CSVWriter,
+}
 _PREPARED = {".parquet": _as_it_is, ".csv": _safe}

@@ -50,6 +50,17 @@ class Forecast:
     failures: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class _Expected:
+    """Means (n, H) with the name of the contender that made each series' (n,), and how demand spreads around them."""
+
+    mean: np.ndarray
+    name: np.ndarray
+    nature: Nature
+    calibration: CalibrationSet
+    version: str
+
+
 def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int], in_parts: Mapper = map) -> Forecast:
     """Demand of every coming day of every series, and of the totals over each of `horizons` days.
 
@@ -58,20 +69,13 @@ def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int
     naive, nature = seasonal_naive(panel), Nature.of(panel)
     if model is None:
         name, found = np.full(panel.series_count, NAIVE, dtype=object), naive_calibration(panel)
-        return _result(panel, naive, name=name, nature=nature, calibration=found, version=NAIVE, horizons=horizons)
+        made = _Expected(naive, name, nature=nature, calibration=found, version=NAIVE)
+        return _result(panel, made, horizons=horizons, aggregate=None)
     wanted = sorted({part for parts in model.parts.values() for part in parts})
     means = contender_means(panel, wanted, fitted=model.fitted, aggregate=model.aggregate, in_parts=in_parts)
     mean, name, failed = _chosen_means(means, model, segment=nature.segment, naive=naive)
-    result = _result(
-        panel,
-        mean,
-        name=name,
-        nature=nature,
-        calibration=model.calibration,
-        version=model.version,
-        horizons=horizons,
-        aggregate=model.aggregate,
-    )
+    made = _Expected(mean, name, nature=nature, calibration=model.calibration, version=model.version)
+    result = _result(panel, made, horizons=horizons, aggregate=model.aggregate)
     drivers = _drivers(panel, mean, model, means=means)
     return replace(result, drivers=drivers, fallback_count=int(failed.sum()), failures=tuple(means.failures))
 
@@ -127,19 +131,17 @@ def _distribution_columns(mean: np.ndarray, found: Distribution) -> dict[str, np
     return {"mean_units": mean, "p_zero": found.p_zero.astype(np.float32), **columns}
 
 
-def _daily_frame(
-    panel: Panel, mean: np.ndarray, *, name: np.ndarray, nature: Nature, calibration: CalibrationSet
-) -> pd.DataFrame:
-    count, horizon = mean.shape
-    found = _daily_distribution(mean, nature, calibration)
+def _daily_frame(panel: Panel, made: _Expected) -> pd.DataFrame:
+    count, horizon = made.mean.shape
+    found = _daily_distribution(made.mean, made.nature, made.calibration)
     dates = np.array([panel.as_of + timedelta(days=day) for day in range(1, horizon + 1)], dtype=object)
     return pd.DataFrame(
         {
             **_series_columns(panel, horizon),
             "target_date": np.tile(dates, count),
             "horizon_days": np.tile(np.arange(1, horizon + 1, dtype=np.int32), count),
-            "model_name": np.repeat(name, horizon),
-            **_distribution_columns(mean.ravel(), found),
+            "model_name": np.repeat(made.name, horizon),
+            **_distribution_columns(made.mean.ravel(), found),
         }
     )
 
@@ -156,17 +158,16 @@ def _daily_distribution(mean: np.ndarray, nature: Nature, calibration: Calibrati
     return Distribution(quantiles.reshape(count * horizon, -1), p_zero.ravel())
 
 
-def _total_frame(
-    panel: Panel, mean: np.ndarray, *, days: int, nature: Nature, calibration: CalibrationSet
-) -> pd.DataFrame:
+def _total_frame(panel: Panel, made: _Expected, *, days: int) -> pd.DataFrame:
     """Totals over `days` days; one of a series that ends before them is as uncertain as that of its own days."""
     if not 1 <= days <= panel.horizon:
         raise PermanentFailure(
             f"A total over {days} days was asked for, but the forecast reaches {panel.horizon} days ahead; "
             "raise RETAIL_HORIZON_DAYS or shorten the protection period."
         )
-    total = mean[:, :days].sum(axis=1)
-    found = _total_distribution(total, nature, calibration, reach=np.clip(_last_open_day(panel), 1, days))
+    total = made.mean[:, :days].sum(axis=1)
+    reach = np.clip(_last_open_day(panel), 1, days)
+    found = _total_distribution(total, made.nature, made.calibration, reach=reach)
     columns = {**_series_columns(panel, 1), "horizon_days": np.full(len(total), days, dtype=np.int32)}
     return pd.DataFrame({**columns, **_distribution_columns(total, found)})
 
@@ -190,23 +191,11 @@ def _total_distribution(
     return Distribution(quantiles, p_zero)
 
 
-def _result(
-    panel: Panel,
-    mean: np.ndarray,
-    *,
-    name: np.ndarray,
-    nature: Nature,
-    calibration: CalibrationSet,
-    version: str,
-    horizons: Sequence[int],
-    aggregate: AggregateModel | None = None,
-) -> Forecast:
-    daily = _daily_frame(panel, mean, name=name, nature=nature, calibration=calibration)
-    parts = [
-        _total_frame(panel, mean, days=days, nature=nature, calibration=calibration) for days in sorted(set(horizons))
-    ]
+def _result(panel: Panel, made: _Expected, *, horizons: Sequence[int], aggregate: AggregateModel | None) -> Forecast:
+    daily = _daily_frame(panel, made)
+    parts = [_total_frame(panel, made, days=days) for days in sorted(set(horizons))]
     cumulative = pd.concat(parts, ignore_index=True)
     for frame in (daily, cumulative):
-        frame["model_version"] = version
-    hierarchy = hierarchy_rows(panel, mean, aggregate, version=version)
+        frame["model_version"] = made.version
+    hierarchy = hierarchy_rows(panel, made.mean, aggregate, version=made.version)
     return Forecast(daily, cumulative, hierarchy, _no_drivers(), 0)

@@ -24,8 +24,6 @@ from retail_assets.tables.bronze import UNPARSED
 from retail_assets.tables.contract import COUNT, DATE, DAYS, FLAG, TEXT, TIMESTAMP, UNITS, Column
 from retail_assets.tables.entities import Entity
 
-_ID_LENGTH = 100
-_TEXT_LENGTH = 1000
 _LOCK_WAIT_SECONDS = 30
 _CREATE_ATTEMPTS = 3
 _EXAMPLE = "RETAIL_APP_DATABASE_URL=postgresql+psycopg://planner:…@server/application"
@@ -60,9 +58,8 @@ METADATA = sa.MetaData()
 
 def _sql_column(column: Column, key: tuple[str, ...]) -> sa.Column:
     if column.type == TEXT:
-        length = _ID_LENGTH if column.name.endswith("_id") else _TEXT_LENGTH
         # Unicode becomes nvarchar on Azure SQL; bounded, because an index there refuses nvarchar(max)
-        sql_type: sa.types.TypeEngine = sa.Unicode(length)
+        sql_type: sa.types.TypeEngine = sa.Unicode(column.length)
     else:
         sql_type = _SQL_TYPES[column.type]()
     return sa.Column(column.name, sql_type, primary_key=column.name in key, nullable=column.nullable)
@@ -77,8 +74,8 @@ ORDER_DECISIONS = _sql_table(
     entities.ORDER_DECISIONS,
     sa.Column("proposed_units", sa.Float(53), nullable=False),
     sa.Column("unit_cost", sa.Float(53)),
-    sa.Column("export_id", sa.Unicode(_ID_LENGTH), index=True),
-    sa.Column("exported_by", sa.Unicode(_TEXT_LENGTH)),
+    sa.Column("export_id", sa.Unicode(entities.PLANNER_ID.length), index=True),
+    sa.Column("exported_by", sa.Unicode(entities.PLANNER_TEXT.length)),
     sa.Column("exported_at", UtcTimestamp()),
     # The database, not the application, decides which of two planners was first
     sa.UniqueConstraint("proposal_id", name="one_decision_per_proposal"),

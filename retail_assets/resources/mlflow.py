@@ -65,6 +65,25 @@ class RegisteredModel:
     run_id: str
 
 
+@dataclass(frozen=True, eq=False)
+class TrainingRecord:
+    """What is kept of one training beside its model.
+
+    Args:
+        version: the model version of forecast/model_versions.
+        trained_through: last day of training data.
+        scores: rows of forecast/demand_model; each contender becomes a nested run.
+        metrics: numbers of the training as a whole.
+        params: its settings.
+    """
+
+    version: str
+    trained_through: date
+    scores: pd.DataFrame
+    metrics: Mapping[str, float]
+    params: Mapping[str, str | int | float]
+
+
 class ModelRegistry:
     """The tracking server or database, and the registered model in it.
 
@@ -119,17 +138,7 @@ class ModelRegistry:
             with self._errors():
                 self._client().set_terminated(run_id, status=status)
 
-    def log_training(
-        self,
-        model_folder: Path,
-        *,
-        version: str,
-        trained_through: date,
-        scores: pd.DataFrame,
-        metrics: Mapping[str, float],
-        params: Mapping[str, Any],
-        promoted: bool,
-    ) -> RegisteredModel:
+    def log_training(self, model_folder: Path, training: TrainingRecord, *, promoted: bool) -> RegisteredModel:
         """Log one training in the active run, or in one of its own, and register its model.
 
         A version that is registered already is not stored again. `champion` and `challenger` never move to a model
@@ -137,25 +146,21 @@ class ModelRegistry:
 
         Args:
             model_folder: what `TrainedModel.save` wrote.
-            version: the model version of forecast/model_versions.
-            trained_through: last day of training data.
-            scores: rows of forecast/demand_model; each contender becomes a nested run.
-            metrics: numbers of the training as a whole.
-            params: its settings.
+            training: logged as the run, its metrics and its parameters.
             promoted: whether it is the new champion; otherwise it is the challenger.
 
         Raises:
             TransientFailure: MLflow cannot be reached.
         """
+        version = training.version
         with self._errors(), self._active_run(f"training {version}") as run_id:
             client = self._client()
-            _log(client, run_id, metrics=metrics, params={**params, "model_version": version, "promoted": promoted})
-            self._log_contenders(client, scores, parent=run_id)
-            number = self._registered(version) or self._register(
-                client, model_folder, version=version, trained_through=trained_through, run_id=run_id
-            )
+            params = {**training.params, "model_version": version, "promoted": promoted}
+            _log(client, run_id, metrics=training.metrics, params=params)
+            self._log_contenders(client, training.scores, parent=run_id)
+            number = self._registered(version) or self._register(client, model_folder, training, run_id=run_id)
             alias = "champion" if promoted else "challenger"
-            if _may_move(client, alias, trained_through):
+            if _may_move(client, alias, training.trained_through):
                 client.set_registered_model_alias(MODEL_NAME, alias, number)
         return RegisteredModel(version=version, number=number, run_id=run_id)
 
@@ -208,20 +213,18 @@ class ModelRegistry:
         folder = self._local_folder(found)
         return None if folder is not None and not folder.exists() else str(found.version)
 
-    def _register(
-        self, client: "MlflowClient", model_folder: Path, *, version: str, trained_through: date, run_id: str
-    ) -> str:
+    def _register(self, client: "MlflowClient", model_folder: Path, training: TrainingRecord, *, run_id: str) -> str:
         info = self._log_model(model_folder)
         _create_registered_model(client)
         tags = {
-            "model_version": version,
-            "trained_through_date": trained_through.isoformat(),
+            "model_version": training.version,
+            "trained_through_date": training.trained_through.isoformat(),
             "folder": model_folder.name,  # MLflow keeps the name of a folder it stores
         }
         created = client.create_model_version(
             MODEL_NAME, source=info.model_uri, run_id=run_id, tags=tags, model_id=info.model_id
         )
-        client.set_registered_model_alias(MODEL_NAME, f"trained-{version}", created.version)
+        client.set_registered_model_alias(MODEL_NAME, f"trained-{training.version}", created.version)
         return str(created.version)
 
     def _log_model(self, model_folder: Path) -> Any:

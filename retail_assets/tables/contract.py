@@ -7,6 +7,7 @@ DDL and docs/tables.md. Add a column here and nowhere else. Reading or writing d
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -21,6 +22,22 @@ COUNT = pa.int64()
 DAYS = pa.int32()
 FLAG = pa.bool_()
 QUANTILE = pa.float32()
+
+
+class Text(NamedTuple):
+    """A text of at most `length` characters, in the UTF-16 code units that SQL Server and Synapse count."""
+
+    length: int
+
+
+KEY_TEXT = Text(128)
+"""An identifier, or another text of a key: a clustered index of SQL Server holds 900 bytes."""
+
+SHORT_TEXT = Text(256)
+"""A name or a code."""
+
+LONG_TEXT = Text(4000)
+"""Sentences. A Synapse columnstore takes no nvarchar(max), and nvarchar counts to 4000."""
 
 MONTH_COLUMN = "month"
 """Derived physical partition column, the `YYYY-MM` of the partition date."""
@@ -55,6 +72,7 @@ class Column:
 
     `default` is what a missing value of an optional column stands for: silver fills it in, so that no later table has
     to know. `allowed` lists the only values of a code, `least` and `most` the range of a number; some units have one.
+    `length` is the most characters of a text, where a database that keeps the column wants a bound; the lake has none.
     """
 
     name: str
@@ -66,6 +84,11 @@ class Column:
     allowed: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None
+    length: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.length is not None and self.type != TEXT:
+            raise ValueError(f"{self.name}: only a text has a length, not {self.type}")
 
     @property
     def bounds(self) -> tuple[float | None, float | None]:
@@ -100,7 +123,8 @@ class Table:
     """The contract of one table.
 
     `partition_column` is the date the Dagster partition key stands for; it is None for whole tables.
-    `key` is unique within the table; `sort_by` is the physical order inside a file.
+    `key` is unique within the table; `sort_by` is the physical order inside a file. `is_replicated` tables are small:
+    a warehouse of several nodes keeps a copy on each of them.
     """
 
     layer: str
@@ -116,6 +140,7 @@ class Table:
     retention_days: int | None = None
     quality: Quality | None = None
     references: tuple[Reference, ...] = ()
+    is_replicated: bool = False
 
     def __post_init__(self) -> None:
         names = self.column_names
@@ -147,8 +172,14 @@ class Table:
 
 
 def described(*columns: tuple) -> tuple[Column, ...]:
-    """Columns from rows of (name, type, meaning, unit="", nullable=False)."""
-    return tuple(Column(*column) for column in columns)
+    """Columns from rows of (name, type, meaning, unit="", nullable=False); a `Text` gives the type with its length."""
+    return tuple(_described(*column) for column in columns)
+
+
+def _described(name: str, kind: pa.DataType | Text, *rest: Any) -> Column:
+    if isinstance(kind, Text):
+        return Column(name, TEXT, *rest, length=kind.length)
+    return Column(name, kind, *rest)
 
 
 SERIES_ORDER = ("store_id", "product_id", "business_date")
@@ -162,7 +193,7 @@ def series_order(*key: str) -> tuple[str, ...]:
 
 def code(name: str, meaning: str, *allowed: str) -> Column:
     """A text column that holds one of a few values."""
-    return Column(name, TEXT, meaning, allowed=allowed)
+    return Column(name, TEXT, meaning, allowed=allowed, length=SHORT_TEXT.length)
 
 
 def bounded(bounds: dict[str, tuple[float | None, float | None]], *columns: tuple) -> tuple[Column, ...]:

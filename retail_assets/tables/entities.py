@@ -17,6 +17,7 @@ from retail_assets.tables.contract import (
     TIMESTAMP,
     UNITS,
     Column,
+    Text,
     bounded,
     described,
 )
@@ -25,6 +26,10 @@ _LEAST_STEP = 0.001
 """No pack and no step is smaller: a gram of what is sold by the kilogram."""
 
 _MOST_DAYS = 3650
+
+PLANNER_ID = Text(100)
+PLANNER_TEXT = Text(1000)
+"""Of what planners decide: the columns of the application database have these lengths."""
 
 ALWAYS = date(1900, 1, 1)
 """Stands in key columns for "since always", and in a calendar for "every week"."""
@@ -385,14 +390,14 @@ FORECAST_OVERRIDES = Entity(
     "override",
     ("override_id",),
     described(
-        ("override_id", TEXT, "Override."),
-        ("store_id", TEXT, "Store; empty for every store.", "", NULLABLE),
-        ("product_id", TEXT, "Product; empty for every product.", "", NULLABLE),
+        ("override_id", PLANNER_ID, "Override."),
+        ("store_id", PLANNER_ID, "Store; empty for every store.", "", NULLABLE),
+        ("product_id", PLANNER_ID, "Product; empty for every product.", "", NULLABLE),
         ("from_date", DATE, "First target day."),
         ("to_date", DATE, "Last target day."),
         ("mean_units", UNITS, "Mean demand a day the planner expects.", "units"),
-        ("reason", TEXT, "Why."),
-        ("decided_by", TEXT, "Who."),
+        ("reason", PLANNER_TEXT, "Why."),
+        ("decided_by", PLANNER_TEXT, "Who."),
         ("decided_at", TIMESTAMP, "When.", "UTC"),
     ),
 )
@@ -402,17 +407,17 @@ ORDER_DECISIONS = Entity(
     "decision",
     ("decision_id",),
     described(
-        ("decision_id", TEXT, "Decision."),
-        ("proposal_id", TEXT, "Proposal decided on."),
-        ("store_id", TEXT, "Store."),
-        ("product_id", TEXT, "Product."),
-        ("supplier_id", TEXT, "Supplier or distribution centre ordered from.", "", NULLABLE),
-        ("decision", TEXT, "approved or rejected."),
+        ("decision_id", PLANNER_ID, "Decision."),
+        ("proposal_id", PLANNER_ID, "Proposal decided on."),
+        ("store_id", PLANNER_ID, "Store."),
+        ("product_id", PLANNER_ID, "Product."),
+        ("supplier_id", PLANNER_ID, "Supplier or distribution centre ordered from.", "", NULLABLE),
+        ("decision", PLANNER_TEXT, "approved or rejected."),
         ("order_units", UNITS, "Units approved.", "units"),
         ("order_date", DATE, "Day the order leaves."),
         ("expected_delivery_date", DATE, "Day it is expected."),
-        ("reason", TEXT, "Why, when changed.", "", NULLABLE),
-        ("decided_by", TEXT, "Who."),
+        ("reason", PLANNER_TEXT, "Why, when changed.", "", NULLABLE),
+        ("decided_by", PLANNER_TEXT, "Who."),
         ("decided_at", TIMESTAMP, "When.", "UTC"),
     ),
 )

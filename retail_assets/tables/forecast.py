@@ -4,9 +4,11 @@ from retail_assets.tables.contract import (
     DATE,
     DAYS,
     FLAG,
+    KEY_TEXT,
     NULLABLE,
     QUANTILE,
     RATE,
+    SHORT_TEXT,
     TEXT,
     UNITS,
     Column,
@@ -59,9 +61,12 @@ HIERARCHY_LEVELS = (
     "store_department",
 )
 """Levels above store and product, top down."""
+_ORIGIN = code(
+    "origin", "live, or backfill: business dates up to as_of_date with later corrections.", "live", "backfill"
+)
 _VERSION = (
-    Column("model_version", TEXT, "Model that made it, or seasonal_naive when none was promoted yet."),
-    code("origin", "live, or backfill: business dates up to as_of_date with later corrections.", "live", "backfill"),
+    *described(("model_version", SHORT_TEXT, "Model that made it, or seasonal_naive when none was promoted yet.")),
+    _ORIGIN,
 )
 _DISTRIBUTION = (
     Column("mean_units", UNITS, "Expected demand.", "units"),
@@ -73,7 +78,7 @@ _DISTRIBUTION = (
     *_VERSION,
 )
 _AS_OF = Column("as_of_date", DATE, "Last closed day the forecast knew.")
-_SERIES = described(("store_id", TEXT, "Store."), ("product_id", TEXT, "Product."))
+_SERIES = described(("store_id", KEY_TEXT, "Store."), ("product_id", KEY_TEXT, "Product."))
 _HORIZON = Column("horizon_days", DAYS, "Days after as_of_date.", "days")
 
 DEMAND_FORECAST = Table(
@@ -87,7 +92,7 @@ DEMAND_FORECAST = Table(
         *_SERIES,
         Column("target_date", DATE, "Day forecast."),
         _HORIZON,
-        Column("model_name", TEXT, "Contender that was chosen for the series' segment."),
+        *described(("model_name", SHORT_TEXT, "Contender that was chosen for the series' segment.")),
         *_DISTRIBUTION,
     ),
     partition_column="as_of_date",
@@ -148,9 +153,9 @@ FORECAST_ACCURACY = Table(
     key=("target_date", "horizon_bucket", "segment", "origin"),
     columns=described(
         ("target_date", DATE, "Day that was forecast."),
-        ("horizon_bucket", TEXT, "Horizon in days, by weeks: 1-7, 8-14 and so on."),
-        ("segment", TEXT, "ABC class as of the forecast, or all."),
-        ("origin", TEXT, "live or backfill."),
+        ("horizon_bucket", KEY_TEXT, "Horizon in days, by weeks: 1-7, 8-14 and so on."),
+        ("segment", KEY_TEXT, "ABC class as of the forecast, or all."),
+        ("origin", KEY_TEXT, "live or backfill."),
         ("series_days", UNITS, "Forecasts scored.", "series × days"),
         ("excluded_days", UNITS, "Left out because stock limited sales or the feed was missing.", "series × days"),
         ("actual_units", UNITS, "Demand scored.", "units"),
@@ -323,9 +328,7 @@ FORECAST_DRIVERS = Table(
             "adjustment",
         ),
         Column("model_version", TEXT, "Model that is explained."),
-        code(
-            "origin", "live, or backfill: business dates up to as_of_date with later corrections.", "live", "backfill"
-        ),
+        _ORIGIN,
     ),
     partition_column="as_of_date",
     partitioning=Partitioning.DAILY,

@@ -6,11 +6,13 @@ from retail_assets.tables.contract import (
     DAYS,
     EXTRACTED_AT,
     FLAG,
+    KEY_TEXT,
+    LONG_TEXT,
     MONEY,
     NULLABLE,
     QUANTITY,
     RATE,
-    TEXT,
+    SHORT_TEXT,
     UNITS,
     Column,
     Layout,
@@ -61,6 +63,7 @@ def _dimension(name: str, meaning: str, key_column: str, columns: tuple[Column, 
         key=(key_column, "valid_from"),
         columns=(*columns, *_VALIDITY),
         sort_by=(key_column, "valid_from"),
+        is_replicated=True,
     )
 
 
@@ -71,12 +74,12 @@ FACT_SALES = _daily(
     ("business_date", "sale_line_id"),
     (
         *described(
-            ("sale_line_id", TEXT, "Sale line."),
-            ("sale_id", TEXT, "Basket.", "", NULLABLE),
+            ("sale_line_id", KEY_TEXT, "Sale line."),
+            ("sale_id", KEY_TEXT, "Basket.", "", NULLABLE),
             ("business_date", DATE, "Trading day."),
-            ("store_id", TEXT, "Store."),
-            ("product_id", TEXT, "Product."),
-            ("customer_id", TEXT, "Customer, when known.", "", NULLABLE),
+            ("store_id", KEY_TEXT, "Store."),
+            ("product_id", KEY_TEXT, "Product."),
+            ("customer_id", KEY_TEXT, "Customer, when known.", "", NULLABLE),
             ("quantity", QUANTITY, "Units, negative for a return.", "units"),
         ),
         *at_least_zero(("unit_price", MONEY, "Price before discount.", "currency")),
@@ -97,8 +100,8 @@ FACT_INVENTORY = _daily(
     (
         *described(
             ("business_date", DATE, "Trading day."),
-            ("store_id", TEXT, "Store."),
-            ("product_id", TEXT, "Product."),
+            ("store_id", KEY_TEXT, "Store."),
+            ("product_id", KEY_TEXT, "Product."),
             ("on_hand_units", QUANTITY, "Stock at closing; may be negative in the source.", "units"),
             ("stock_value", MONEY, "Stock at cost; empty without a cost.", "currency", NULLABLE),
             ("stock_out_hours", UNITS, "Trading hours without stock.", "hours", NULLABLE),
@@ -114,8 +117,8 @@ DEMAND_DAILY = _daily(
     (
         *described(
             ("business_date", DATE, "Trading day."),
-            ("store_id", TEXT, "Store."),
-            ("product_id", TEXT, "Product."),
+            ("store_id", KEY_TEXT, "Store."),
+            ("product_id", KEY_TEXT, "Product."),
         ),
         *at_least_zero(
             ("sold_units", UNITS, "Units sold, returns apart; empty when the feed is missing.", "units", NULLABLE),
@@ -147,8 +150,8 @@ SALES_SUMMARY = _daily(
     ("business_date", "store_id", "department"),
     described(
         ("business_date", DATE, "Trading day."),
-        ("store_id", TEXT, "Store."),
-        ("department", TEXT, "Department."),
+        ("store_id", KEY_TEXT, "Store."),
+        ("department", KEY_TEXT, "Department."),
         ("line_count", COUNT, "Sale lines."),
         ("basket_count", COUNT, "Baskets."),
         ("sold_units", UNITS, "Units sold.", "units"),
@@ -173,20 +176,21 @@ DIM_DATE = Table(
         ("weekday", DAYS, "1 Monday … 7 Sunday.", "ISO weekday"),
         ("day_of_year", DAYS, "Day of the year."),
         ("is_weekend", FLAG, "Saturday or Sunday."),
-        ("holiday_name", TEXT, "Public holiday.", "", NULLABLE),
-        ("event_names", TEXT, "The source's events, joined by `; `.", "", NULLABLE),
+        ("holiday_name", SHORT_TEXT, "Public holiday.", "", NULLABLE),
+        ("event_names", LONG_TEXT, "The source's events, joined by `; `.", "", NULLABLE),
     ),
     sort_by=("date",),
+    is_replicated=True,
 )
 DIM_STORE = _dimension(
     "dim_store",
     "Stores.",
     "store_id",
     described(
-        ("store_id", TEXT, "Store."),
-        ("store_name", TEXT, "Name."),
-        ("region", TEXT, "Region or state.", "", NULLABLE),
-        ("store_format", TEXT, "Format.", "", NULLABLE),
+        ("store_id", KEY_TEXT, "Store."),
+        ("store_name", SHORT_TEXT, "Name."),
+        ("region", SHORT_TEXT, "Region or state.", "", NULLABLE),
+        ("store_format", SHORT_TEXT, "Format.", "", NULLABLE),
         ("opened_date", DATE, "First trading day.", "", NULLABLE),
         ("closed_date", DATE, "Last trading day.", "", NULLABLE),
     ),
@@ -196,10 +200,10 @@ DIM_PRODUCT = _dimension(
     "Products.",
     "product_id",
     described(
-        ("product_id", TEXT, "Product."),
-        ("product_name", TEXT, "Name."),
-        ("department", TEXT, "Department."),
-        ("category", TEXT, "Category."),
+        ("product_id", KEY_TEXT, "Product."),
+        ("product_name", SHORT_TEXT, "Name."),
+        ("department", SHORT_TEXT, "Department."),
+        ("category", SHORT_TEXT, "Category."),
         ("list_price", MONEY, "Regular price.", "currency", NULLABLE),
         ("unit_cost", MONEY, "Cost of one unit.", "currency", NULLABLE),
         ("unit_step", UNITS, "Smallest step of quantity.", "units"),
@@ -212,8 +216,8 @@ DIM_SUPPLIER = _dimension(
     "Suppliers.",
     "supplier_id",
     described(
-        ("supplier_id", TEXT, "Supplier."),
-        ("supplier_name", TEXT, "Name."),
+        ("supplier_id", KEY_TEXT, "Supplier."),
+        ("supplier_name", SHORT_TEXT, "Name."),
         ("lead_time_days", DAYS, "Promised days from order to delivery.", "days"),
         ("min_order_value", MONEY, "Least value of one order to one store.", "currency", NULLABLE),
     ),
@@ -223,9 +227,9 @@ DIM_CUSTOMER = _dimension(
     "Customers, without names or addresses.",
     "customer_id",
     described(
-        ("customer_id", TEXT, "Customer."),
-        ("customer_segment", TEXT, "Segment.", "", NULLABLE),
-        ("region", TEXT, "Region.", "", NULLABLE),
+        ("customer_id", KEY_TEXT, "Customer."),
+        ("customer_segment", SHORT_TEXT, "Segment.", "", NULLABLE),
+        ("region", SHORT_TEXT, "Region.", "", NULLABLE),
         ("joined_date", DATE, "First day known.", "", NULLABLE),
     ),
 )
@@ -238,8 +242,8 @@ PRODUCT_SEGMENTS = Table(
     columns=(
         *described(
             ("valid_from", DATE, "First day of the month the segments hold for."),
-            ("store_id", TEXT, "Store."),
-            ("product_id", TEXT, "Product."),
+            ("store_id", KEY_TEXT, "Store."),
+            ("product_id", KEY_TEXT, "Product."),
         ),
         code("abc_class", "A, B or C: first 80 %, next 15 %, last 5 % of sales value.", "A", "B", "C"),
         code("xyz_class", "X, Y or Z: coefficient of variation of monthly demand up to 0.5, up to 1, above.", *"XYZ"),

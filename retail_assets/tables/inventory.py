@@ -4,10 +4,11 @@ from retail_assets.tables.contract import (
     COUNT,
     DATE,
     DAYS,
+    KEY_TEXT,
+    LONG_TEXT,
     MONEY,
     NULLABLE,
     RATE,
-    TEXT,
     UNITS,
     Column,
     Layout,
@@ -18,7 +19,7 @@ from retail_assets.tables.contract import (
 )
 
 _AS_OF = Column("as_of_date", DATE, "Closed day the plan knew.")
-_SERIES = described(("store_id", TEXT, "Store."), ("product_id", TEXT, "Product."))
+_SERIES = described(("store_id", KEY_TEXT, "Store."), ("product_id", KEY_TEXT, "Product."))
 
 
 def _daily(name: str, meaning: str, key: tuple[str, ...], columns: tuple[Column, ...]) -> Table:
@@ -45,10 +46,10 @@ REPLENISHMENT_PLAN = _daily(
         _AS_OF,
         *_SERIES,
         *described(
-            ("supplier_id", TEXT, "Supplier; empty when the sourcing has none for the product."),
+            ("supplier_id", KEY_TEXT, "Supplier; empty when the sourcing has none for the product."),
             (
                 "proposal_id",
-                TEXT,
+                KEY_TEXT,
                 "Stable name of the proposal: uuid5 of store, product, supplier, order cycle; numbered when an earlier "
                 "proposal of the cycle is approved.",
             ),
@@ -104,8 +105,8 @@ REPLENISHMENT_PLAN = _daily(
                 "units",
             ),
             ("lost_margin_avoided_value", MONEY, "Margin the order saves.", "currency"),
-            ("reason", TEXT, "Why this quantity."),
-            ("exception", TEXT, "What needs a person: expedite, overdue order, missing data.", "", NULLABLE),
+            ("reason", LONG_TEXT, "Why this quantity."),
+            ("exception", LONG_TEXT, "What needs a person: expedite, overdue order, missing data.", "", NULLABLE),
         ),
     ),
 )
@@ -151,14 +152,14 @@ TRANSFER_PROPOSALS = _daily(
     (
         _AS_OF,
         *described(
-            ("product_id", TEXT, "Product."),
-            ("from_store_id", TEXT, "Giving store."),
-            ("to_store_id", TEXT, "Receiving store."),
+            ("product_id", KEY_TEXT, "Product."),
+            ("from_store_id", KEY_TEXT, "Giving store."),
+            ("to_store_id", KEY_TEXT, "Receiving store."),
             ("transfer_units", UNITS, "Units to move.", "units"),
             ("lost_margin_avoided_value", MONEY, "Margin saved at the receiving store.", "currency"),
             ("transfer_cost_value", MONEY, "Cost of moving.", "currency"),
             ("net_benefit_value", MONEY, "Saved less cost.", "currency"),
-            ("reason", TEXT, "Why."),
+            ("reason", LONG_TEXT, "Why."),
         ),
     ),
 )
@@ -169,9 +170,9 @@ POLICY_REPLAY = Table(
     grain="policy, target and class",
     key=("policy", "target_service_rate", "abc_class"),
     columns=described(
-        ("policy", TEXT, "forecast, days_of_cover, min_max or history."),
+        ("policy", KEY_TEXT, "forecast, days_of_cover, min_max or history."),
         ("target_service_rate", RATE, "Nominal target.", "0–1"),
-        ("abc_class", TEXT, "ABC class, or all."),
+        ("abc_class", KEY_TEXT, "ABC class, or all."),
         ("from_date", DATE, "First day scored."),
         ("to_date", DATE, "Last day scored."),
         ("series_count", COUNT, "Series replayed."),
@@ -195,8 +196,9 @@ POLICY_REPLAY = Table(
         ("holding_cost_value", MONEY, "Cost of holding the stock.", "currency"),
         ("ordering_cost_value", MONEY, "Cost of the order lines.", "currency", NULLABLE),
         ("total_cost_value", MONEY, "Holding, ordering, waste and lost margin.", "currency"),
-        ("assumptions", TEXT, "What was assumed, such as lead times; empty when all was known.", "", NULLABLE),
+        ("assumptions", LONG_TEXT, "What was assumed, such as lead times; empty when all was known.", "", NULLABLE),
     ),
     sort_by=("policy", "target_service_rate", "abc_class"),
+    is_replicated=True,
 )
 TABLES = (REPLENISHMENT_PLAN, INVENTORY_HEALTH, TRANSFER_PROPOSALS, POLICY_REPLAY)

@@ -1,7 +1,7 @@
 """The dense demand table: every day of every product a store carries, and the plan for days to come."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import ibis
@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retail_assets.demand.effects import censoring
+from retail_assets.demand.effects.censoring import Censoring, TradingDays, unconstrain
 from retail_assets.demand.effects.promotion_response import lifts
 from retail_assets.demand.opening import LEARNING_DAYS, closed_weekdays, trading_hours
 from retail_assets.demand.quantity_steps import unit_steps
@@ -30,34 +31,36 @@ ClosedWeekdays = Mapping[str, Collection[int]]
 """ISO weekdays on which a store does not trade, by store; a store without an entry trades on all."""
 
 
-def observed_demand(
-    days: Window,
-    *,
-    sales: ibis.Table,
-    inventory: ibis.Table,
-    assortment: ibis.Table,
-    stores: ibis.Table,
-    products: ibis.Table,
-    prices: ibis.Table,
-    promotions: ibis.Table,
-    events: ibis.Table,
-) -> ibis.Table:
+@dataclass(frozen=True)
+class Offer:
+    """What stores offer, when and at which terms: the silver snapshots of these names, as known now."""
+
+    assortment: ibis.Table
+    stores: ibis.Table
+    products: ibis.Table
+    prices: ibis.Table
+    promotions: ibis.Table
+    events: ibis.Table
+
+
+def observed_demand(days: Window, *, sales: ibis.Table, inventory: ibis.Table, offer: Offer) -> ibis.Table:
     """What gold.demand_daily is estimated from: the days and LOOKBACK_DAYS before them, as `unconstrained` takes it.
 
     Args:
         days: days wanted.
         sales: gold.fact_sales of the days and LOOKBACK_DAYS before them.
         inventory: gold.fact_inventory of the same days.
-        assortment, stores, products, prices, promotions, events: silver snapshots as known now.
+        offer: what stores carry on these days.
 
     Returns:
         The rows of `observed` and `with_terms`, unit_step of the product and trading_hours of the store.
     """
     wide = days.extended(days_before=LOOKBACK_DAYS)
+    stores, products = offer.stores, offer.products
     off = days_off(days, sold=products_sold(sales), given=given_closed_weekdays(stores))
-    rows = carried(wide, assortment=assortment, stores=stores, products=products, events=events, off=off)
+    rows = carried(wide, assortment=offer.assortment, stores=stores, products=products, events=offer.events, off=off)
     seen = observed(rows, sales=sales, inventory=inventory)
-    priced = with_terms(seen, wide, prices=prices, promotions=promotions, products=products)
+    priced = with_terms(seen, wide, prices=offer.prices, promotions=offer.promotions, products=products)
     return _with_measures(priced, products=products, stores=stores)
 
 
@@ -321,15 +324,15 @@ def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
         past = slice(day - LOOKBACK_DAYS, day + 1)
         share = seen.available(past)
         available[:, day] = share[:, -1]
-        units[:, [day]], sd[:, [day]] = unconstrained_day(
-            *(values[:, past] for values in (seen.traded, seen.code)),
-            share,
-            discount[:, past],
-            weekday=weekdays[past],
-            product=seen.product,
+        days = TradingDays(
+            seen.traded[:, past],
+            seen.code[:, past],
+            weekdays[past],
+            available_rate=share,
             unit_step=steps[:, day - LOOKBACK_DAYS],
             is_sold_out=seen.is_sold_out[:, past],
         )
+        units[:, [day]], sd[:, [day]] = unconstrained_day(days, discount=discount[:, past], product=seen.product)
     complete = rows.assign(
         censoring=np.array(censoring.NAMES)[grid.gather(seen.code)],
         available_rate=grid.gather(available),
@@ -384,34 +387,24 @@ class _Seen:
 
 
 def unconstrained_day(
-    traded: NDArray[np.float64],
-    code: NDArray[np.int8],
-    available: NDArray[np.float64],
-    discount: NDArray[np.float64],
-    *,
-    weekday: NDArray[np.int64],
-    product: NDArray[np.int64],
-    unit_step: NDArray[np.float64] | None = None,
-    is_sold_out: NDArray[np.bool_] | None = None,
+    days: TradingDays, *, discount: NDArray[np.float64], product: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of the last of the given days, from these days alone: every range that makes the day gives the same."""
-    discount = np.nan_to_num(discount)
-    is_limited = np.isin(code, (censoring.Censoring.FULL, censoring.Censoring.PARTIAL))
-    seen = np.where(is_limited, np.nan_to_num(available), code == censoring.Censoring.NONE)
+    """Of the last of the given days, from these days alone: every range that makes the day gives the same.
+
+    Args:
+        days: without lifts, which follow from the discounts.
+        discount: share of the price taken off, (series, days); NaN where the series has no row.
+        product: number of each series' product, (series,).
+    """
+    traded, is_limited = days.sales, days.is_limited
+    seen = np.where(is_limited, np.nan_to_num(days.available), days.censoring == Censoring.NONE)
     units, sd = traded[:, -1:].copy(), np.where(np.isnan(traded[:, -1:]), np.nan, 0.0)
     wanted = np.flatnonzero(is_limited[:, -1])
     if len(wanted):
-        lift = lifts(traded, discount_rate=discount, exposure=seen, weekday=weekday, product=product)[wanted]
-        units[wanted], sd[wanted] = censoring.unconstrain(
-            traded[wanted],
-            censoring=code[wanted],
-            weekday=weekday,
-            available_rate=available[wanted],
-            lift=lift,
-            unit_step=None if unit_step is None else unit_step[wanted],
-            is_sold_out=None if is_sold_out is None else is_sold_out[wanted],
-            first_day=traded.shape[1] - 1,
-        )
+        rate = np.nan_to_num(discount)
+        lift = lifts(traded, discount_rate=rate, exposure=seen, weekday=days.weekday, product=product)
+        lifted = replace(days, lift=lift).of(wanted)
+        units[wanted], sd[wanted] = unconstrain(lifted, first_day=traded.shape[1] - 1)
     return units, sd
 
 

@@ -22,7 +22,7 @@ from retail_assets.demand.panel import Panel, build_panel
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.demand.training import TrainedModel, load_model, train
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.resources.mlflow import MODEL_NAME, ModelRegistry, fail_training_run, quiet_mlflow
+from retail_assets.resources.mlflow import MODEL_NAME, ModelRegistry, TrainingRecord, fail_training_run, quiet_mlflow
 
 AS_OF = date(2025, 6, 30)
 HORIZON = 7
@@ -85,9 +85,9 @@ def log(registry: ModelRegistry, model_folder: Path, version: str, **changes: An
         "scores": SCORES,
         "metrics": {"scaled_pinball": 0.25},
         "params": {"trees": 5},
-        "promoted": True,
     }
-    return registry.log_training(model_folder, version=version, **{**facts, **changes})
+    promoted = changes.pop("promoted", True)
+    return registry.log_training(model_folder, TrainingRecord(version, **{**facts, **changes}), promoted=promoted)
 
 
 def aliases(folder: Path) -> dict[str, int]:

@@ -116,7 +116,10 @@ def _demand_daily(engine: Engine, days: Window) -> Frame:
     if not known["assortment"].count().to_pyarrow().as_py():
         known["assortment"] = demand.assortment_from_sales(engine.scan(gold.FACT_SALES))
     seen = demand.observed_demand(
-        days, sales=engine.scan(gold.FACT_SALES, wide), inventory=engine.scan(gold.FACT_INVENTORY, wide), **known
+        days,
+        sales=engine.scan(gold.FACT_SALES, wide),
+        inventory=engine.scan(gold.FACT_INVENTORY, wide),
+        offer=demand.Offer(**known),
     )
     return engine.apply(seen, partial(demand.unconstrained, window=days), gold.DEMAND_DAILY)
 

@@ -88,18 +88,58 @@ def censoring_of(
     return code, np.where((code == Censoring.NONE) & np.isnan(available), 1.0, available)
 
 
+@dataclass(frozen=True, eq=False)
+class TradingDays:
+    """What is known of series on consecutive days, (series, days) each where nothing else is said.
+
+    Args:
+        sales: units sold; NaN where the store was closed or the feed is missing.
+        censoring: codes of `Censoring`; `unknown` is taken as observed.
+        weekday: ISO weekday 1 … 7 of each day, (days,).
+        available_rate: share of the day with stock, NaN when not known.
+        lift: what promotions make of usual demand on each day, as known on that day; 1 when None.
+        unit_step: smallest step of each series' quantities, (series,): 0.1 for what is sold by 100 g; 1 when None.
+        is_sold_out: days whose stock the sales themselves used up; all of censoring `full` when None.
+    """
+
+    sales: Floats
+    censoring: Codes
+    weekday: NDArray[np.integer]
+    available_rate: Floats | None = None
+    lift: Floats | None = None
+    unit_step: Floats | None = None
+    is_sold_out: NDArray[np.bool_] | None = None
+
+    def of(self, series: NDArray[np.intp]) -> "TradingDays":
+        """Those of some series."""
+        return TradingDays(
+            self.sales[series],
+            self.censoring[series],
+            self.weekday,
+            available_rate=_taken(self.available_rate, series),
+            lift=_taken(self.lift, series),
+            unit_step=_taken(self.unit_step, series),
+            is_sold_out=_taken(self.is_sold_out, series),
+        )
+
+    @property
+    def is_limited(self) -> NDArray[np.bool_]:
+        """Whether stock limited the sales of the day."""
+        return np.isin(self.censoring, (Censoring.FULL, Censoring.PARTIAL))
+
+    @property
+    def available(self) -> Floats:
+        """The share of the day with stock, NaN where it is not known."""
+        unknown = np.full(np.shape(self.sales), np.nan)
+        return unknown if self.available_rate is None else np.asarray(self.available_rate, dtype=float)
+
+
+def _taken(values: NDArray | None, series: NDArray[np.intp]) -> NDArray | None:
+    return None if values is None else values[series]
+
+
 def unconstrain(
-    sales: Floats,
-    *,
-    censoring: Codes,
-    weekday: NDArray[np.integer],
-    available_rate: Floats | None = None,
-    lift: Floats | None = None,
-    unit_step: Floats | None = None,
-    is_sold_out: NDArray[np.bool_] | None = None,
-    window_days: int = WINDOW_DAYS,
-    dispersion: float | None = None,
-    first_day: int = 0,
+    days: TradingDays, *, window_days: int = WINDOW_DAYS, dispersion: float | None = None, first_day: int = 0
 ) -> tuple[Floats, Floats]:
     """Estimated demand and its standard deviation, both (series, days from `first_day` on).
 
@@ -111,51 +151,54 @@ def unconstrain(
     same day, the less the more it sells.
 
     Args:
-        sales: units sold, (series, days); NaN (closed, feed missing) stays NaN.
-        censoring: codes of `Censoring`; `unknown` is taken as observed.
-        weekday: ISO weekday 1 … 7 of each day.
-        available_rate: share of the day with stock, NaN when not known.
-        lift: what promotions make of usual demand on each day, as known on that day; 1 when None.
-        unit_step: smallest step of each series' quantities, (series,): 0.1 for what is sold by 100 g; 1 when None.
-        is_sold_out: days whose stock the sales themselves used up; all of censoring `full` when None.
         dispersion: fixed dispersion, 0 for Poisson; estimated when None.
         first_day: first column wanted; those before are history only, and cost nothing.
 
     Returns:
         Demand in units (sales where observed, else E[D | D ≥ sales], at most three times the most that a day of the
-        window sold; NaN where the window holds no information) and its sd.
+        window sold; NaN where sales are, or where the window holds no information) and its sd.
 
     >>> sold = np.array([[4.0, 2.0, 5.0, 3.0, 5.0, 5.0, 1.0]])
-    >>> full = np.where(sold == 5, 2, 0).astype(np.int8)
-    >>> units, sd = unconstrain(sold, censoring=full, weekday=np.arange(1, 8), dispersion=0.0)
+    >>> week = TradingDays(sold, np.where(sold == 5, 2, 0).astype(np.int8), np.arange(1, 8))
+    >>> units, sd = unconstrain(week, dispersion=0.0)
     >>> bool((units[sold == 5] > 5).all()), float(units[0, 0]), float(sd[0, 0])
     (True, 4.0, 0.0)
-    >>> tenths, _ = unconstrain(
-    ...     sold / 10, censoring=full, weekday=np.arange(1, 8), unit_step=np.array([0.1]), dispersion=0.0
-    ... )
-    >>> bool(np.allclose(tenths, units / 10))
+    >>> weighed = TradingDays(sold / 10, week.censoring, week.weekday, unit_step=np.array([0.1]))
+    >>> bool(np.allclose(unconstrain(weighed, dispersion=0.0)[0], units / 10))
     True
     """
-    sold = np.asarray(sales, dtype=float)
-    step = np.ones(len(sold)) if unit_step is None else np.asarray(unit_step, dtype=float)
-    sales = np.round(sold / step[:, None], _STEP_DIGITS)
-    available = np.full(sales.shape, np.nan) if available_rate is None else np.asarray(available_rate, dtype=float)
-    available = _believed(available, sales)
-    lift = np.ones(sales.shape) if lift is None else np.asarray(lift, dtype=float)
-    limited = np.isin(censoring, (Censoring.FULL, Censoring.PARTIAL)) & np.isfinite(sales) & ~(available >= 1)
+    sold, step = np.asarray(days.sales, dtype=float), _steps(days)
     units, sd = sold.copy(), np.where(np.isnan(sold), np.nan, 0.0)
-    row, day = np.nonzero(limited)
+    counted = _counted(days, step)
+    row, day = np.nonzero(counted.limited)
     at = (row[day >= first_day], day[day >= first_day])
     if len(at[0]):
-        is_full = limited & (censoring == Censoring.FULL)
-        ended = is_full if is_sold_out is None else is_full & is_sold_out
-        days = _Days(sales, limited, is_full, ended, lift, available, np.asarray(weekday))
-        window = _window(days, at=at, length=window_days)
-        mean, variance = _fit(window, dispersion)
-        ceiling = _MOST_TIMES_SEEN * _most_sold(sales / lift, at=at, days=window_days) * lift[at]
-        units[at] = np.maximum(np.minimum(mean, ceiling) * step[at[0]], sold[at])
+        mean, variance = _fit(_window(counted, at=at, length=window_days), dispersion)
+        ceiling = _MOST_TIMES_SEEN * _most_sold(counted.sales / counted.lift, at=at, days=window_days)
+        units[at] = np.maximum(np.minimum(mean, ceiling * counted.lift[at]) * step[at[0]], sold[at])
         sd[at] = np.sqrt(variance) * step[at[0]]
     return units[:, first_day:], sd[:, first_day:]
+
+
+def _steps(days: TradingDays) -> Floats:
+    return np.ones(len(days.sales)) if days.unit_step is None else np.asarray(days.unit_step, dtype=float)
+
+
+def _counted(days: TradingDays, step: Floats) -> "_Days":
+    """The days with sales counted in steps, and what is not known filled in."""
+    sales = np.round(np.asarray(days.sales, dtype=float) / step[:, None], _STEP_DIGITS)
+    available = _believed(days.available, sales)
+    limited = days.is_limited & np.isfinite(sales) & ~(available >= 1)
+    is_full = limited & (days.censoring == Censoring.FULL)
+    return _Days(
+        sales=sales,
+        limited=limited,
+        is_full=is_full,
+        is_sold_out=is_full if days.is_sold_out is None else is_full & days.is_sold_out,
+        lift=np.ones(sales.shape) if days.lift is None else np.asarray(days.lift, dtype=float),
+        available=available,
+        weekday=np.asarray(days.weekday),
+    )
 
 
 def _believed(available: Floats, sold: Floats) -> Floats:

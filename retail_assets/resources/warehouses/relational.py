@@ -21,12 +21,6 @@ from retail_assets.resources.warehouses.rows import CheckedRows
 from retail_assets.tables.contract import Column, Table
 from retail_assets.windows import Window
 
-KEY_LENGTH = 128
-TEXT_LENGTH = 256
-LONG_LENGTH = 4000
-LONG_TEXTS = frozenset({"reason", "exception", "assumptions", "event_names"})
-"""Columns of sentences. A SQL Server index key holds 1,700 bytes and a Synapse columnstore takes no varchar(max)."""
-
 _TYPES: dict[pa.DataType, TypeEngine] = {
     pa.date32(): sa.DATE(),  # sa.Date becomes DATETIME where the server's version is not known
     pa.timestamp("us", tz="UTC"): sa.DateTime(timezone=True).with_variant(mssql.DATETIME2(6), "mssql"),
@@ -169,7 +163,7 @@ def is_passing(error: DBAPIError) -> bool:
 
 def sql_table(table: Table) -> sa.Table:
     """The contract as a SQLAlchemy table, without constraints beyond NOT NULL."""
-    columns = [sa.Column(c.name, _type(table, c), nullable=c.nullable, autoincrement=False) for c in table.columns]
+    columns = [sa.Column(c.name, _type(c), nullable=c.nullable, autoincrement=False) for c in table.columns]
     return sa.Table(table.name, sa.MetaData(), *columns, schema=SCHEMA)
 
 
@@ -190,18 +184,13 @@ def held_columns(connection: Connection, table: Table) -> list[str]:
     return [row[0] for row in rows]
 
 
-def text_length(table: Table, column: Column) -> int:
-    """Characters a text column holds where the database wants a length."""
-    if column.name in table.key or column.name.endswith("_id"):
-        return KEY_LENGTH
-    return LONG_LENGTH if column.name in LONG_TEXTS else TEXT_LENGTH
-
-
-def _type(table: Table, column: Column) -> TypeEngine:
+def _type(column: Column) -> TypeEngine:
     if pa.types.is_decimal(column.type):
         return sa.Numeric(column.type.precision, column.type.scale)
     if column.type == pa.string():
-        return sa.Unicode(text_length(table, column)).with_variant(sa.Text(), "postgresql")
+        if column.length is None:
+            raise ValueError(f"{column.name}: a text of a warehouse table states its length in the contract")
+        return sa.Unicode(column.length).with_variant(sa.Text(), "postgresql")
     return _TYPES[column.type]
 
 

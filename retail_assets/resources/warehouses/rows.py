@@ -13,6 +13,7 @@ from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.tables.validation import conform
 from retail_assets.windows import Window
 
+_BEYOND_PLANE_0 = r"[\x{10000}-\x{10FFFF}]"
 CHUNK_ROWS = 122_880
 """Row group of DuckDB; pieces are joined up to it, because every insert costs a fixed time."""
 
@@ -49,6 +50,16 @@ class CheckedRows:
             self.count += checked.num_rows
             yield checked
 
+    def bounded_chunks(self) -> Iterator[pa.Table]:
+        """The same pieces for a database whose texts have lengths: it would cut a longer one, or refuse it unclearly.
+
+        Raises:
+            PermanentFailure: as `chunks`, or a text is longer than its column.
+        """
+        for chunk in self.chunks():
+            check_lengths(self._table, chunk)
+            yield chunk
+
     def _conformed(self, chunk: pa.Table) -> pa.Table:
         try:
             return conform(self._table, chunk)
@@ -66,6 +77,34 @@ class CheckedRows:
                 f"The warehouse cannot take the frame: {self._table.name}.{column} runs from {first} to {last}, "
                 f"outside the window {self._window}."
             )
+
+
+def check_lengths(table: Table, chunk: pa.Table) -> None:
+    """Refuse texts that do not fit the lengths of the contract.
+
+    Raises:
+        PermanentFailure: naming the column, the longest text and the limit.
+    """
+    for column in table.columns:
+        longest = 0 if column.length is None else _longest(chunk[column.name], column.length)
+        if column.length is not None and longest > column.length:
+            raise PermanentFailure(
+                f"Warehouse table {table.name} cannot take a text of {longest} characters in {column.name}: "
+                f"its limit there is {column.length}; shorten it in the source."
+            )
+
+
+def _longest(texts: pa.ChunkedArray, limit: int) -> int:
+    """Characters of the longest text as nvarchar counts them: those beyond U+FFFF, such as emoji, are two."""
+    bytes_ = _most(pc.call_function("binary_length", [texts]))
+    if bytes_ <= limit:
+        return bytes_
+    characters = pc.call_function("utf8_length", [texts])
+    return _most(pc.call_function("add", [characters, pc.count_substring_regex(texts, _BEYOND_PLANE_0)]))
+
+
+def _most(counts: pa.ChunkedArray) -> int:
+    return pc.call_function("max", [counts]).as_py() or 0
 
 
 def _joined(frame: pa.Table | pa.RecordBatchReader) -> Iterator[pa.Table]:

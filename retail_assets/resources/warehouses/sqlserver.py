@@ -1,22 +1,12 @@
-"""SQL Server as warehouse: parameter arrays of pyodbc (`fast_executemany`), a few thousand rows a round trip.
-
-Texts have lengths here; one that is too long is refused by name before the server sees it.
-"""
+"""SQL Server as warehouse: parameter arrays of pyodbc (`fast_executemany`), a few thousand rows a round trip."""
 
 import re
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine
 
-from retail_assets.failures import PermanentFailure
-from retail_assets.resources.warehouses.relational import (
-    RelationalBackend,
-    RelationalTransaction,
-    sql_table,
-    text_length,
-)
+from retail_assets.resources.warehouses.relational import RelationalBackend, RelationalTransaction, sql_table
 from retail_assets.resources.warehouses.rows import CheckedRows
 from retail_assets.tables.contract import Table
 
@@ -29,8 +19,7 @@ _SERVER = re.compile(r"(?:^|;)\s*server\s*=\s*(?:tcp:)?([^;,]+)", re.IGNORECASE)
 class SQLServerTransaction(RelationalTransaction):
     def insert(self, table: Table, rows: CheckedRows) -> None:
         statement = sa.insert(sql_table(table))
-        for chunk in rows.chunks():
-            check_lengths(table, chunk)
+        for chunk in rows.bounded_chunks():
             for batch in naive_utc(chunk).to_batches(max_chunksize=BATCH_ROWS):
                 self._connection.execute(statement, batch.to_pylist())
 
@@ -49,33 +38,8 @@ def host_of(url: URL) -> str:
     """Server of a URL, also when it is hidden in an ODBC connection string."""
     if url.host:
         return f"{url.host}:{url.port}" if url.port else url.host
-    found = re.search(
-        r"(?:^|;)\s*server\s*=\s*(?:tcp:)?([^;,]+)", str(url.query.get("odbc_connect", "")), re.IGNORECASE
-    )
+    found = _SERVER.search(str(url.query.get("odbc_connect", "")))
     return found.group(1).strip() if found else "an ODBC data source"
-
-
-def check_lengths(table: Table, chunk: pa.Table) -> None:
-    """Refuse texts that would be cut or make the server's error unreadable.
-
-    Raises:
-        PermanentFailure: naming the column, the longest text and the limit.
-    """
-    for column in table.columns:
-        if column.type != pa.string():
-            continue
-        longest = _longest(chunk[column.name])
-        limit = text_length(table, column)
-        if longest > limit:
-            raise PermanentFailure(
-                f"Warehouse table {table.name} cannot take a text of {longest} characters in {column.name}: "
-                f"its limit there is {limit}; shorten it in the source."
-            )
-
-
-def _longest(texts: pa.ChunkedArray) -> int:
-    lengths = pc.call_function("utf8_length", [texts])
-    return pc.call_function("max", [lengths]).as_py() or 0
 
 
 def naive_utc(chunk: pa.Table) -> pa.Table:

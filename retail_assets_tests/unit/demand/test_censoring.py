@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from retail_assets.demand.effects.censoring import NAMES, Censoring, censoring_of, unconstrain
+from retail_assets.demand.effects.censoring import NAMES, Censoring, TradingDays, censoring_of, unconstrain
 
 WEEK = np.array([0.8, 0.8, 0.9, 1.0, 1.2, 1.5, 0.8]) / 1.0
 WEEK = WEEK / WEEK.mean()
@@ -37,7 +37,7 @@ def shop(levels, *, dispersion, cover, days=98, seed=7):
 def test_unconstrained_demand_of_stock_out_days_is_unbiased(level, dispersion):
     demand, sold, closing, weekday = shop(np.full(600, level), dispersion=dispersion, cover=1.2)
     code, available = censoring_of(closing, sold)
-    units, sd = unconstrain(sold, censoring=code, weekday=weekday, available_rate=available)
+    units, sd = unconstrain(TradingDays(sold, code, weekday, available_rate=available))
     scored = code == Censoring.FULL
     scored[:, :56] = False
     assert scored.sum() > 500
@@ -53,7 +53,7 @@ def test_known_hours_without_stock_are_used():
     rest = rng.poisson(8 * (1 - share))
     sold = rng.poisson(8 * share).astype(float)
     code = np.where(share < 1, Censoring.PARTIAL, Censoring.NONE).astype(np.int8)
-    units, sd = unconstrain(sold, censoring=code, weekday=np.arange(84) % 7 + 1, available_rate=share)
+    units, sd = unconstrain(TradingDays(sold, code, np.arange(84) % 7 + 1, available_rate=share))
     scored = share < 1
     scored[:, :28] = False
     assert units[scored].sum() / (sold + rest)[scored].sum() == pytest.approx(1, abs=0.01)
@@ -67,7 +67,7 @@ def test_days_that_sell_early_are_not_taken_for_even_ones():
     seen = np.sqrt(hours)
     sold, rest = rng.poisson(8 * seen).astype(float), rng.poisson(8 * (1 - seen))
     code = np.where(hours < 1, Censoring.PARTIAL, Censoring.NONE).astype(np.int8)
-    units, _ = unconstrain(sold, censoring=code, weekday=np.arange(84) % 7 + 1, available_rate=hours)
+    units, _ = unconstrain(TradingDays(sold, code, np.arange(84) % 7 + 1, available_rate=hours))
     scored = hours < 1
     scored[:, :28] = False
     assert units[scored].sum() / (sold + rest)[scored].sum() == pytest.approx(1, abs=0.02)
@@ -86,12 +86,14 @@ def test_weighed_goods_are_counted_in_steps(step, level):
     capped = {"sold": np.where(reached, cap, demand), "code": np.where(reached, 2, 0), "share": None}
     for case in (cut, capped):
         units, sd = unconstrain(
-            case["sold"] * step,
-            censoring=case["code"].astype(np.int8),
-            weekday=np.arange(70) % 7 + 1,
-            available_rate=case["share"],
-            unit_step=np.full(300, step),
-            is_sold_out=np.zeros(shape, dtype=bool),
+            TradingDays(
+                case["sold"] * step,
+                case["code"].astype(np.int8),
+                np.arange(70) % 7 + 1,
+                available_rate=case["share"],
+                unit_step=np.full(300, step),
+                is_sold_out=np.zeros(shape, dtype=bool),
+            )
         )
         scored = case["code"] == 2
         scored[:, :42] = False
@@ -102,9 +104,7 @@ def test_weighed_goods_are_counted_in_steps(step, level):
 
 def test_observed_quantities_stay_as_they_were_sold():
     sold = np.array([[0.3, 0.7, 0.1, 1.1, 0.3, 2.9]])
-    units, sd = unconstrain(
-        sold, censoring=np.zeros((1, 6), np.int8), weekday=np.arange(1, 7), unit_step=np.array([0.1])
-    )
+    units, sd = unconstrain(TradingDays(sold, np.zeros((1, 6), np.int8), np.arange(1, 7), unit_step=np.array([0.1])))
     assert (units == sold).all() and (sd == 0).all()
 
 
@@ -113,7 +113,7 @@ def test_hours_that_the_sales_contradict_are_not_believed():
     sold = np.tile([8.0, 13.0, 7.0, 4.0, 8.0, 0.0, 5.0], 8)[None, :]
     share = np.tile([1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0], 8)[None, :]
     code = np.where(share < 1, Censoring.PARTIAL, Censoring.NONE).astype(np.int8)
-    units, sd = unconstrain(sold, censoring=code, weekday=np.arange(56) % 7 + 1, available_rate=share)
+    units, sd = unconstrain(TradingDays(sold, code, np.arange(56) % 7 + 1, available_rate=share))
     assert (units >= sold).all() and units.max() < 40
     assert units[0, 3] < 30 and sd.max() < 500, "not the ceiling that bounds what nothing is known of"
     _, available = censoring_of(np.zeros(2), np.array([13.0, 0.0]), stock_out_hours=np.full(2, 14.0))
@@ -125,7 +125,7 @@ def test_windows_of_lower_bounds_have_a_ceiling():
     demand = rng.negative_binomial(0.5, 0.02, (50, 70)).astype(float)
     sold = np.minimum(demand, 3)
     code = np.where(demand >= 3, Censoring.FULL, Censoring.NONE).astype(np.int8)
-    units, _ = unconstrain(sold, censoring=code, weekday=np.arange(70) % 7 + 1)
+    units, _ = unconstrain(TradingDays(sold, code, np.arange(70) % 7 + 1))
     assert (code == Censoring.FULL).mean() > 0.6
     assert units.max() == 9.0
 
@@ -139,7 +139,7 @@ def test_poisson_5_capped_at_5_gives_5():
     code = np.append(np.where(demand >= 5, Censoring.FULL, Censoring.NONE), [Censoring.FULL] * 8)
     weekday = np.arange(sales.shape[1]) % 7 + 1
     units, _ = unconstrain(
-        sales, censoring=code[None, :].astype(np.int8), weekday=weekday, window_days=10**6, dispersion=0.0
+        TradingDays(sales, code[None, :].astype(np.int8), weekday), window_days=10**6, dispersion=0.0
     )
     seen, capped = values[values < 5], (values >= 5).sum()
     level = optimize.minimize_scalar(
@@ -167,7 +167,7 @@ def test_estimate_is_the_conditional_mean_at_the_fitted_level(sold, dispersion):
     code = np.zeros(sales.shape, dtype=np.int8)
     code[0, -1] = Censoring.FULL
     weekday = np.ones(sales.shape[1], dtype=int)
-    units, sd = unconstrain(sales, censoring=code, weekday=weekday, window_days=10**4, dispersion=dispersion)
+    units, sd = unconstrain(TradingDays(sales, code, weekday), window_days=10**4, dispersion=dispersion)
     mean, variance = brute_force(4.0, dispersion, sold)
     assert units[0, -1] == pytest.approx(mean, rel=1e-3)
     assert sd[0, -1] == pytest.approx(np.sqrt(variance), rel=5e-3)
@@ -176,10 +176,8 @@ def test_estimate_is_the_conditional_mean_at_the_fitted_level(sold, dispersion):
 def test_no_value_depends_on_later_days():
     demand, sold, closing, weekday = shop(np.full(30, 4.0), dispersion=0.3, cover=1.0)
     code, available = censoring_of(closing, sold)
-    whole, whole_sd = unconstrain(sold, censoring=code, weekday=weekday, available_rate=available)
-    part, part_sd = unconstrain(
-        sold[:, :70], censoring=code[:, :70], weekday=weekday[:70], available_rate=available[:, :70]
-    )
+    whole, whole_sd = unconstrain(TradingDays(sold, code, weekday, available_rate=available))
+    part, part_sd = unconstrain(TradingDays(sold[:, :70], code[:, :70], weekday[:70], available_rate=available[:, :70]))
     np.testing.assert_allclose(part, whole[:, :70], rtol=1e-12)
     np.testing.assert_allclose(part_sd, whole_sd[:, :70], rtol=1e-9)
 
@@ -187,8 +185,8 @@ def test_no_value_depends_on_later_days():
 def test_history_columns_are_not_returned_and_change_nothing():
     demand, sold, closing, weekday = shop(np.full(20, 4.0), dispersion=0.3, cover=1.0)
     code, available = censoring_of(closing, sold)
-    whole, _ = unconstrain(sold, censoring=code, weekday=weekday, available_rate=available)
-    part, _ = unconstrain(sold, censoring=code, weekday=weekday, available_rate=available, first_day=80)
+    whole, _ = unconstrain(TradingDays(sold, code, weekday, available_rate=available))
+    part, _ = unconstrain(TradingDays(sold, code, weekday, available_rate=available), first_day=80)
     np.testing.assert_allclose(part, whole[:, 80:], rtol=1e-12)
 
 
@@ -197,8 +195,8 @@ def test_nothing_before_the_window_counts():
     code, _ = censoring_of(closing, sold)
     other = sold.copy()
     other[:, : 98 - 56] *= 3
-    before, _ = unconstrain(sold, censoring=code, weekday=weekday)
-    after, _ = unconstrain(other, censoring=code, weekday=weekday)
+    before, _ = unconstrain(TradingDays(sold, code, weekday))
+    after, _ = unconstrain(TradingDays(other, code, weekday))
     np.testing.assert_allclose(before[:, -1], after[:, -1], rtol=1e-12)
 
 
@@ -206,7 +204,7 @@ def test_window_without_information_is_unknown_and_missing_stays_missing():
     sales = np.array([[0.0] * 30, [np.nan] * 30, [2.0] * 30])
     code = np.array([[Censoring.FULL] * 30, [Censoring.UNKNOWN] * 30, [Censoring.UNKNOWN] * 30], dtype=np.int8)
     empty = np.where(code == Censoring.FULL, 0.0, np.nan)
-    units, sd = unconstrain(sales, censoring=code, weekday=np.arange(30) % 7 + 1, available_rate=empty)
+    units, sd = unconstrain(TradingDays(sales, code, np.arange(30) % 7 + 1, available_rate=empty))
     assert np.isnan(units[0]).all() and np.isnan(units[1]).all() and np.isnan(sd[1]).all()
     assert (units[2] == 2).all() and (sd[2] == 0).all()
 
@@ -217,7 +215,7 @@ def test_estimates_are_finite_never_below_sales_and_observed_days_untouched(seed
     rng = np.random.default_rng(seed)
     sales = rng.poisson(level, (4, 40)).astype(float)
     code = np.where(rng.random(sales.shape) < share, Censoring.FULL, Censoring.NONE).astype(np.int8)
-    units, sd = unconstrain(sales, censoring=code, weekday=np.arange(40) % 7 + 1)
+    units, sd = unconstrain(TradingDays(sales, code, np.arange(40) % 7 + 1))
     known = ~np.isnan(units)
     assert (units[known] >= sales[known]).all() and np.isfinite(sd[known]).all() and (sd[known] >= 0).all()
     assert (units[code == 0] == sales[code == 0]).all() and (sd[code == 0] == 0).all()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from retail_assets.demand.effects.censoring import TradingDays
 from retail_assets.demand.effects.promotion_response import lifts, response
 from retail_assets.transforms.demand import LOOKBACK_DAYS, unconstrained_day
 
@@ -79,14 +80,8 @@ def test_demand_of_sold_out_days_is_unbiased_with_promotions_and_without():
     units = np.full(demand.shape, np.nan)
     for day in range(LOOKBACK_DAYS, DAYS):
         past = slice(day - LOOKBACK_DAYS, day + 1)
-        units[:, [day]], _ = unconstrained_day(
-            sold[:, past],
-            code[:, past],
-            share[:, past],
-            chain["discount"][:, past],
-            weekday=chain["weekday"][past],
-            product=chain["product"],
-        )
+        days = TradingDays(sold[:, past], code[:, past], chain["weekday"][past], available_rate=share[:, past])
+        units[:, [day]], _ = unconstrained_day(days, discount=chain["discount"][:, past], product=chain["product"])
     scored = is_out & np.isfinite(units)
     promoted = chain["discount"] > 0
     for kind in (scored, scored & ~promoted, scored & promoted):

@@ -21,10 +21,15 @@ from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.warehouse import LoadResult, Warehouse
 from retail_assets.resources.warehouses.duckdb import DuckDBTransaction
 from retail_assets.resources.warehouses.relational import sql_table
-from retail_assets.resources.warehouses.rows import CHUNK_ROWS, CheckedRows
-from retail_assets.resources.warehouses.sqlserver import SQLServer, SQLServerTransaction, check_lengths
+from retail_assets.resources.warehouses.rows import CHUNK_ROWS, CheckedRows, check_lengths
+from retail_assets.resources.warehouses.sqlserver import SQLServer, SQLServerTransaction
 from retail_assets.resources.warehouses.staging import LakeStaging, lake_staging
-from retail_assets.resources.warehouses.synapse import SynapseDedicated, SynapseServerless, layout_clause
+from retail_assets.resources.warehouses.synapse import (
+    ServerlessTransaction,
+    SynapseDedicated,
+    SynapseServerless,
+    layout_clause,
+)
 from retail_assets.tables.contract import Table
 from retail_assets.tables.forecast import FORECAST_ACCURACY
 from retail_assets.tables.gold import DIM_DATE, DIM_STORE, FACT_SALES, PRODUCT_SEGMENTS, SALES_SUMMARY
@@ -434,16 +439,51 @@ def test_sql_server_sends_arrays_not_single_rows() -> None:
     assert sql_server()._connect().dialect.fast_executemany  # type: ignore[attr-defined]
 
 
-def test_a_text_too_long_for_its_column_is_refused_by_name() -> None:
+def with_segment(text: str) -> pa.Table:
     frame = frame_of(FORECAST_ACCURACY, rows=1)
-    check_lengths(FORECAST_ACCURACY, frame)
-    long = frame.set_column(frame.column_names.index("segment"), "segment", pa.array(["ü" * 129]))
+    return frame.set_column(frame.column_names.index("segment"), "segment", pa.array([text]))
+
+
+TOO_LONG = (
+    "Warehouse table forecast_accuracy cannot take a text of 129 characters in segment: its limit there is 128; "
+    "shorten it in the source."
+)
+
+
+@pytest.mark.parametrize("text", ["ü" * 129, "🍎" * 64 + "x"], ids=["letters", "characters of two code units"])
+def test_a_text_too_long_for_its_column_is_refused_by_name(text: str) -> None:
+    """The databases of Microsoft count UTF-16 code units: an emoji is two of them."""
+    check_lengths(FORECAST_ACCURACY, with_segment(text[:-1]))
     with pytest.raises(PermanentFailure) as caught:
-        check_lengths(FORECAST_ACCURACY, long)
-    assert str(caught.value) == (
-        "Warehouse table forecast_accuracy cannot take a text of 129 characters in segment: its limit there is 128; "
-        "shorten it in the source."
-    )
+        check_lengths(FORECAST_ACCURACY, with_segment(text))
+    assert str(caught.value) == TOO_LONG
+
+
+@pytest.mark.parametrize("transaction", [SQLServerTransaction, ServerlessTransaction], ids=lambda kind: kind.__name__)
+def test_a_text_too_long_stops_the_load_before_its_rows_are_sent(transaction: type) -> None:
+    connection = RecordingConnection()
+    rows = CheckedRows(FORECAST_ACCURACY, with_segment("x" * 129), window=None)
+    with pytest.raises(PermanentFailure) as caught:
+        transaction(connection).insert(FORECAST_ACCURACY, rows)
+    assert str(caught.value) == TOO_LONG and connection.seen == []
+
+
+def test_a_text_too_long_reaches_neither_the_staging_nor_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    synapse = FakeSynapse(monkeypatch)
+    with pytest.raises(PermanentFailure) as caught:
+        synapse.warehouse(monkeypatch).load(FORECAST_ACCURACY, with_segment("x" * 129), window=None)
+    assert str(caught.value) == TOO_LONG
+    assert synapse.files == {} and "DELETE" not in synapse.log
+
+
+def test_a_file_of_duckdb_takes_a_text_of_any_length(warehouse: Warehouse) -> None:
+    assert warehouse.load(FORECAST_ACCURACY, with_segment("x" * 9000), window=None).rows == 1
+
+
+def test_a_text_without_a_length_in_its_contract_makes_no_column() -> None:
+    boundless = replace(DIM_STORE, columns=tuple(replace(column, length=None) for column in DIM_STORE.columns))
+    with pytest.raises(ValueError, match="store_id: a text of a warehouse table states its length in the contract"):
+        sql_table(boundless)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,17 @@ import pytest
 
 from retail_assets.tables import catalog
 from retail_assets.tables.catalog import BY_PATH, LAKE_TABLES, TABLES, table_at
-from retail_assets.tables.contract import MONTH_COLUMN, Column, Layout, Partitioning, Table, described
+from retail_assets.tables.contract import (
+    KEY_TEXT,
+    MONTH_COLUMN,
+    TEXT,
+    UNITS,
+    Column,
+    Layout,
+    Partitioning,
+    Table,
+    described,
+)
 from retail_assets.tables.forecast import (
     BACKTEST_LOSSES,
     DEMAND_FORECAST,
@@ -145,6 +155,18 @@ def test_a_published_table_keeps_its_contract() -> None:
         assert replace(table_at(f"warehouse/{table.name}"), layer=table.layer) == table
 
 
+def test_every_text_of_a_published_table_has_a_length_and_a_key_is_short() -> None:
+    for table in PUBLISHED:
+        for column in table.columns:
+            assert (column.length is not None) == (column.type == TEXT), (table.path, column.name)
+            assert column.name not in table.key or (column.length or 0) <= KEY_TEXT.length, (table.path, column.name)
+
+
+def test_only_a_text_has_a_length() -> None:
+    with pytest.raises(ValueError, match="order_units: only a text has a length, not double"):
+        Column("order_units", UNITS, "Units.", length=5)
+
+
 def test_the_schema_is_made_of_the_columns_and_hides_the_month() -> None:
     assert MONTHLY.schema == pa.schema(
         [
@@ -161,6 +183,7 @@ def test_rows_become_columns() -> None:
         Column("a", pa.string(), "A."),
         Column("b", pa.int64(), "B.", unit="units", nullable=True),
     )
+    assert described(("c", KEY_TEXT, "C.")) == (Column("c", TEXT, "C.", length=128),)
 
 
 @pytest.mark.parametrize(

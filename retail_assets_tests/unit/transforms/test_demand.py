@@ -58,7 +58,7 @@ def _demand(days: Window, sales: list[dict[str, Any]], stock: list[dict[str, Any
         days,
         sales=to_gold.fact_sales(table_of(silver.SALES, exact)),
         inventory=table_of(gold.FACT_INVENTORY, [row for row in stock or [] if row["business_date"] in wide]),
-        **_tables(given),
+        offer=demand.Offer(**_tables(given)),
     )
     rows = pa.Table.from_pandas(demand.unconstrained(seen.to_pandas(), days), preserve_index=False)
     return conform(gold.DEMAND_DAILY, rows).to_pandas().set_index(["business_date", "product_id"]).sort_index()
@@ -312,7 +312,8 @@ def inputs(database: Path) -> dict[str, ibis.Table]:
 def _made(inputs: dict[str, ibis.Table], days: Window) -> pd.DataFrame:
     wide = days.extended(days_before=demand.LOOKBACK_DAYS)
     cut = {name: within(inputs[name], wide) for name in ("sales", "inventory")}
-    frame = demand.unconstrained(demand.observed_demand(days, **{**inputs, **cut}).to_pandas(), days)
+    offer = demand.Offer(**{name: inputs[name] for name in TABLES})
+    frame = demand.unconstrained(demand.observed_demand(days, **cut, offer=offer).to_pandas(), days)
     rows = conform(gold.DEMAND_DAILY, pa.Table.from_pandas(frame, preserve_index=False))
     return rows.to_pandas().sort_values(KEY, ignore_index=True)
 
