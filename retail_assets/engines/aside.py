@@ -13,9 +13,7 @@ from retail_assets.engines.writing.delta import as_arrow
 from retail_assets.transforms.lineage import ColumnSources
 
 
-def in_file(
-    frame: Frame, folder: Path | None = None, *, sources: Callable[[], ColumnSources] = dict
-) -> SetAside:
+def in_file(frame: Frame, folder: Path | None = None, *, sources: Callable[[], ColumnSources] = dict) -> SetAside:
     """The frame in a temporary file, which goes when the frame was read or nobody waits for it any more.
 
     Args:

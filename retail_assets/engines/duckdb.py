@@ -18,8 +18,8 @@ from deltalake import DeltaTable
 from ibis.backends.duckdb import Backend
 
 from retail_assets.engines.aside import in_file
-from retail_assets.engines.origins import Origins
 from retail_assets.engines.fetched import FetchedFiles
+from retail_assets.engines.origins import Origins
 from retail_assets.engines.parallel import in_processes
 from retail_assets.engines.protocol import Frame, Part, Result, SetAside, WriteResult
 from retail_assets.engines.writing import delta

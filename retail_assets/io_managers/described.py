@@ -3,7 +3,7 @@
 Statistics stand in the Delta log already, so nothing is read for them. Values of personal columns are never shown.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -58,13 +58,13 @@ def columns(table: Table, sources: ColumnSources, delta: DeltaTable | None) -> M
 def sample(table: Table, rows: ibis.Table) -> Metadata:
     """A few rows as they are stored, without personal columns."""
     found = rows.select(table.shown_names).limit(SAMPLE_ROWS).to_pyarrow().to_pylist()
-    return {SAMPLE: records_shown(found, table.shown_names)}
+    return {SAMPLE: records_shown(found)} if found else {}
 
 
-def records_shown(rows: list[dict[str, Any]], names: list[str]) -> dg.MetadataValue:
-    """Rows as a table of texts, also of no rows."""
-    records = [dg.TableRecord({name: _text(row[name]) for name in names}) for row in rows]
-    return dg.MetadataValue.table(records, schema=_schema(dict.fromkeys(names, "string")))
+def records_shown(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
+    """Rows of the same names as a table of texts; at least one."""
+    records = [dg.TableRecord({name: _text(value) for name, value in row.items()}) for row in rows]
+    return dg.MetadataValue.table(records, schema=_schema(dict.fromkeys(rows[0], "string")))
 
 
 def _others(table: Table, sources: frozenset[Source]) -> list[Source]:
