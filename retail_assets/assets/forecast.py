@@ -13,7 +13,7 @@ import pandas as pd
 from retail_assets.as_of_day.history import History, training_panel
 from retail_assets.as_of_day.knowledge import SNAPSHOTS, Knowledge
 from retail_assets.as_of_day.plan_settings import PlanSettings
-from retail_assets.assets.declare import Days, follows, outputs, reads, table_asset
+from retail_assets.assets.declare import Columns, Days, follows, outputs, reads, table_asset
 from retail_assets.assets.restating import refuse_restating
 from retail_assets.demand.effects.promotion_uplift import promotion_uplift
 from retail_assets.demand.forecasting import forecast
@@ -45,6 +45,7 @@ _SCORED_BY = (
     "unconstrained_units",
 )
 """What `score_forecasts` reads of the demand: exact money takes longer to convert than all of the rest."""
+_CLASSED_BY = ("valid_from", "store_id", "product_id", "abc_class")
 
 
 def training_asset(*, train_days: int) -> dg.AssetsDefinition:
@@ -220,8 +221,8 @@ def accuracy_asset(*, horizon_days: int) -> dg.AssetsDefinition:
     @table_asset(
         tables.FORECAST_ACCURACY,
         forecast_rows=Days(tables.DEMAND_FORECAST, before=horizon_days, after=-1),
-        demand_rows=Days(gold.DEMAND_DAILY, before=history_days),
-        segments=gold.PRODUCT_SEGMENTS,
+        demand_rows=Columns(Days(gold.DEMAND_DAILY, before=history_days), _SCORED_BY),
+        segments=Columns(gold.PRODUCT_SEGMENTS, _CLASSED_BY),
     )
     def forecast_accuracy(
         context: dg.AssetExecutionContext, forecast_rows: ibis.Table, demand_rows: ibis.Table, segments: pd.DataFrame
@@ -230,7 +231,7 @@ def accuracy_asset(*, horizon_days: int) -> dg.AssetsDefinition:
             before = Window(window.first - timedelta(days=horizon_days), window.first - ONE_DAY)
             known = within(forecast_rows, before, "as_of_date")
             made = known.filter(known.target_date == window.first).to_pandas()
-            actual = within(demand_rows, window.extended(days_before=history_days)).select(*_SCORED_BY).to_pandas()
+            actual = within(demand_rows, window.extended(days_before=history_days)).to_pandas()
             return score_forecasts(made, actual, segments=segments)
 
         return by_day(context, day)

@@ -8,7 +8,7 @@ from retail_assets.as_of_day.history import Snapshots
 from retail_assets.as_of_day.knowledge import SNAPSHOTS
 from retail_assets.as_of_day.plan_settings import PlanSettings
 from retail_assets.as_of_day.stock_state import LAST_SALE_DAYS, DayState, replay_inputs
-from retail_assets.assets.declare import Days, follows, outputs, reads
+from retail_assets.assets.declare import Columns, Days, follows, outputs, reads
 from retail_assets.assets.restating import refuse_restating
 from retail_assets.engines.protocol import Engine, SetAside
 from retail_assets.inventory.health import inventory_health
@@ -22,7 +22,7 @@ from retail_assets.tables import inventory as tables
 from retail_assets.transforms.days import within
 from retail_assets.windows import Window
 
-_SERIES = ["store_id", "product_id"]
+_REPLAYED = ("store_id", "product_id", "business_date", "sold_units", "unconstrained_units", "unconstrained_sd")
 _DAYS_BEFORE_REPLAY = 28
 _TABLES = (tables.REPLENISHMENT_PLAN, tables.INVENTORY_HEALTH, tables.TRANSFER_PROPOSALS)
 
@@ -72,7 +72,7 @@ def decisions(
     ins=reads(
         cumulative=forecast.CUMULATIVE_FORECAST,
         stock=gold.FACT_INVENTORY,
-        demand_rows=gold.DEMAND_DAILY,
+        demand_rows=Columns(gold.DEMAND_DAILY, _REPLAYED),
         segments=gold.PRODUCT_SEGMENTS,
     ),
     deps=follows(*SNAPSHOTS.values()),
@@ -91,7 +91,7 @@ def policy_replay(
     seen = within(demand_rows, Window(first, last).extended(days_before=_DAYS_BEFORE_REPLAY))
     inputs = replay_inputs(
         snapshots.on,
-        seen.select(*_SERIES, "business_date", "sold_units", "unconstrained_units", "unconstrained_sd").to_pandas(),
+        seen.to_pandas(),
         cumulative.to_pandas(),
         last=last,
         **known,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-EXAMPLES, COMMAND = "examples", "to see the rows"
+EXAMPLES, COMMAND, ROWS = "examples", "to see the rows", "failing rows"
 """Names of the metadata of a failed check."""
 _NAMED = 3
 

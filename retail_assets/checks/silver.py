@@ -21,7 +21,7 @@ from retail_assets.transforms.rules import BROKEN_RULE
 from retail_assets.transforms.silver import judged_snapshot, known_of, snapshot_rules
 
 _EXAMPLES = 3
-_NOT_SHOWN = ("customer_id", "sale_id", "business_date", "modified_at")
+_NOT_SHOWN = (*entities.SALES.personal, "business_date", "modified_at")
 
 
 def nothing_is_lost(raw: Table, table: Table) -> TableCheck:

@@ -19,6 +19,7 @@ from ibis.backends.duckdb import Backend
 
 from retail_assets.engines.aside import in_file
 from retail_assets.engines.fetched import FetchedFiles
+from retail_assets.engines.origins import Origins
 from retail_assets.engines.parallel import in_processes
 from retail_assets.engines.protocol import Frame, Part, Result, SetAside, WriteResult
 from retail_assets.engines.writing import delta
@@ -26,6 +27,7 @@ from retail_assets.engines.writing.evolution import physical_columns, refuse_unr
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
 from retail_assets.transforms.days import within
+from retail_assets.transforms.lineage import ColumnSources
 from retail_assets.windows import Window
 
 
@@ -46,6 +48,7 @@ class DuckDBEngine:
         self._processes = processes
         self._names = (f"scan_{number}" for number in count())
         self._fetched = FetchedFiles(lake, temp_folder)
+        self._origins = Origins()
 
     @cached_property
     def connection(self) -> Backend:
@@ -62,16 +65,20 @@ class DuckDBEngine:
             self.connection.disconnect()
             del self.__dict__["connection"]
         self._fetched.close()
+        self._origins.forget()
 
     def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
         delta_table = self.lake.require(table)
         refuse_unreadable(self.lake, table, delta_table)
-        found = self._from_files(table, delta_table, windows)
+        found = self._origins.scanned(self._from_files(table, delta_table, windows), table)
         rows = found.select([_column(found, table, name) for name in table.column_names])
         return rows if windows is None else within(rows, windows, str(table.partition_column))
 
     def scan_or_empty(self, table: Table) -> ibis.Table:
         return self._empty(table) if self.lake.open(table) is None else self.scan(table)
+
+    def sources(self, frame: Frame) -> ColumnSources:
+        return self._origins.of(frame)
 
     @contextmanager
     def kept(self, rows: ibis.Table) -> Iterator[ibis.Table]:
@@ -79,13 +86,13 @@ class DuckDBEngine:
         name = next(self._names)
         table = self.connection.create_table(name, obj=rows, temp=True)
         try:
-            yield table
+            yield self._origins.kept(table, rows)
         finally:
             if "connection" in self.__dict__:  # else it ended with the connection
                 self.connection.raw_sql(f"DROP TABLE {name}")
 
     def set_aside(self, frame: Frame) -> SetAside:
-        return in_file(frame, self._temp_folder)
+        return in_file(frame, self._temp_folder, sources=self._origins.later(frame))
 
     def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
         return function(rows.to_pandas())
@@ -128,7 +135,7 @@ class DuckDBEngine:
     def _empty(self, table: Table) -> ibis.Table:
         name = next(self._names)
         self.connection.con.register(name, pa.Table.from_batches([], schema=table.schema))
-        return self.connection.table(name)
+        return self._origins.scanned(self.connection.table(name), table)
 
 
 _HIVE_TYPES = {Layout.MONTH: "VARCHAR", Layout.DAY: "DATE", Layout.WHOLE: ""}

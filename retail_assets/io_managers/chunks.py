@@ -20,9 +20,9 @@ class Chunks:
     """Windows of a partitioned table and the function that gives the rows of one."""
 
     windows: Sequence[Window]
-    compute: Callable[[Window], Frame]
+    compute: Callable[[Window], Frame | SetAside]
 
-    def __iter__(self) -> Iterator[tuple[Window, Frame]]:
+    def __iter__(self) -> Iterator[tuple[Window, Frame | SetAside]]:
         return ((window, self.compute(window)) for window in self.windows)
 
 
@@ -42,12 +42,12 @@ def asked_windows(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCont
     return runs_of(date.fromisoformat(key) for key in keys)
 
 
-def by_month(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame]) -> Chunks:
+def by_month(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame | SetAside]) -> Chunks:
     """The run's days, a month at a time."""
     return Chunks([part for window in asked_windows(context) for part in window.by_month()], compute)
 
 
-def by_day(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame]) -> Chunks:
+def by_day(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame | SetAside]) -> Chunks:
     """The run's days, one at a time."""
     return Chunks([part for window in asked_windows(context) for part in window.by_day()], compute)
 
@@ -68,7 +68,7 @@ class Siblings:
     def chunks(self, windows: Sequence[Window], name: str) -> Chunks:
         return Chunks(windows, lambda window: self._frame(window, name))
 
-    def _frame(self, window: Window, name: str) -> Frame:
+    def _frame(self, window: Window, name: str) -> SetAside:
         if (window, name) not in self._waiting:
             self._waiting |= {(window, sibling): take for sibling, take in self.compute(window).items()}
-        return self._waiting.pop((window, name))()
+        return self._waiting.pop((window, name))

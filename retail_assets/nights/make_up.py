@@ -85,6 +85,7 @@ def make_up_missed(settings: Settings) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="make_up_missed",
+        description="Asks again for nights, plans and trainings that are due and missing, and alerts.",
         jobs=[jobs.JOBS_BY_NAME[name] for name in (jobs.INGEST, jobs.PUBLISH, jobs.TRAIN)],
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,

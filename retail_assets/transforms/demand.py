@@ -1,6 +1,6 @@
 """The dense demand table: every day of every product a store carries, and the plan for days to come."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -304,6 +304,19 @@ def observed(rows: ibis.Table, *, sales: ibis.Table, inventory: ibis.Table) -> i
         net_value=value,
         is_feed_missing=is_missing,
     )
+
+
+_DAY_SEEN = ("is_open", "sold_units", "on_hand_units", "stock_out_hours")
+_ESTIMATED_FROM = (*_DAY_SEEN, "trading_hours", "discount_rate", "unit_step")
+
+COMPUTED_FROM: Mapping[str, Sequence[str]] = {
+    **{name: (name,) for name in gold.DEMAND_DAILY.column_names},
+    "censoring": _DAY_SEEN,
+    "available_rate": (*_DAY_SEEN, "trading_hours"),
+    "unconstrained_units": _ESTIMATED_FROM,
+    "unconstrained_sd": _ESTIMATED_FROM,
+}
+"""By column that `unconstrained` returns, the columns of its rows that the values come from."""
 
 
 def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def test_siblings_compute_each_window_once(scratch: Path, order: tuple[str, str]
     twins = Twins()
     siblings = Siblings(twins)
     chunks = {name: siblings.chunks(MONTHS, name) for name in ("left", "right")}
-    found = {name: [(window, _days(frame)) for window, frame in chunks[name]] for name in order}
+    found = {name: [(window, _days(frame())) for window, frame in chunks[name]] for name in order}
     assert twins.computed == MONTHS
     assert found["left"] == [(month, [month.first]) for month in MONTHS]
     assert found["right"] == [(month, [month.last]) for month in MONTHS]
@@ -108,15 +108,17 @@ def test_siblings_compute_each_window_once(scratch: Path, order: tuple[str, str]
 
 def test_waiting_frames_lie_in_files_and_not_in_memory(scratch: Path) -> None:
     siblings = Siblings(Twins())
-    for _ in siblings.chunks(MONTHS, "left"):
-        pass
+    for _, frame in siblings.chunks(MONTHS, "left"):
+        frame()
     assert len(files_in(scratch)) == len(MONTHS)
 
 
 def test_siblings_in_step_hold_one_file_at_a_time(scratch: Path) -> None:
     twins = Twins()
     siblings = Siblings(twins)
-    for _ in zip(siblings.chunks(MONTHS, "left"), siblings.chunks(MONTHS, "right"), strict=True):
+    for pair in zip(siblings.chunks(MONTHS, "left"), siblings.chunks(MONTHS, "right"), strict=True):
+        for _, frame in pair:
+            frame()
         assert files_in(scratch) == []
     assert twins.computed == MONTHS
 
@@ -129,7 +131,8 @@ def test_a_failure_half_way_leaves_no_files(scratch: Path) -> None:
         return Twins()(window)
 
     def run() -> None:
-        for _ in Siblings(compute).chunks(MONTHS, "left"):
+        for _, frame in Siblings(compute).chunks(MONTHS, "left"):
+            frame()
             assert len(files_in(scratch)) == 1
 
     with pytest.raises(ZeroDivisionError):
