@@ -52,5 +52,14 @@ lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --python-version 3.11 --all-extras --generate-hashes --no-strip-extras --no-header \
 		--no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
 
-clean: ## Remove the environment and everything the runs made
+clean: ## Delete the environment and .retail, planners' decisions included; asks first
+	@if [ "$$CONFIRM" != yes ]; then \
+		if [ ! -t 0 ]; then \
+			echo "make clean deletes .retail with the planners' decisions and the environment: set CONFIRM=yes to agree." >&2; \
+			exit 2; \
+		fi; \
+		printf "This deletes .retail with the planners' decisions and the environment. Type yes to go on: "; \
+		read -r answer || true; \
+		[ "$$answer" = yes ] || { echo "Nothing was deleted." >&2; exit 2; }; \
+	fi
 	rm -rf $(VENV) .retail .pytest_cache .ruff_cache .hypothesis
