@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test ui dashboard bench bench-forecast bench-inventory check format docs lock clean
+.PHONY: help run test ui dashboard bench bench-forecast bench-inventory check format docs pictures lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -47,6 +47,9 @@ format: $(STAMP) ## Format the code
 
 docs: $(STAMP) ## Generate docs/tables.md, docs/entities.md and docs/mapping.schema.json from the contracts
 	@$(BIN)/python docs/generate_tables.py
+
+pictures: $(STAMP) ## Record one run of the demo: README's blocks, docs/first-run.md, docs/images
+	@$(BIN)/python docs/screenshots.py build/recorded-run
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --python-version 3.11 --all-extras --generate-hashes --no-strip-extras --no-header \
