@@ -18,11 +18,10 @@ README = DOCS.parent / "README.md"
 FIRST_RUN = DOCS / "first-run.md"
 
 RUN = "retail-assets run"
-CHECK_SOURCE = "retail-assets check-source"
 WHAT_IF = "retail-assets what-if --service-level 0.98"
 SHOW_PLAN = "retail-assets show inventory/replenishment_plan --limit 1"
 SHOW_REJECTED = "retail-assets show silver/rejected_rows --where rule=negative_price --limit 1"
-COMMANDS = (CHECK_SOURCE, WHAT_IF, SHOW_PLAN, SHOW_REJECTED)
+COMMANDS = (WHAT_IF, SHOW_PLAN, SHOW_REJECTED)
 """What is run on the finished home; the output of `RUN` itself comes from making it."""
 
 _LEFT_OUT = "…"
@@ -122,10 +121,6 @@ One line of the plan, with every number that its sentence uses ([what each means
 The same night with another service level. The command stores nothing:
 
 {shown[WHAT_IF]}
-
-The demo's own source, checked as yours would be:
-
-{shown[CHECK_SOURCE]}
 
 ## Replenishment
 
