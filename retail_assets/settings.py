@@ -269,6 +269,11 @@ def plan_ranges_at_once() -> None:
     os.environ.setdefault("DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS", "true")
 
 
+def store_ranges_at_once() -> None:
+    """Dagster stores the materialisations of a table's partitions in batches, instead of one after the other."""
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
+
+
 def _variables() -> set[str]:
     return {f"RETAIL_{name.upper()}" for name in Settings.model_fields if name != "mlflow_tracking_uri"}
 
