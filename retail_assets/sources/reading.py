@@ -133,12 +133,20 @@ class EntityReader:
         self, statement: Statement, window: Window | None, *, batch_rows: int, by_days: bool = False
     ) -> RawBatches:
         parameters = window.parameters if window else {}
+        self._check_reading(statement, "the query")
         try:
             yield from self.backend.batches(statement, parameters, batch_rows=batch_rows, by_days=by_days)
         except PermanentFailure as error:  # what a backend says itself (no file, no driver) is true of every query
             raise ConnectionRefused(str(error)) from None
         except DRIVER_ERRORS as error:
             raise failure(error, self.url, reading=self.label) from None
+
+    def _check_reading(self, statement: Statement, what: str) -> None:
+        """Nothing is sent that is not proven to only read in the dialect of the database."""
+        try:
+            statement.check_reading(self.dialect)
+        except ValueError as error:
+            raise PermanentFailure(f"{self.label}: {what} {error}.") from None
 
     def batches(self, window: Window | None) -> Iterator[pa.RecordBatch]:
         """Rows with `reading_schema`; at least one batch.
@@ -168,6 +176,7 @@ class EntityReader:
         statement = self.binding.changes
         if statement is None:
             raise PermanentFailure(f"{self.label}: there is no modified_at to tell changed days by; give changed_days.")
+        self._check_reading(statement, "the query of changed_days")
         # whole seconds, so that the text in SQLite sorts before the same second with a fraction
         moment = since.astimezone(dt.UTC).replace(tzinfo=None, microsecond=0)
         given: Parameters = {"since": moment, **window.parameters}

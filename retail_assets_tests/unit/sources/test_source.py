@@ -193,7 +193,11 @@ def test_a_locked_database_may_pass(database, monkeypatch):
         ),
         ("SELECT * FROM shops", "no such table: shops; correct the query in the mapping."),
         ("SELECT nam FROM shop", "no such column: nam; correct the query in the mapping."),
-        ("SELECT FROM WHERE", 'near "FROM": syntax error; correct the query in the mapping.'),
+        (
+            "SELECT id AS store_id\nFROM shop WHERE",
+            "the query cannot be read as SQL of SQLite in its line 2 near WHERE; correct it there, or, where the "
+            "database takes it as it is, put it into a view and select from the view.",
+        ),
     ],
 )
 def test_a_wrong_query_says_what_is_wrong(database, query, message):
