@@ -64,6 +64,14 @@ def database_url(text: str, *, variable: str) -> "URL":
     return url
 
 
+def place(url: "URL") -> str:
+    """Where a database is, as a sentence may say it: host and name, or the file; never the user or the password."""
+    if url.host:
+        port = f":{url.port}" if url.port else ""
+        return f"{url.host}{port}/{url.database or ''}"
+    return url.database or url.get_backend_name()
+
+
 def web_address(text: str, *, variable: str) -> None:
     """An http address, with or without user and password.
 

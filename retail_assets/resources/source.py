@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 from sqlalchemy import exc
 
-from retail_assets.addresses import database_url
+from retail_assets.addresses import database_url, place
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.backends.backends import backend_for
-from retail_assets.sources.database_errors import place
 from retail_assets.sources.day_check import count_day, lost_sentence
 from retail_assets.sources.mapping import Mapping
 from retail_assets.sources.reading import EntityReader, Window, reading_schema

@@ -16,13 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from retail_assets.addresses import place
+from retail_assets.database_errors import DRIVER_ERRORS, ConnectionRefused
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.record_batches import gathered
 from retail_assets.sources.backends.batches import Backend, Parameters, RawBatch, RawBatches
 from retail_assets.sources.conversion import Values, convert
-from retail_assets.sources.database_errors import DRIVER_ERRORS, ConnectionRefused, failure
 from retail_assets.sources.dialects import first_rows, quoted
 from retail_assets.sources.mapping import EntityBinding
+from retail_assets.sources.operational_database import operational_database
 from retail_assets.sources.statement import Statement
 from retail_assets.tables.bronze import UNPARSED
 from retail_assets.tables.entities import Entity
@@ -139,7 +141,13 @@ class EntityReader:
         except PermanentFailure as error:  # what a backend says itself (no file, no driver) is true of every query
             raise ConnectionRefused(str(error)) from None
         except DRIVER_ERRORS as error:
-            raise failure(error, self.url, reading=self.label) from None
+            raise self._failure(error, reading=self.label) from None
+
+    def _failure(self, error: Exception, *, reading: str) -> RetailError:
+        if "too large to be written into the allocated buffer" in str(error):
+            return PermanentFailure(f"{reading}: a text is longer than 4096 bytes; shorten it in the query with CAST.")
+        refusal = f"{reading}: the database {place(self.url)} refuses the query"
+        return operational_database(self.url).failure(error, refusal=refusal)
 
     def _check_reading(self, statement: Statement, what: str) -> None:
         """Nothing is sent that is not proven to only read in the dialect of the database."""
@@ -187,7 +195,7 @@ class EntityReader:
                 for raw in raw_batches:
                     found |= self._days(raw)
         except DRIVER_ERRORS as error:
-            raise failure(error, self.url, reading=f"{self.label}, changed_days") from None
+            raise self._failure(error, reading=f"{self.label}, changed_days") from None
         return sorted(day for day in found if window.start <= day <= window.end)
 
     def _days(self, raw: RawBatch) -> set[dt.date]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from retail_assets.database_errors import ConnectionRefused
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources.database_errors import ConnectionRefused
 from retail_assets.sources.day_check import count_day, days_to_count, lost_sentence
 from retail_assets.sources.dialects import cast
 from retail_assets.sources.reading import EntityReader, Window

@@ -13,10 +13,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.connectors.pyodbc import PyODBCConnector
 
+from retail_assets.addresses import place
+from retail_assets.database_errors import OdbcError
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.backends import postgresql, sql_server
 from retail_assets.sources.backends.batches import Parameters, RawBatch, RawBatches, is_moment, parameter_text
-from retail_assets.sources.database_errors import OdbcError, place
 from retail_assets.sources.statement import Statement
 
 _LONGEST_TEXT_BYTES = 4096

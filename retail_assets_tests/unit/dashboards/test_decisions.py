@@ -102,7 +102,7 @@ def test_passwords_are_in_no_message_and_no_repr():
     with pytest.raises(TransientFailure, match="check RETAIL_APP_DATABASE_URL") as caught:
         database.read(entities.ORDER_DECISIONS)
     assert "canary-secret" not in str(caught.value)
-    assert "postgresql on 127.0.0.1" in str(caught.value)
+    assert "The application database 127.0.0.1:1/application cannot be used now: " in str(caught.value)
 
 
 def test_an_address_that_is_no_url_is_one_sentence():
@@ -112,7 +112,9 @@ def test_an_address_that_is_no_url_is_one_sentence():
 
 
 def test_an_unknown_driver_is_named():
-    with pytest.raises(PermanentFailure, match=r"driver nosuch of RETAIL_APP_DATABASE_URL is not installed"):
+    with pytest.raises(
+        PermanentFailure, match="RETAIL_APP_DATABASE_URL names nosuch, for which no SQLAlchemy dialect is installed"
+    ):
         AppDatabase("nosuch://server/db").create()
 
 
