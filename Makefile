@@ -45,7 +45,7 @@ bench-inventory: $(STAMP) ## Service achieved against predicted, stock against s
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
-docs: $(STAMP) ## Generate docs/tables.md, docs/entities.md and docs/mapping.schema.json from the contracts
+docs: $(STAMP) ## Generate docs/tables.md, entities.md, settings.md and mapping.schema.json from contracts and settings
 	@$(BIN)/python docs/generate_tables.py
 
 pictures: $(STAMP) ## Record one run of the demo: README's blocks, docs/first-run.md, docs/images

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate_tables import DOCUMENTS
-from retail_assets.settings import Settings
+from docs.generate_tables import DOCUMENTS, settings_table
+from retail_assets.settings import Settings, example_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,10 +23,17 @@ def test_what_is_generated_is_fresh(target):
     assert target.read_text(encoding="utf-8") == DOCUMENTS[target](), "run make docs"
 
 
-def test_every_setting_is_documented():
-    documented = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+def test_the_table_of_settings_has_a_row_with_limits_default_and_example_for_each():
+    rows = [line for line in settings_table().splitlines() if line.startswith("| `")]
     names = [f"RETAIL_{name.upper()}" for name in Settings.model_fields if name != "mlflow_tracking_uri"]
-    assert [name for name in [*names, "MLFLOW_TRACKING_URI"] if f"`{name}`" not in documented] == []
+    assert sorted(row.split("`")[1] for row in rows) == sorted([*names, "MLFLOW_TRACKING_URI"])
+    assert "| `RETAIL_HORIZON_DAYS` | `28` | Days forecast ahead. At least 7 and at most 90. | `28` |" in rows
+    assert any("| `duckdb` | Engine" in row and "One of `duckdb`, `spark`." in row for row in rows)
+    assert any(row.startswith("| `RETAIL_WAREHOUSE_URL` | DuckDB file |") for row in rows)
+
+
+def test_every_setting_has_an_example():
+    assert [name for name in Settings.model_fields if example_of(name) == "…"] == []
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"^make ([a-z]+)", README, flags=re.MULTILINE))))
