@@ -6,8 +6,10 @@ from Python frames has no sources here.
 
 from collections.abc import Callable
 from functools import cache, partial
+from typing import cast
 
 import ibis
+from ibis.expr.operations import PhysicalTable
 
 from retail_assets.engines.protocol import Frame
 from retail_assets.tables.contract import Table
@@ -22,12 +24,12 @@ class Origins:
 
     def scanned(self, rows: ibis.Table, table: Table) -> ibis.Table:
         """The rows, known from now on as those of a table of the lake."""
-        self._sources[rows.get_name()] = partial(own_columns, table)
+        self._sources[_name(rows)] = partial(own_columns, table)
         return rows
 
     def kept(self, rows: ibis.Table, computed: ibis.Table) -> ibis.Table:
         """The rows, known from now on as those that an expression gave."""
-        self._sources[rows.get_name()] = cache(partial(column_sources, computed, self._of_name))
+        self._sources[_name(rows)] = cache(partial(column_sources, computed, self._of_name))
         return rows
 
     def of(self, frame: Frame) -> ColumnSources:
@@ -45,3 +47,8 @@ class Origins:
     def _of_name(self, name: str) -> ColumnSources:
         find = self._sources.get(name)
         return find() if find else {}
+
+
+def _name(rows: ibis.Table) -> str:
+    """As it stands in expressions; `get_name` puts the database before it."""
+    return cast(PhysicalTable, rows.op()).name

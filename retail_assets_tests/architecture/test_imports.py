@@ -36,7 +36,7 @@ ALLOWED = {
     "resources": {"tables", "sources", "settings", "demand", "lake"},
     "engines": {"tables", "transforms", "lake"},
     "io_managers": {"tables", "engines", "lake"},
-    "checks": {"tables", "transforms", "engines", "io_managers.chunks"},
+    "checks": {"tables", "transforms", "engines", "io_managers.chunks", "io_managers.described"},
     "assets": PURE | {"as_of_day", "engines", "io_managers", "lake", "resources", "retailer"},
     "runs": set(),
     "nights": {"graph.jobs", "graph.schedules", "runs", "settings", "tables", "transforms", "retailer", "resources"},
