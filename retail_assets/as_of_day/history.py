@@ -4,6 +4,7 @@ Reads are lazy and pruned; one `History` serves all as-of days of a run.
 """
 
 from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -33,7 +34,7 @@ class Snapshots:
         self._versions = {name: engine.scan(table) for name, table in SNAPSHOTS.items()}
         self._seen = {name: _seen(rows) for name, rows in self._versions.items()}
         self._key: tuple[int, ...] | None = None
-        self._tables: dict[str, ibis.Table] = {}
+        self._tables: Mapping[str, ibis.Table] = {}
         self._is_assortment_assumed = False
         self._kept = ExitStack()
 
@@ -43,8 +44,9 @@ class Snapshots:
         key = tuple(bisect_left(seen, end) for seen in self._seen.values())
         if key != self._key:
             self._kept.close()
-            self._tables = {name: self._known(name, as_of) for name in self._versions}
+            self._tables = _WhenAsked(list(self._versions), lambda name: self._known(name, as_of))
             self._key = key
+            self._tables["assortment"]  # says whether it is assumed
         return Knowledge(as_of, self._tables, self._zone, self._is_assortment_assumed)
 
     def _known(self, name: str, as_of: date) -> ibis.Table:
@@ -57,6 +59,27 @@ class Snapshots:
             return rows
         sold = assortment_from_sales(self._engine.scan(FACT_SALES))
         return self._kept.enter_context(self._engine.kept(sold))
+
+
+class _WhenAsked(Mapping[str, ibis.Table]):
+    """Tables by name, each computed when it is first asked for: a forecast asks for no purchase orders."""
+
+    def __init__(self, names: Sequence[str], compute: Callable[[str], ibis.Table]) -> None:
+        self._names, self._compute = names, compute
+        self._computed: dict[str, ibis.Table] = {}
+
+    def __getitem__(self, name: str) -> ibis.Table:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._computed:
+            self._computed[name] = self._compute(name)
+        return self._computed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _seen(versions: ibis.Table) -> list[datetime]:

@@ -623,10 +623,30 @@ def test_snapshots_are_computed_once_for_days_that_saw_the_same() -> None:
     rows = {**BASE, "stores": changed}
     lake = LakeInMemory({t.path: frame_of(t, rows.get(name, [])) for name, t in SNAPSHOTS.items()})
     snapshots = Snapshots(lake)
-    regions = [snapshots.on(A + timedelta(days=n)).series()["region"].tolist() for n in range(0, 14)]
-    assert regions == [["North"]] * 11 + [["South"]] * 3
+    known = [snapshots.on(A + timedelta(days=n)) for n in (0, 10)]
+    assert all(set(dict(day.tables)) == set(SNAPSHOTS) for day in known)
+    assert lake.kept_count == len(SNAPSHOTS)
+    regions = []
+    for n in range(14):
+        day = snapshots.on(A + timedelta(days=n))
+        assert len(dict(day.tables)) == len(SNAPSHOTS)
+        regions += day.series()["region"].tolist()
+    assert regions == ["North"] * 11 + ["South"] * 3
     assert lake.kept_count == 2 * len(SNAPSHOTS)
     assert snapshots.on(A).series()["region"].tolist() == ["North"], "an earlier day again"
+
+
+def test_a_snapshot_that_nobody_asks_for_is_not_computed() -> None:
+    lake = LakeInMemory({t.path: frame_of(t, BASE.get(name, [])) for name, t in SNAPSHOTS.items()})
+    known = Snapshots(lake).on(A)
+    known.series()
+    before = lake.kept_count
+    assert 0 < before < len(SNAPSHOTS) / 2
+    for _ in range(2):
+        known.tables["purchase_orders"]
+    assert lake.kept_count == before + 1
+    with pytest.raises(KeyError):
+        known.tables["tills"]
 
 
 def _history(days: Window, frame: pd.DataFrame) -> History:
