@@ -19,11 +19,11 @@ FIRST_RUN = DOCS / "first-run.md"
 
 RUN = "retail-assets run"
 WHAT_IF = "retail-assets what-if --service-level 0.98"
-SHOW_PLAN = "retail-assets show inventory/replenishment_plan --limit 1"
 SHOW_REJECTED = "retail-assets show silver/rejected_rows --where rule=negative_price --limit 1"
-COMMANDS = (WHAT_IF, SHOW_PLAN, SHOW_REJECTED)
-"""What is run on the finished home; the output of `RUN` itself comes from making it."""
 
+_SHOW_PLAN = "retail-assets show inventory/replenishment_plan"
+_CONDITIONS = " --where as_of_date={} --where store_id={} --where product_id={}"
+_FIRST_ORDER = re.compile(r"^The most urgent orders as of (\S+)\n 1\. (\S+) (\S+):", flags=re.MULTILINE)
 _LEFT_OUT = "…"
 _BLOCK = "```text\n$ {command}\n{text}\n```"
 
@@ -54,6 +54,23 @@ def write_record(record: RecordedRun, path: Path = RECORD) -> None:
 def fingerprint(picture: Path) -> str:
     """SHA-256 of a picture's bytes."""
     return hashlib.sha256(picture.read_bytes()).hexdigest()
+
+
+def commands_after(run_output: str) -> tuple[str, ...]:
+    """What is run on the finished home: output of `RUN` names the order to show."""
+    return (SHOW_REJECTED, show_order(run_output), WHAT_IF)
+
+
+def show_order(run_output: str) -> str:
+    """The command that shows the most urgent order of a run.
+
+    Raises:
+        ValueError: the run has no order.
+    """
+    found = _FIRST_ORDER.search(run_output)
+    if found is None:
+        raise ValueError("the recorded run has no order")
+    return _SHOW_PLAN + _CONDITIONS.format(*found.groups())
 
 
 def excerpt_of_run(output: str) -> str:
@@ -109,14 +126,14 @@ edit them. The demo ends yesterday, so your dates and figures differ.
 
 {shown[RUN]}
 
-`gold/demand_daily` and the forecasts hold every product of every store, sold or not. A refused row keeps its content and
-the rule it broke:
+`gold/demand_daily` and the forecasts hold every product of every store, sold or not. A refused row keeps its content
+and the rule it broke:
 
 {shown[SHOW_REJECTED]}
 
-One line of the plan, with every number that its sentence uses ([what each means](inventory.md)):
+The most urgent order, with every number that its sentence uses ([what each means](inventory.md)):
 
-{shown[SHOW_PLAN]}
+{shown[show_order(record.outputs[RUN])]}
 
 The same night with another service level. The command stores nothing:
 

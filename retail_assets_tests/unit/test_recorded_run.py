@@ -18,6 +18,7 @@ from docs.recorded_run import (
     first_run,
     read_record,
     readme_with,
+    show_order,
     write_record,
 )
 
@@ -105,6 +106,13 @@ def test_a_readme_without_the_block_is_refused():
 def test_output_without_an_order_is_refused():
     with pytest.raises(ValueError, match=r"begins with ' 1\. '"):
         excerpt_of_run(RUN_OUTPUT.replace(" 1. ", ""))
+
+
+def test_the_command_shows_the_most_urgent_order():
+    shown = "retail-assets show inventory/replenishment_plan"
+    assert show_order(RUN_OUTPUT) == f"{shown} --where as_of_date=2026-11-29 --where store_id=S1 --where product_id=P1"
+    with pytest.raises(ValueError, match="no order"):
+        show_order("stages: ingest 95 s\n")
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
