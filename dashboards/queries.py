@@ -4,9 +4,11 @@ A question names the tables it reads with `@reads`; the caller may cache its ans
 Files and row groups are pruned by the filters, columns by the SELECT.
 """
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -14,6 +16,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from retail_assets.engines.lake_reading import LakeReading
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Table
@@ -86,12 +89,19 @@ class PlanFilter:
     only_exceptions: bool = False
 
 
-@dataclass(frozen=True)
 class Reader:
-    """Reads the lake's tables with DuckDB; safe to share between threads."""
+    """Reads the lake's tables with DuckDB; safe to share between threads.
 
-    lake: Lake
-    memory_limit: str = "2GB"
+    Args:
+        lake: where the tables are.
+        memory_limit: of all questions that are asked at once.
+        temp_folder: where DuckDB spills, and where files of a remote lake are kept.
+    """
+
+    def __init__(self, lake: Lake, memory_limit: str = "2GB", *, temp_folder: Path | None = None) -> None:
+        self.lake = lake
+        folder = temp_folder or Path(tempfile.gettempdir())
+        self._reading = LakeReading(lake, memory_limit=memory_limit, temp_folder=folder)
 
     def version(self, table: Table) -> int | None:
         """Newest version of a table, None where it does not exist."""
@@ -110,15 +120,21 @@ class Reader:
         return self.arrow(sql, parameters, **scans).to_pandas()
 
     def arrow(self, sql: str, parameters: Mapping[str, object] = MappingProxyType({}), **scans: Scan) -> pa.Table:
-        """The same as an Arrow table."""
-        datasets = {name: self._dataset(scan) for name, scan in scans.items()}
-        return _ask(sql, parameters, datasets, memory_limit=self.memory_limit)
+        """The same as an Arrow table.
 
-    def _dataset(self, scan: Scan) -> object:
-        delta = self.lake.open(scan.table)
-        if delta is None:
-            return scan.table.schema.empty_table()
-        return delta.to_pyarrow_dataset(file_pruning_predicate=scan.files_where)
+        Raises:
+            PermanentFailure: a stored table does not fit its contract, or the storage refuses.
+            TransientFailure: the storage cannot be reached, or files are gone.
+        """
+        reading = self._reading
+        try:
+            for name, scan in scans.items():
+                reading.make_view(name, scan.table, self.lake.open(scan.table), files=scan.files_where)
+            with reading.errors(*(scan.table for scan in scans.values())):
+                return reading.connection.sql(sql, params=dict(parameters)).to_arrow_table()
+        finally:
+            for name in scans:
+                reading.drop_view(name)
 
 
 def reads(*tables: Table) -> Callable[[Question], Question]:
@@ -491,11 +507,9 @@ def plan_choices(lines: pa.Table, *, column: str) -> list[tuple[str, str]]:
     return list(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
 
 
-def _ask(
-    sql: str, parameters: Mapping[str, object], sources: Mapping[str, object], *, memory_limit: str = "2GB"
-) -> pa.Table:
-    # A connection a question: names registered by one thread must not meet those of another
-    config = {"memory_limit": memory_limit, "autoinstall_known_extensions": False, "python_enable_replacements": False}
+def _ask(sql: str, parameters: Mapping[str, object], sources: Mapping[str, pa.Table]) -> pa.Table:
+    """Answer of one SELECT over frames in memory, on a connection of its own."""
+    config = {"memory_limit": "2GB", "autoinstall_known_extensions": False, "python_enable_replacements": False}
     with duckdb.connect(config=config) as connection:
         for name, source in sources.items():
             connection.register(name, source)

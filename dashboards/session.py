@@ -37,7 +37,7 @@ def settings() -> Settings:
 
 @st.cache_resource(show_spinner=False)
 def reader() -> Reader:
-    return Reader(open_lake(settings()), settings().memory_limit)
+    return Reader(open_lake(settings()), settings().memory_limit, temp_folder=settings().folder / "tmp")
 
 
 @st.cache_resource(show_spinner=False)
