@@ -49,6 +49,8 @@ def _section(table: Table) -> Iterator[str]:
     if table.quality:
         quality = table.quality
         yield f"- Refused rows: a warning from {quality.warn_rate:.0%} of a run, a stop from {quality.stop_rate:.0%}."
+    if table.personal:
+        yield f"- Of a person, so neither sampled nor shown by checks: {', '.join(table.personal)}."
     if table.references:
         known = (f"{reference.column} in {reference.path}" for reference in table.references)
         yield f"- Refers to: {', '.join(known)}."
