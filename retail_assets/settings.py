@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retail_assets.addresses import shown
 from retail_assets.failures import PermanentFailure
+from retail_assets.windows import LONGEST_FORECAST_DAYS
 
 _EXAMPLES = {
     "RETAIL_SOURCE_URL": "mssql+pyodbc://reader:…@server/database?driver=ODBC+Driver+18+for+SQL+Server",
@@ -43,6 +44,9 @@ _EXAMPLES = {
     "RETAIL_ALERT_WEBHOOK_URL": "https://example.webhook.office.com/…",
 }
 DEMO_HISTORY_DAYS = 400
+MIN_TRAINING_DAYS = 90
+"""Days of history below which nothing is trained."""
+
 _LAKE_URI = re.compile(
     r"file:///[^?]*|az://[^/@?:&;]+(/[^?@&;]*)?|abfss?://[^/@?:&;]+@[^/@?.:&;]+\.dfs\.[^/@?&;]+(/[^?@&;]*)?"
 )
@@ -82,9 +86,9 @@ class Settings(BaseSettings):
     )
     key_vault_url: str | None = Field(default=None, description="Azure Key Vault that holds kv:NAME settings.")
     start_date: date | None = Field(default=None, description="First business date.")
-    horizon_days: int = Field(default=28, ge=7, le=90, description="Days forecast ahead.")
+    horizon_days: int = Field(default=28, ge=7, le=LONGEST_FORECAST_DAYS, description="Days forecast ahead.")
     trailing_days: int = Field(default=3, ge=0, le=60, description="Days before the newest read again every night.")
-    train_days: int = Field(default=730, ge=90, description="Days of history a training uses.")
+    train_days: int = Field(default=730, ge=MIN_TRAINING_DAYS, description="Days of history a training uses.")
     forecast_backfill_days: int = Field(default=56, ge=1, description="As-of days a first run forecasts.")
     history_days: int = Field(
         default=30, ge=7, description="Days back that the lake's tables can be read as they were."

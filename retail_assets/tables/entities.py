@@ -401,6 +401,7 @@ FORECAST_OVERRIDES = Entity(
         ("decided_at", TIMESTAMP, "When.", "UTC"),
     ),
 )
+APPROVED, REJECTED = "approved", "rejected"
 ORDER_DECISIONS = Entity(
     "order_decisions",
     "What planners decided on proposed orders.",
