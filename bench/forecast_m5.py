@@ -17,14 +17,14 @@ from bench.m5_panel import m5_panel
 from retail_assets.demand import metrics
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.models.baselines import seasonal_naive
-from retail_assets.demand.models.contenders import BLENDS, FAMILIES, NAIVE, SINGLE, contender_means, fit_family
+from retail_assets.demand.models.contenders import BLENDS, FAMILIES, SINGLE, contender_means, fit_family
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.scores.competition_scores import competition_scores
 from retail_assets.demand.segments import abc_class
 from retail_assets.demand.totals.aggregate import fit_pull
 from retail_assets.demand.tournament import CHOSEN, TrainingConfig, play
 from retail_assets.demand.training import TrainedModel, train
-from retail_assets.tables.forecast import QUANTILE_LEVELS
+from retail_assets.tables.forecast import NAIVE, QUANTILE_LEVELS
 
 HORIZON, TRAIN_DAYS = 28, 730
 RMSSE_LIMIT, WAPE_LIMIT = 0.785, 0.42

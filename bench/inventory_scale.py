@@ -16,6 +16,7 @@ from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.replay.replay import policy_replay
 from retail_assets.inventory.replay.world import ReplayInputs
 from retail_assets.tables.forecast import QUANTILE_LEVELS
+from retail_assets.tables.silver import EVERY
 
 SERIES, STORES, DAYS = 30_000, 100, 91
 REPLAY_LIMIT, PLAN_LIMIT = 60.0, 20.0
@@ -118,7 +119,7 @@ def _plan_frames(keys: pd.DataFrame, frames: dict[str, Any]) -> dict[str, Any]:
         "open_orders": empty,
         "decisions": decisions,
         "terms": frames["terms"].assign(shelf_max_units=np.nan, min_order_value=20.0),
-        "order_days": frames["order_days"].assign(location_id="*"),
+        "order_days": frames["order_days"].assign(location_id=EVERY),
         "delays": frames["delays"],
         "prices": keys[["store_id", "product_id"]].assign(unit_price=3.0, unit_step=1.0),
     }

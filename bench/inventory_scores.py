@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.figures import Figure, at_least, within
-from retail_assets.inventory.replay.replay import ALL, Replay
+from retail_assets.inventory.replay.replay import Replay
 from retail_assets.inventory.replay.run import PolicyName, Run
+from retail_assets.tables.contract import ALL
 
 Array = NDArray[np.float64]
 Pair = tuple[float, float]

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.demand.panel import Panel, build_panel
+from retail_assets.tables.silver import EVERY
 
 _CLOSED_SHARE = 0.05
 
@@ -73,7 +74,7 @@ def _events(folder: Path) -> pd.DataFrame:
     calendar = pd.read_csv(folder / "calendar.csv", parse_dates=["date"])
     named = [
         calendar.loc[calendar[f"event_name_{number}"].notna()].assign(
-            event_name=calendar[f"event_name_{number}"], event_type=calendar[f"event_type_{number}"], region="*"
+            event_name=calendar[f"event_name_{number}"], event_type=calendar[f"event_type_{number}"], region=EVERY
         )
         for number in (1, 2)
     ]

@@ -82,7 +82,9 @@ def _write_snapshots(engine: Engine, products: list[str], window: Window) -> Non
     promotions = [
         (f"R{number:05d}", store, products[number % len(products)], day, day + timedelta(days=6), 0.2)
         for number, (store, day) in enumerate(
-            (store, window.first + timedelta(days=7 * week)) for week in range(52) for store in (*STORES, "*") * 4
+            (store, window.first + timedelta(days=7 * week))
+            for week in range(52)
+            for store in (*STORES, silver.EVERY) * 4
         )
     ]
     rows = {
@@ -178,8 +180,8 @@ _M5_TABLES = {
     silver.PROMOTIONS: """
         SELECT '' AS promotion_id, '' AS store_id, '' AS product_id, DATE '2000-01-01' AS start_date,
                DATE '2000-01-01' AS end_date WHERE false""",
-    silver.EVENTS: """
-        SELECT date AS event_date, 'Closed' AS event_name, 'closed' AS event_type, '*' AS region
+    silver.EVENTS: f"""
+        SELECT date AS event_date, 'Closed' AS event_name, 'closed' AS event_type, '{silver.EVERY}' AS region
         FROM m5_days WHERE units < 0.05 * (SELECT median(units) FROM m5_days)""",
 }
 _M5_LINES = """

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboards.model_names import NAIVE, label
+from dashboards.model_names import label
+from retail_assets.tables.forecast import NAIVE
 
 EXPECTED = "#1f5fbf"
 BAND_WIDE = "rgba(31, 95, 191, 0.14)"

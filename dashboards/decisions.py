@@ -19,11 +19,9 @@ from sqlalchemy.exc import IntegrityError
 from retail_assets.command_line.spreadsheet import safe_cells
 from retail_assets.failures import PermanentFailure
 from retail_assets.resources.app_database import FORECAST_OVERRIDES, ORDER_DECISIONS, AppDatabase
-from retail_assets.tables.entities import PLANNER_TEXT
+from retail_assets.tables.entities import APPROVED, PLANNER_TEXT, REJECTED
 from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_STOCK_UNITS
 
-APPROVED = "approved"
-REJECTED = "rejected"
 REASON_LENGTH = PLANNER_TEXT.length
 OVERRIDE_COLUMNS = pd.Index([column.name for column in FORECAST_OVERRIDES.c])
 _DECISION_COLUMNS = (

@@ -3,7 +3,8 @@
 A new contender of `retail_assets.demand` gets its words here; one without is shown by its technical name.
 """
 
-NAIVE = "seasonal_naive"
+from retail_assets.tables.forecast import BOTTOM_UP, MEAN_OF_BEST, NAIVE
+
 LABELS = {
     NAIVE: "Seasonal naive",
     "moving_mean": "Moving mean",
@@ -23,8 +24,8 @@ LABELS = {
     "lightgbm_mean_pulled": "LightGBM mean towards totals",
     "pooled_linear": "Pooled ridge regression",
     "pooled_histogram": "Pooled boosted trees",
-    "mean_of_best": "Mean of the best three",
-    "bottom_up": "Sum of the series",
+    MEAN_OF_BEST: "Mean of the best three",
+    BOTTOM_UP: "Sum of the series",
     "ets_effects": "Exponential smoothing with events and prices",
     "regression": "Regression",
     "arma": "Regression with ARMA errors",

@@ -19,7 +19,8 @@ import pyarrow as pa
 from retail_assets.engines.lake_reading import LakeReading
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import table_at
-from retail_assets.tables.contract import Table
+from retail_assets.tables.contract import ALL, Table
+from retail_assets.tables.entities import APPROVED, REJECTED
 from retail_assets.tables.forecast import (
     DEMAND_FORECAST,
     DEMAND_MODEL,
@@ -28,6 +29,7 @@ from retail_assets.tables.forecast import (
     HIERARCHY_FORECAST,
     HIERARCHY_QUANTILES,
     MODEL_VERSIONS,
+    NAIVE,
     PROMOTION_UPLIFT,
     QUANTILE_LEVELS,
 )
@@ -36,7 +38,6 @@ from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 from retail_assets.tables.silver import EVERY
 
 PROMOTIONS = table_at("silver/promotions")
-WHOLE_COMPANY = "all"
 ROLLING_DAYS = 7
 PAGE_ROWS = 200
 Question = TypeVar("Question", bound=Callable[..., Any])
@@ -315,7 +316,7 @@ def accuracy(reader: Reader, *, from_date: date, to_date: date, horizon_bucket: 
         SELECT * FROM rolling WHERE target_date >= $from_date ORDER BY target_date
     """
     first = from_date - timedelta(days=ROLLING_DAYS - 1)
-    parameters = {"segment": WHOLE_COMPANY, "bucket": horizon_bucket, "first": first}
+    parameters = {"segment": ALL, "bucket": horizon_bucket, "first": first}
     days = f"target_date >= '{first}' AND target_date <= '{to_date}'"
     return reader.frame(
         sql, {**parameters, "from_date": from_date, "to_date": to_date}, accuracy=Scan(FORECAST_ACCURACY, days)
@@ -334,7 +335,7 @@ def accuracy_total(reader: Reader, *, from_date: date, to_date: date, horizon_bu
         FROM accuracy
         WHERE segment = $segment AND horizon_bucket = $bucket AND target_date BETWEEN $from_date AND $to_date
     """
-    parameters = {"segment": WHOLE_COMPANY, "bucket": horizon_bucket, "from_date": from_date, "to_date": to_date}
+    parameters = {"segment": ALL, "bucket": horizon_bucket, "from_date": from_date, "to_date": to_date}
     days = f"target_date >= '{from_date}' AND target_date <= '{to_date}'"
     return reader.frame(sql, parameters, accuracy=Scan(FORECAST_ACCURACY, days))
 
@@ -355,7 +356,7 @@ def accuracy_by_origin(reader: Reader, *, day_count: int) -> pd.DataFrame:
         WHERE segment = $segment AND target_date > (SELECT max(target_date) FROM accuracy) - $day_count::INTEGER
         GROUP BY origin ORDER BY scored_days DESC, origin DESC
     """
-    parameters = {"segment": WHOLE_COMPANY, "day_count": day_count}
+    parameters = {"segment": ALL, "day_count": day_count}
     return reader.frame(sql, parameters, accuracy=Scan(FORECAST_ACCURACY))
 
 
@@ -380,13 +381,13 @@ def contenders(reader: Reader, *, week_start_date: date) -> pd.DataFrame:
     sql = """
         WITH week AS (SELECT * FROM model WHERE week_start_date = $week_start_date),
         naive AS (
-            SELECT segment, scaled_pinball AS naive_scaled_pinball FROM week WHERE model_name = 'seasonal_naive'
+            SELECT segment, scaled_pinball AS naive_scaled_pinball FROM week WHERE model_name = $naive
         )
         SELECT week.*, naive_scaled_pinball FROM week LEFT JOIN naive USING (segment)
         ORDER BY max(actual_units) OVER (PARTITION BY segment) DESC, segment, scaled_pinball, model_name
     """
     week = Scan(DEMAND_MODEL, f"week_start_date = '{week_start_date}'")
-    return reader.frame(sql, {"week_start_date": week_start_date}, model=week)
+    return reader.frame(sql, {"week_start_date": week_start_date, "naive": NAIVE}, model=week)
 
 
 @reads(PROMOTION_UPLIFT, DIM_PRODUCT)
@@ -456,7 +457,7 @@ _WORK = """
     ),
     chosen AS (SELECT * FROM work WHERE {where})
 """
-STATUSES = ("to decide", "approved", "rejected", "exported", "no order")
+STATUSES = ("to decide", APPROVED, REJECTED, "exported", "no order")
 
 
 def worklist(lines: pa.Table, decided: pa.Table, *, chosen: PlanFilter, page: int) -> pd.DataFrame:

@@ -22,8 +22,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retail_assets.addresses import shown
 from retail_assets.failures import PermanentFailure
+from retail_assets.windows import LONGEST_FORECAST_DAYS
 
 DEMO_HISTORY_DAYS = 400
+MIN_TRAINING_DAYS = 90
+"""Days of history below which nothing is trained."""
+
 _LAKE_URI = re.compile(
     r"file:///[^?]*|az://[^/@?:&;]+(/[^?@&;]*)?|abfss?://[^/@?:&;]+@[^/@?.:&;]+\.dfs\.[^/@?&;]+(/[^?@&;]*)?"
 )
@@ -118,7 +122,9 @@ class Settings(BaseSettings):
         examples=["2025-01-01"],
         json_schema_extra={"unset": "first day of the embedded source"},
     )
-    horizon_days: int = Field(default=28, ge=7, le=90, description="Days forecast ahead.", examples=["28"])
+    horizon_days: int = Field(
+        default=28, ge=7, le=LONGEST_FORECAST_DAYS, description="Days forecast ahead.", examples=["28"]
+    )
     trailing_days: int = Field(
         default=3,
         ge=0,
@@ -127,7 +133,10 @@ class Settings(BaseSettings):
         examples=["3"],
     )
     train_days: int = Field(
-        default=730, ge=90, description="Days of history a training and a forecast see.", examples=["730"]
+        default=730,
+        ge=MIN_TRAINING_DAYS,
+        description="Days of history a training and a forecast see.",
+        examples=["730"],
     )
     forecast_backfill_days: int = Field(
         default=56, ge=1, description="As-of days a first run forecasts.", examples=["56"]

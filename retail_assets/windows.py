@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 ONE_DAY = timedelta(days=1)
+LONGEST_FORECAST_DAYS = 90
+"""What RETAIL_HORIZON_DAYS allows."""
 
 
 @dataclass(frozen=True, order=True)

@@ -16,10 +16,12 @@ from dashboards.views import demand_inputs
 from dashboards.views.demand_inputs import View
 from retail_assets.failures import RetailError
 from retail_assets.tables.forecast import (
+    BACKFILL,
     DEMAND_FORECAST,
     FORECAST_ACCURACY,
     FORECAST_DRIVERS,
     HIERARCHY_FORECAST,
+    LIVE,
     horizon_bucket,
 )
 from retail_assets.tables.gold import DEMAND_DAILY, DIM_PRODUCT, DIM_STORE
@@ -32,8 +34,8 @@ Figure = tuple[str, str, str, str]
 """Label, value, note and explanation of one figure on top of the page."""
 
 _ORIGINS = {
-    "live": "made live",
-    "backfill": "backfilled: made later from data up to that day, corrections included",
+    LIVE: "made live",
+    BACKFILL: "backfilled: made later from data up to that day, corrections included",
 }
 
 

@@ -13,7 +13,7 @@ import streamlit as st
 from dashboards import charts, queries, session
 from dashboards.model_names import SIMPLE, described, label
 from retail_assets.demand.model_versions import BIAS_LIMIT, version_in_force
-from retail_assets.tables.forecast import DEMAND_MODEL, MODEL_VERSIONS
+from retail_assets.tables.forecast import DEMAND_MODEL, LIVE, MODEL_VERSIONS
 
 REAL_DAYS = 28
 EVERY_CLASS = "All classes"
@@ -147,7 +147,7 @@ def _classes_won(scores: pd.DataFrame) -> str:
 
 
 def _period(real: Row) -> str:
-    made = "made live" if real["origin"] == "live" else "backfilled"
+    made = "made live" if real["origin"] == LIVE else "backfilled"
     return f"{real['from_date']:%d %b} – {real['to_date']:%d %b %Y}, by forecasts {made}, all days ahead"
 
 

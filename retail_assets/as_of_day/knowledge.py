@@ -245,7 +245,7 @@ class Knowledge:
 
     def _approved(self) -> ibis.Table:
         decided = self.tables["order_decisions"]
-        return decided.filter(decided.decision == "approved", decided.decided_at < self._closed)
+        return decided.filter(decided.decision == entities.APPROVED, decided.decided_at < self._closed)
 
     @property
     def _closed(self) -> ibis.Value:

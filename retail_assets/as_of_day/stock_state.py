@@ -15,11 +15,11 @@ import pandas as pd
 from retail_assets.as_of_day.knowledge import Knowledge, expected_dates, open_orders
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.health import StockInputs
-from retail_assets.inventory.order_days import LONGEST_FORECAST_DAYS, next_delivery_days
+from retail_assets.inventory.order_days import next_delivery_days
 from retail_assets.inventory.plan.inputs import PlanInputs
 from retail_assets.inventory.replay.world import ReplayInputs
 from retail_assets.transforms.days import within
-from retail_assets.windows import Window
+from retail_assets.windows import LONGEST_FORECAST_DAYS, Window
 
 LAST_SALE_DAYS = 365
 _DECISION_COLUMNS = ["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date", "decided_at"]

@@ -201,7 +201,7 @@ def forecasts_asset(*, train_days: int) -> dg.AssetsDefinition:
                 context.log.warning(
                     f"{made.fallback_count} series fell back to the seasonal naive: {made.failures[:3]}"
                 )
-            origin = "live" if window.first >= newest_closed else "backfill"
+            origin = tables.LIVE if window.first >= newest_closed else tables.BACKFILL
             frames = (made.daily, made.cumulative, made.hierarchy, made.drivers)
             return {
                 table.name: engine.set_aside(frame.assign(origin=origin)[table.column_names])

@@ -6,7 +6,7 @@ from datetime import date
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.contract import Table
-from retail_assets.tables.forecast import DEMAND_FORECAST
+from retail_assets.tables.forecast import DEMAND_FORECAST, LIVE
 from retail_assets.transforms.days import within
 from retail_assets.windows import ONE_DAY, Window
 
@@ -32,7 +32,7 @@ def refuse_restating(
         return
     earlier = Window(span.first, min(span.last, newest_closed - ONE_DAY))
     forecasts = within(engine.scan_or_empty(DEMAND_FORECAST), earlier, "as_of_date")
-    live = forecasts.filter(forecasts.origin == "live").select("as_of_date").distinct()  # pyright: ignore
+    live = forecasts.filter(forecasts.origin == LIVE).select("as_of_date").distinct()  # pyright: ignore
     published = within(engine.scan_or_empty(table), earlier, "as_of_date").semi_join(live, "as_of_date")
     day = published.as_of_date.min().to_pyarrow().as_py()
     if day is not None:

@@ -5,7 +5,7 @@ import ibis
 from retail_assets.checks.contract import contract_checks
 from retail_assets.checks.declare import Finding, Rows, TableCheck, failing_rows, layer_checks
 from retail_assets.tables import forecast
-from retail_assets.tables.contract import Table
+from retail_assets.tables.contract import ALL, Table
 
 
 def quantiles_are_ordered(table: Table) -> TableCheck:
@@ -44,7 +44,7 @@ def every_day_is_forecast(rows: Rows) -> Finding:
 def better_than_naive(rows: Rows) -> Finding:
     """The absolute error of all segments is below the seasonal naive's: a warning when it is not."""
     scored = rows.of(forecast.FORECAST_ACCURACY)
-    every = scored.filter(scored.segment == "all")
+    every = scored.filter(scored.segment == ALL)
     sums = (
         every.aggregate(ours=every.absolute_error_units.sum(), naive=every.naive_absolute_error_units.sum())
         .to_pyarrow()

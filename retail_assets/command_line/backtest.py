@@ -13,14 +13,15 @@ from rich.table import Table as Grid
 
 from retail_assets.as_of_day.history import training_panel
 from retail_assets.command_line.show import check_file, write_batches
-from retail_assets.demand.models.contenders import NAIVE
-from retail_assets.demand.scores.scorecard import ALL, CUMULATIVE, DAILY, card_of
+from retail_assets.demand.scores.scorecard import CUMULATIVE, DAILY, card_of
 from retail_assets.demand.tournament import CHOSEN, Tournament, TrainingConfig, play
 from retail_assets.failures import PermanentFailure
 from retail_assets.graph.wiring import calendar_of, engine_of
 from retail_assets.lake.lake import open_lake
 from retail_assets.settings import Settings
 from retail_assets.sources.mapping import load_mapping
+from retail_assets.tables.contract import ALL
+from retail_assets.tables.forecast import NAIVE
 from retail_assets.tables.gold import DEMAND_DAILY
 
 _JUDGED = ("wape", "bias", "rmsse", "mase", "scaled_pinball", "wrmsse", "wspl")

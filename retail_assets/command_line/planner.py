@@ -16,11 +16,11 @@ from retail_assets.failures import PermanentFailure, RetailError, TransientFailu
 from retail_assets.graph import jobs
 from retail_assets.graph.schedules import trailing
 from retail_assets.nights import missed
-from retail_assets.nights.due import MIN_TRAINING_DAYS, demand_days_after
+from retail_assets.nights.due import demand_days_after
 from retail_assets.runs.at_work import LAUNCHED_BY, runs_in_a_command
 from retail_assets.runs.run_tags import range_tags, window_of
 from retail_assets.runs.slots import free_ended
-from retail_assets.settings import Settings
+from retail_assets.settings import MIN_TRAINING_DAYS, Settings
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.tables.forecast import DAILY_FORECASTS, FORECAST_ACCURACY
 from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG

@@ -14,6 +14,7 @@ from retail_assets.engines.protocol import Engine
 from retail_assets.inventory.order_days import are_order_days_known
 from retail_assets.inventory.plan.rows import LAPSED, MISBOOKED, UNDATED, UNMATCHED
 from retail_assets.tables import catalog, forecast, gold, inventory, silver
+from retail_assets.tables.contract import ALL
 from retail_assets.transforms.as_of import newest
 from retail_assets.transforms.days import within
 from retail_assets.transforms.demand import given_closed_weekdays, learnt_closed_weekdays, products_sold
@@ -76,7 +77,7 @@ def _accuracy(engine: Engine) -> pd.DataFrame:
         naive=scored.naive_absolute_error_units.sum(),
     )
     found = sums.filter(sums.actual > 0).to_pandas()
-    found = found.sort_values("segment", key=lambda names: names.replace("all", ""))
+    found = found.sort_values("segment", key=lambda names: names.replace(ALL, ""))
     return pd.DataFrame(
         {
             "segment": found["segment"],

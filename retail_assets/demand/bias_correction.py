@@ -12,7 +12,7 @@ import numpy as np
 from retail_assets.demand.calibration.backtest import Fold
 from retail_assets.demand.noise import ratio_error
 from retail_assets.demand.pooling import say_of_totals
-from retail_assets.demand.segments import DEMAND_CLASSES, NO_SALE
+from retail_assets.tables.gold import DEMAND_CLASSES, NO_SALE
 
 BOUNDS = (0.8, 1.25)
 CORRECTED_CLASSES = tuple(name for name in DEMAND_CLASSES if name != NO_SALE)

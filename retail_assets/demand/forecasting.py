@@ -11,9 +11,8 @@ from datetime import timedelta
 import numpy as np
 import pandas as pd
 
-from retail_assets.demand.calibration.backtest import calibration_set, fold_origins, rolling_origin
+from retail_assets.demand.calibration.backtest import calibration_set, daily_buckets, fold_origins, rolling_origin
 from retail_assets.demand.calibration.conformal import (
-    DAILY_BUCKETS,
     CalibrationSet,
     Distribution,
     Nature,
@@ -21,14 +20,14 @@ from retail_assets.demand.calibration.conformal import (
     guessed,
 )
 from retail_assets.demand.models.baselines import seasonal_naive
-from retail_assets.demand.models.contenders import NAIVE, Mapper, Means, contender_means
+from retail_assets.demand.models.contenders import Mapper, Means, contender_means
 from retail_assets.demand.models.explanation import explain
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.segments import DEMAND_CLASSES
 from retail_assets.demand.totals.aggregate import AggregateModel, hierarchy_rows
 from retail_assets.demand.training import TrainedModel
 from retail_assets.failures import PermanentFailure
-from retail_assets.tables.forecast import FORECAST_DRIVERS, QUANTILE_LEVELS
+from retail_assets.tables.forecast import FORECAST_DRIVERS, NAIVE, QUANTILE_LEVELS
+from retail_assets.tables.gold import DEMAND_CLASSES
 
 _LEVELS = tuple(QUANTILE_LEVELS.values())
 _ERROR_DAYS = 63
@@ -148,13 +147,12 @@ def _daily_frame(panel: Panel, made: _Expected) -> pd.DataFrame:
 
 def _daily_distribution(mean: np.ndarray, nature: Nature, calibration: CalibrationSet) -> Distribution:
     count, horizon = mean.shape
-    edges = [0, *(bucket for bucket in DAILY_BUCKETS if bucket < horizon), horizon]
     quantiles, p_zero = np.empty((count, horizon, len(_LEVELS))), np.empty((count, horizon))
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        part, spread = mean[:, low:high].ravel(), nature.for_days(high - low)
-        found = distribution(part, spread, calibration=calibration.of_day(high), levels=_LEVELS)
-        quantiles[:, low:high] = found.quantiles.reshape(count, high - low, -1)
-        p_zero[:, low:high] = found.p_zero.reshape(count, -1)
+    for days in daily_buckets(horizon):
+        part, spread = mean[:, days].ravel(), nature.for_days(days.stop - days.start)
+        found = distribution(part, spread, calibration=calibration.of_day(days.stop), levels=_LEVELS)
+        quantiles[:, days] = found.quantiles.reshape(count, days.stop - days.start, -1)
+        p_zero[:, days] = found.p_zero.reshape(count, -1)
     return Distribution(quantiles.reshape(count * horizon, -1), p_zero.ravel())
 
 

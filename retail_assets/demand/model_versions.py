@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.demand.noise import LEAST_WEEKS, Weekly, gap
-from retail_assets.tables.forecast import MODEL_VERSIONS
+from retail_assets.tables.forecast import MODEL_VERSIONS, NAIVE
 
-NAIVE = "seasonal_naive"
 BIAS_LIMIT = 0.10
 NOISE_ERRORS = 2.0
 """Standard errors of a difference up to which it may be chance."""

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
 from retail_assets.failures import PermanentFailure
+from retail_assets.tables.silver import EVERY
 
 SERIES_COLUMNS = ("store_id", "product_id", "region", "department", "category")
 DEMAND_COLUMNS = (
@@ -134,7 +135,7 @@ def _occasions(panel: Panel) -> np.ndarray:
         on = pd.to_datetime(events["event_date"]).to_numpy().astype("datetime64[D]")
         if np.isin(days, on).mean() <= _RHYTHM_SHARE:
             for number, name in enumerate(names):
-                found[number] |= np.isin(days, on[events["region"].isin(["*", name]).to_numpy()])
+                found[number] |= np.isin(days, on[events["region"].isin([EVERY, name]).to_numpy()])
     return found[region]
 
 
@@ -263,7 +264,7 @@ def _clean_series(series: pd.DataFrame) -> pd.DataFrame:
 def _clean_events(events: pd.DataFrame) -> pd.DataFrame:
     named = events.loc[:, list(_EVENT_COLUMNS)].copy()
     named["event_date"] = pd.to_datetime(named["event_date"])
-    named["region"] = named["region"].fillna("*").replace("", "*")
+    named["region"] = named["region"].fillna(EVERY).replace("", EVERY)
     named["event_type"] = named["event_type"].fillna("event").astype(str)
     named["event_name"] = named["event_name"].astype(str)
     return named.sort_values(["event_date", "event_name", "region"], ignore_index=True)

@@ -7,12 +7,10 @@ segments of gold.product_segments, which planners see, are made elsewhere.
 import numpy as np
 
 from retail_assets.demand.panel import Panel
+from retail_assets.tables.gold import INTERVAL_LIMIT_DAYS, NO_SALE, SHARE_A, SHARE_B, SQUARED_VARIATION_LIMIT
 
-NO_SALE = "none"
-DEMAND_CLASSES = ("smooth", "erratic", "intermittent", "lumpy", NO_SALE)
-_INTERVAL_DAYS, _SQUARED_VARIATION, _MEMORY_DAYS = 1.32, 0.49, 365
+_MEMORY_DAYS = 365
 _VALUE_DAYS = 91
-_SHARE_A, _SHARE_B = 0.80, 0.95
 
 
 def demand_class(panel: Panel) -> np.ndarray:
@@ -22,8 +20,8 @@ def demand_class(panel: Panel) -> np.ndarray:
     days, sales = (~np.isnan(history)).sum(axis=1), sold.sum(axis=1)
     mean = np.where(sold, history, 0.0).sum(axis=1) / np.maximum(sales, 1)
     squares = np.where(sold, (np.nan_to_num(history) - mean[:, None]) ** 2, 0.0).sum(axis=1) / np.maximum(sales, 1)
-    is_rare = days > _INTERVAL_DAYS * sales
-    is_wild = squares > _SQUARED_VARIATION * mean**2
+    is_rare = days > INTERVAL_LIMIT_DAYS * sales
+    is_wild = squares > SQUARED_VARIATION_LIMIT * mean**2
     names = np.array([["smooth", "erratic"], ["intermittent", "lumpy"]], dtype=object)
     return np.where(sales > 0, names[is_rare.astype(int), is_wild.astype(int)], NO_SALE)
 
@@ -40,4 +38,4 @@ def abc_class(panel: Panel) -> np.ndarray:
     before = np.empty(len(value))
     before[order] = np.cumsum(value[order]) - value[order]
     share = np.round(before / max(value.sum(), np.finfo(float).tiny), 9)
-    return np.where(value <= 0, "C", np.where(share < _SHARE_A, "A", np.where(share < _SHARE_B, "B", "C")))
+    return np.where(value <= 0, "C", np.where(share < SHARE_A, "A", np.where(share < SHARE_B, "B", "C")))

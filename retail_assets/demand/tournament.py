@@ -19,7 +19,6 @@ from retail_assets.demand.models.contenders import (
     BLENDS,
     FAMILIES,
     GLOBAL,
-    NAIVE,
     PULLED,
     SIMPLEST_FIRST,
     SINGLE,
@@ -33,12 +32,13 @@ from retail_assets.demand.models.global_model import Boosting
 from retail_assets.demand.noise import Weekly, gap, standard_error
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import say_of_totals, shared_ratio
-from retail_assets.demand.segments import DEMAND_CLASSES, demand_class
+from retail_assets.demand.segments import demand_class
 from retail_assets.demand.totals.aggregate import AggregateModel, fit_pull
 from retail_assets.failures import PermanentFailure
-from retail_assets.tables.forecast import QUANTILE_LEVELS
+from retail_assets.tables.forecast import MEAN_OF_BEST, NAIVE, QUANTILE_LEVELS
+from retail_assets.tables.gold import DEMAND_CLASSES
 
-MEAN_OF_BEST, CHOSEN = "mean_of_best", "chosen"
+CHOSEN = "chosen"
 MIN_TRAIN_DAYS = 70
 _BEST_COUNT = 3
 _LEVELS = np.array(list(QUANTILE_LEVELS.values()))

@@ -17,20 +17,13 @@ import pandas as pd
 
 from retail_assets.demand.calibration.backtest import calibration_set
 from retail_assets.demand.calibration.conformal import CalibrationSet, load_calibration
-from retail_assets.demand.models.contenders import (
-    FAMILIES,
-    GLOBAL,
-    NAIVE,
-    Fitted,
-    contender_means,
-    families_of,
-    fit_family,
-)
+from retail_assets.demand.models.contenders import FAMILIES, GLOBAL, Fitted, contender_means, families_of, fit_family
 from retail_assets.demand.models.global_model import GlobalModel
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.totals.aggregate import AggregateModel, fit_aggregate, load_aggregate
 from retail_assets.demand.tournament import CHOSEN, TrainingConfig, play, with_horizon
 from retail_assets.failures import PermanentFailure
+from retail_assets.tables.forecast import NAIVE
 
 _LOG = logging.getLogger(__name__)
 _MODEL_FILE, _SCORES_FILE = "model.json", "scores.parquet"

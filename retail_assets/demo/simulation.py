@@ -15,8 +15,8 @@ from retail_assets.demo.database import Batch
 from retail_assets.demo.demand import Demand
 from retail_assets.demo.plans import Plans
 from retail_assets.demo.stock import OrderLine, StockDay, Stockroom, StockState
-from retail_assets.demo.till import KEY_FACTOR, ZONE, FeedRow, TillDay, Tills
-from retail_assets.demo.world import World
+from retail_assets.demo.till import ZONE, FeedRow, TillDay, Tills
+from retail_assets.demo.world import KEY_FACTOR, World
 
 CLOSING_HOUR = 22
 

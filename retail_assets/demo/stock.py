@@ -12,7 +12,7 @@ import numpy as np
 
 from retail_assets.demo.plans import Plans
 from retail_assets.demo.randomness import Stream, random_stream
-from retail_assets.demo.world import SUPPLIERS, World
+from retail_assets.demo.world import KEY_FACTOR, SUPPLIERS, World
 
 WINDOW_DAYS = 28
 TRADING_HOURS = 14.0
@@ -25,8 +25,6 @@ PROMOTION_ALLOWANCE = 0.7
 COUNT_EVERY_DAYS = 28
 LAST_ORDER_DAYS = 7
 """A product is not ordered any more when it would arrive this near to its last day."""
-KEY_FACTOR = 10**7
-"""Numbers of one day: day number × factor + running number, so that a key never depends on other days."""
 
 
 @dataclass

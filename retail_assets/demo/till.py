@@ -13,11 +13,10 @@ import numpy as np
 
 from retail_assets.demo.plans import Plans
 from retail_assets.demo.randomness import Stream, random_stream
-from retail_assets.demo.world import World
+from retail_assets.demo.world import KEY_FACTOR, World
 
 ZONE = ZoneInfo("Europe/London")
 OPENING_HOUR, TRADING_MINUTES, FEED_HOUR = 8, 14 * 60, 5
-KEY_FACTOR = 10**7
 NEW_LINE_RATE, LINES_A_BASKET, KNOWN_CUSTOMER_RATE = 0.72, 2.8, 0.4
 LONGEST_DELAY_DAYS = 3
 FAULT_RATES = {

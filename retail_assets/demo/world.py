@@ -13,6 +13,9 @@ from retail_assets.demo.randomness import Stream, random_stream
 from retail_assets.failures import PermanentFailure
 
 FOREVER = date(9000, 1, 1).toordinal()
+KEY_FACTOR = 10**7
+"""Numbers of one day: day number × factor + running number, so that a key never depends on other days."""
+
 SLOW_SHARE = 0.25
 CARRIED_SHARE = {"hyper": 1.0, "super": 0.94, "city": 0.76}
 SIZE_FACTOR = {"hyper": 1.75, "super": 1.1, "city": 0.6}

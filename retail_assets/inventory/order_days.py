@@ -13,18 +13,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from retail_assets.failures import PermanentFailure
+from retail_assets.tables.silver import EVERY
+from retail_assets.windows import LONGEST_FORECAST_DAYS
 
 Days = NDArray[np.int64]
 Dates = NDArray[np.datetime64]
 Weekdays = NDArray[np.bool_]
 
-_EVERYWHERE = "*"
 
 REPORTED_HORIZONS = (7, 14, 28)
 """Horizons that pages and accuracy use with any supplier calendar."""
-
-LONGEST_FORECAST_DAYS = 90
-"""What RETAIL_HORIZON_DAYS allows."""
 
 
 @dataclass(frozen=True)
@@ -121,15 +119,15 @@ def are_order_days_known(
 def _known_weekdays(order_days: pd.DataFrame, supplier_ids: ArrayLike, location_ids: ArrayLike | None) -> Weekdays:
     """(n, 7) the weekdays of the row's own store, else those for every store, else none."""
     suppliers = np.asarray(supplier_ids, dtype=str)
-    places = np.full(len(suppliers), _EVERYWHERE) if location_ids is None else np.asarray(location_ids, dtype=str)
-    general = _taken(order_days, pd.MultiIndex.from_arrays([suppliers, np.full(len(suppliers), _EVERYWHERE)]))
+    places = np.full(len(suppliers), EVERY) if location_ids is None else np.asarray(location_ids, dtype=str)
+    general = _taken(order_days, pd.MultiIndex.from_arrays([suppliers, np.full(len(suppliers), EVERY)]))
     own = _taken(order_days, pd.MultiIndex.from_arrays([suppliers, places]))
     return np.where(own.any(axis=1, keepdims=True), own, general)
 
 
 def _taken(order_days: pd.DataFrame, wanted: pd.MultiIndex) -> Weekdays:
     """(n, 7) the weekdays that order_days has for each pair of supplier and location."""
-    places = order_days["location_id"] if "location_id" in order_days else pd.Series(_EVERYWHERE, order_days.index)
+    places = order_days["location_id"] if "location_id" in order_days else pd.Series(EVERY, order_days.index)
     if wanted.empty:
         return np.zeros((0, 7), dtype=bool)
     position, pairs = wanted.factorize()

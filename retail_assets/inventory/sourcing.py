@@ -10,13 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retail_assets.inventory.order_days import order_opportunities, order_weekdays
+from retail_assets.tables.silver import EVERY
 
 LONGEST_WAIT_DAYS = 7
 """Days after the as-of day by which every source has taken an order: calendars are weekly."""
 
 _SERIES = ["store_id", "product_id"]
 _VALIDITY = ("valid_from", "valid_to")
-_EVERYWHERE = "*"
 _RANKED_BY = {"_priority": "first by priority of", "_cost": "the cheapest of", "_lead": "the fastest of"}
 """What ranks the sources of a series, the first that differs decides, and how a reason says so."""
 
@@ -65,7 +65,7 @@ def _ranked(offers: pd.DataFrame) -> pd.DataFrame:
     lead, pack = (offers[name].astype(np.float64) for name in ("lead_time_days", "pack_units"))
     rows = offers.assign(
         _cannot=~(lead.notna() & (pack > 0)),
-        _is_general=offers["location_id"] == _EVERYWHERE,
+        _is_general=offers["location_id"] == EVERY,
         _priority=offers["priority"].astype(np.float64).fillna(np.inf),
         _cost=offers["unit_cost"].astype(np.float64).fillna(np.inf),
         _lead=lead.fillna(np.inf),

@@ -13,6 +13,7 @@ import dagster as dg
 
 from retail_assets.failures import TransientFailure
 from retail_assets.graph import jobs
+from retail_assets.runs.retries import WILL_RETRY_TAG
 from retail_assets.runs.run_tags import MISSED, window_of
 from retail_assets.tables import bronze
 from retail_assets.tables.contract import Table
@@ -27,7 +28,7 @@ MOST_TRIES = 3
 
 _RUNS_LOOKED_AT = 200
 _LONGEST_RUN = timedelta(days=1)
-_WILL_RETRY, _RETRIED_BY = "dagster/will_retry", "dagster/auto_retry_run_id"
+_RETRIED_BY = "dagster/auto_retry_run_id"
 _UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
@@ -103,7 +104,7 @@ def busy_days(instance: dg.DagsterInstance, job: str) -> set[date]:
     recent = datetime.now(UTC) - _LONGEST_RUN
     under_way = dg.RunsFilter(job_name=job, statuses=_UNDER_WAY, created_after=recent)
     failed = dg.RunsFilter(
-        job_name=job, statuses=[dg.DagsterRunStatus.FAILURE], tags={_WILL_RETRY: "true"}, created_after=recent
+        job_name=job, statuses=[dg.DagsterRunStatus.FAILURE], tags={WILL_RETRY_TAG: "true"}, created_after=recent
     )
     retried = [run for run in instance.get_runs(filters=failed) if _RETRIED_BY not in run.tags]
     return {day for run in [*instance.get_runs(filters=under_way), *retried] for day in _days_of(run)}

@@ -3,7 +3,7 @@
 import dagster as dg
 
 RETRY_TAG = "dagster/retry_number"
-_WILL_RETRY_TAG = "dagster/will_retry"
+WILL_RETRY_TAG = "dagster/will_retry"
 
 MEND = "Open the run in the Dagster UI, mend the cause, and re-execute from failure."
 TRIED_AGAIN = "Nothing yet: Dagster tries the run again by itself, and another alert follows if it gives up."
@@ -12,7 +12,7 @@ MAKE_UP = "Nothing makes the run up by itself: open it in the Dagster UI and pre
 
 def will_be_tried_again(run: dg.DagsterRun) -> bool:
     """Whether the daemon starts a failed run once more; a run of a command has no code location to start it in."""
-    return run.tags.get(_WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None
+    return run.tags.get(WILL_RETRY_TAG) == "true" and run.remote_job_origin is not None
 
 
 def outcome(run: dg.DagsterRun) -> str:

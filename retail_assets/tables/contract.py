@@ -216,5 +216,12 @@ def at_least_zero(*columns: tuple) -> tuple[Column, ...]:
     return tuple(replace(column, least=0) for column in described(*columns))
 
 
+ALL = "all"
+"""The segment, class or group that holds everything."""
+
+AS_OF_RETENTION_DAYS = 90
+"""Days that what was made as of a date is kept."""
+
+SERIES_COLUMNS = described(("store_id", KEY_TEXT, "Store."), ("product_id", KEY_TEXT, "Product."))
 NULLABLE = True
 EXTRACTED_AT = Column("extracted_at", TIMESTAMP, "When the row was read from the source.", "UTC")

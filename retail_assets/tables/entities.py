@@ -405,6 +405,7 @@ FORECAST_OVERRIDES = Entity(
     ),
     personal=("decided_by", "reason"),
 )
+APPROVED, REJECTED = "approved", "rejected"
 ORDER_DECISIONS = Entity(
     "order_decisions",
     "What planners decided on proposed orders.",

@@ -1,6 +1,7 @@
 """Forecast: distributions of demand per store and product, their accuracy and the models behind them."""
 
 from retail_assets.tables.contract import (
+    AS_OF_RETENTION_DAYS,
     DATE,
     DAYS,
     FLAG,
@@ -8,6 +9,7 @@ from retail_assets.tables.contract import (
     NULLABLE,
     QUANTILE,
     RATE,
+    SERIES_COLUMNS,
     SHORT_TEXT,
     TEXT,
     UNITS,
@@ -49,6 +51,12 @@ def horizon_bucket(number: int) -> str:
     return f"{number * BUCKET_DAYS + 1}-{(number + 1) * BUCKET_DAYS}"
 
 
+NAIVE, MEAN_OF_BEST, BOTTOM_UP = "seasonal_naive", "mean_of_best", "bottom_up"
+"""What is compared with every contender, a mean of several contenders, and a group's forecast without a model."""
+
+LIVE, BACKFILL = "live", "backfill"
+"""Origin of a forecast: made for the newest closed day, or later for an earlier one."""
+
 HIERARCHY_LEVELS = (
     "total",
     "region",
@@ -61,9 +69,7 @@ HIERARCHY_LEVELS = (
     "store_department",
 )
 """Levels above store and product, top down."""
-_ORIGIN = code(
-    "origin", "live, or backfill: business dates up to as_of_date with later corrections.", "live", "backfill"
-)
+_ORIGIN = code("origin", "live, or backfill: business dates up to as_of_date with later corrections.", LIVE, BACKFILL)
 _VERSION = (
     *described(("model_version", SHORT_TEXT, "Model that made it, or seasonal_naive when none was promoted yet.")),
     _ORIGIN,
@@ -78,7 +84,6 @@ _DISTRIBUTION = (
     *_VERSION,
 )
 _AS_OF = Column("as_of_date", DATE, "Last closed day the forecast knew.")
-_SERIES = described(("store_id", KEY_TEXT, "Store."), ("product_id", KEY_TEXT, "Product."))
 _HORIZON = Column("horizon_days", DAYS, "Days after as_of_date.", "days")
 
 DEMAND_FORECAST = Table(
@@ -89,7 +94,7 @@ DEMAND_FORECAST = Table(
     key=("as_of_date", "store_id", "product_id", "target_date"),
     columns=(
         _AS_OF,
-        *_SERIES,
+        *SERIES_COLUMNS,
         Column("target_date", DATE, "Day forecast."),
         _HORIZON,
         *described(("model_name", SHORT_TEXT, "Contender that was chosen for the series' segment.")),
@@ -99,7 +104,7 @@ DEMAND_FORECAST = Table(
     partitioning=Partitioning.DAILY,
     layout=Layout.DAY,
     sort_by=("store_id", "product_id", "target_date"),
-    retention_days=90,
+    retention_days=AS_OF_RETENTION_DAYS,
 )
 CUMULATIVE_FORECAST = Table(
     layer="forecast",
@@ -107,12 +112,12 @@ CUMULATIVE_FORECAST = Table(
     meaning="Total demand over the days as_of_date + 1 … as_of_date + horizon_days as a distribution.",
     grain="as-of date, store, product and horizon",
     key=("as_of_date", "store_id", "product_id", "horizon_days"),
-    columns=(_AS_OF, *_SERIES, _HORIZON, *_DISTRIBUTION),
+    columns=(_AS_OF, *SERIES_COLUMNS, _HORIZON, *_DISTRIBUTION),
     partition_column="as_of_date",
     partitioning=Partitioning.DAILY,
     layout=Layout.DAY,
     sort_by=("store_id", "product_id", "horizon_days"),
-    retention_days=90,
+    retention_days=AS_OF_RETENTION_DAYS,
 )
 HIERARCHY_FORECAST = Table(
     layer="forecast",
@@ -143,7 +148,7 @@ HIERARCHY_FORECAST = Table(
     partitioning=Partitioning.DAILY,
     layout=Layout.DAY,
     sort_by=("level", "group_name", "target_date"),
-    retention_days=90,
+    retention_days=AS_OF_RETENTION_DAYS,
 )
 FORECAST_ACCURACY = Table(
     layer="forecast",
@@ -297,7 +302,7 @@ FORECAST_DRIVERS = Table(
     key=("as_of_date", "store_id", "product_id", "week_number"),
     columns=(
         _AS_OF,
-        *_SERIES,
+        *SERIES_COLUMNS,
         *described(
             ("week_number", DAYS, "1 for the seven days after as_of_date, 2 for the next seven and so on.", "weeks"),
             ("first_date", DATE, "First day of the week."),
@@ -334,7 +339,7 @@ FORECAST_DRIVERS = Table(
     partitioning=Partitioning.DAILY,
     layout=Layout.DAY,
     sort_by=("store_id", "product_id", "week_number"),
-    retention_days=90,
+    retention_days=AS_OF_RETENTION_DAYS,
 )
 DAILY_FORECASTS = (DEMAND_FORECAST, CUMULATIVE_FORECAST, HIERARCHY_FORECAST, FORECAST_DRIVERS)
 """What one computation makes for each as-of date."""

@@ -28,7 +28,14 @@ from retail_assets.tables.contract import (
 
 _STORE = Reference("store_id", "gold/dim_store", "store_id")
 _PRODUCT = Reference("product_id", "gold/dim_product", "product_id")
-_CENSORINGS = ("none", "partial", "full", "unknown")
+CENSORINGS = ("none", "partial", "full", "unknown")
+NO_SALE = "none"
+DEMAND_CLASSES = ("smooth", "erratic", "intermittent", "lumpy", NO_SALE)
+INTERVAL_LIMIT_DAYS, SQUARED_VARIATION_LIMIT = 1.32, 0.49
+"""Between demand classes, by days between demands and by CV²: Syntetos, Boylan & Croston 2005."""
+
+SHARE_A, SHARE_B = 0.8, 0.95
+"""Of the sales value: a series is A where its first unit falls below the one, B below the other, else C."""
 
 _VALIDITY = described(
     ("valid_from", DATE, "First day this version holds."),
@@ -139,7 +146,7 @@ DEMAND_DAILY = _daily(
             ("is_feed_missing", FLAG, "No sale of the whole store arrived although it was open."),
             ("on_hand_units", UNITS, "Stock at closing; empty without stock data.", "units", NULLABLE),
         ),
-        code("censoring", "none, partial, full or unknown: did stock limit the sales?", *_CENSORINGS),
+        code("censoring", "none, partial, full or unknown: did stock limit the sales?", *CENSORINGS),
         *described(
             ("available_rate", RATE, "Share of the trading day with stock; empty when unknown.", "0–1", NULLABLE),
         ),
@@ -257,7 +264,7 @@ PRODUCT_SEGMENTS = Table(
         code(
             "demand_class",
             "smooth, erratic, intermittent or lumpy by ADI 1.32 and CV² 0.49, or none.",
-            *("smooth", "erratic", "intermittent", "lumpy", "none"),
+            *DEMAND_CLASSES,
         ),
         *at_least_zero(
             ("mean_daily_units", UNITS, "Mean demand a day.", "units"),

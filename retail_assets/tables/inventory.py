@@ -1,6 +1,7 @@
 """Inventory: orders with reasons, health of the stock, transfers, and the replay that proves the policy."""
 
 from retail_assets.tables.contract import (
+    AS_OF_RETENTION_DAYS,
     COUNT,
     DATE,
     DAYS,
@@ -9,6 +10,7 @@ from retail_assets.tables.contract import (
     MONEY,
     NULLABLE,
     RATE,
+    SERIES_COLUMNS,
     UNITS,
     Column,
     Layout,
@@ -19,7 +21,6 @@ from retail_assets.tables.contract import (
 )
 
 _AS_OF = Column("as_of_date", DATE, "Closed day the plan knew.")
-_SERIES = described(("store_id", KEY_TEXT, "Store."), ("product_id", KEY_TEXT, "Product."))
 
 
 def _daily(name: str, meaning: str, key: tuple[str, ...], columns: tuple[Column, ...]) -> Table:
@@ -34,7 +35,7 @@ def _daily(name: str, meaning: str, key: tuple[str, ...], columns: tuple[Column,
         partitioning=Partitioning.DAILY,
         layout=Layout.DAY,
         sort_by=key[1:],
-        retention_days=90,
+        retention_days=AS_OF_RETENTION_DAYS,
     )
 
 
@@ -44,7 +45,7 @@ REPLENISHMENT_PLAN = _daily(
     ("as_of_date", "store_id", "product_id"),
     (
         _AS_OF,
-        *_SERIES,
+        *SERIES_COLUMNS,
         *described(
             ("supplier_id", KEY_TEXT, "Supplier; empty when the sourcing has none for the product."),
             (
@@ -116,7 +117,7 @@ INVENTORY_HEALTH = _daily(
     ("as_of_date", "store_id", "product_id"),
     (
         _AS_OF,
-        *_SERIES,
+        *SERIES_COLUMNS,
         *described(
             ("on_hand_units", UNITS, "Stock at closing.", "units"),
             ("on_order_units", UNITS, "Everything on order.", "units"),

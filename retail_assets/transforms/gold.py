@@ -7,19 +7,14 @@ from ibis.expr.types import NumericValue
 
 from retail_assets.tables import gold
 from retail_assets.tables.contract import Table
-from retail_assets.tables.entities import Entity
+from retail_assets.tables.entities import ALWAYS, Entity
 from retail_assets.transforms import as_of
 from retail_assets.transforms.days import day_table
 from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE, MAX_VALUE
 from retail_assets.windows import Window
 
 MONEY = "decimal(18, 4)"
-BEGINNING = date(1900, 1, 1)
-"""`valid_from` of dimension rows that were there at the first snapshot."""
-
 UNKNOWN = "unknown"
-_ABC_LIMITS = {"A": 0.8, "B": 0.95}
-_ADI_LIMIT, _CV2_LIMIT = 1.32, 0.49  # Syntetos, Boylan & Croston 2005
 _SEGMENT_MONTHS = 12
 _EXACT, _WIDE = "decimal(18, 6)", "decimal(19, 6)"  # wider than 18 digits is not multiplied in 64 bits
 
@@ -95,7 +90,7 @@ def sales_summary(sales: ibis.Table, products: ibis.Table) -> ibis.Table:
 
 def dimension(versions: ibis.Table, entity: Entity, table: Table, *, zone: tzinfo = UTC) -> ibis.Table:
     """The type 2 dimension of an entity, from all its versions, by days of the stores' zone."""
-    rows = as_of.validity(versions, key=entity.key, since=BEGINNING, zone=zone)
+    rows = as_of.validity(versions, key=entity.key, since=ALWAYS, zone=zone)
     if table is gold.DIM_PRODUCT:
         rows = rows.mutate(
             department=rows.department.fill_null(UNKNOWN),
@@ -194,15 +189,15 @@ def _classified(totals: ibis.Table) -> ibis.Table:
         variation=(month_sd / month_mean.nullif(0)).round(9),
         value_share=_share_before(totals),
     )
-    smooth_times = ranked.average_demand_interval_days <= _ADI_LIMIT
-    smooth_sizes = ranked.squared_variation.round(9) <= _CV2_LIMIT
+    smooth_times = ranked.average_demand_interval_days <= gold.INTERVAL_LIMIT_DAYS
+    smooth_sizes = ranked.squared_variation.round(9) <= gold.SQUARED_VARIATION_LIMIT
     return ranked.mutate(
         abc_class=ibis.cases(
-            (ranked.value_share < _ABC_LIMITS["A"], "A"), (ranked.value_share < _ABC_LIMITS["B"], "B"), else_="C"
+            (ranked.value_share < gold.SHARE_A, "A"), (ranked.value_share < gold.SHARE_B, "B"), else_="C"
         ),
         xyz_class=ibis.cases((ranked.variation <= 0.5, "X"), (ranked.variation <= 1.0, "Y"), else_="Z"),
         demand_class=ibis.cases(
-            (ranked.demand_days == 0, "none"),
+            (ranked.demand_days == 0, gold.NO_SALE),
             (smooth_times & smooth_sizes, "smooth"),
             (smooth_times, "erratic"),
             (smooth_sizes, "intermittent"),

@@ -16,11 +16,11 @@ from retail_assets.demand.models.baselines import borrowed_level, group_codes
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import grouped_median, quantiles, say_of_errors
 from retail_assets.demand.segments import demand_class
-from retail_assets.tables.forecast import QUANTILE_LEVELS
+from retail_assets.tables.forecast import BUCKET_DAYS, QUANTILE_LEVELS
 
 CALIBRATION_FILE = "calibration.parquet"
 SIZE_EDGES = (0.3, 1.0, 3.0, 10.0, 30.0)
-DAILY_BUCKETS = (7, 14, 21)
+DAILY_BUCKETS = tuple(BUCKET_DAYS * weeks for weeks in (1, 2, 3))
 GRID = np.unique(np.round([*np.arange(0.01, 1.0, 0.02), *QUANTILE_LEVELS.values()], 3))
 _MIN_ERRORS = 200
 _FEW_SERIES = 20

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaln, gammainc, gammaln
 
 from retail_assets.demand.opening import USUAL_HOURS
+from retail_assets.tables.gold import CENSORINGS
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
 
-NAMES = ("none", "partial", "full", "unknown")
+NAMES = CENSORINGS
 """Text of each code in gold/demand_daily."""
 WINDOW_DAYS = 56
 _WEEKDAY_PRIOR_UNITS = 60.0

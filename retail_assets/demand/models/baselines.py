@@ -12,6 +12,7 @@ from retail_assets.demand.models import intermittent, smoothing
 from retail_assets.demand.models.store_calendar import store_calendar_index
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import within_reach
+from retail_assets.tables.forecast import NAIVE
 
 WEEK = 7
 _LEVEL_SMOOTHING = 0.03
@@ -173,7 +174,7 @@ def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
 
 
 BASELINES = {
-    "seasonal_naive": seasonal_naive,
+    NAIVE: seasonal_naive,
     "moving_mean": moving_mean,
     "tsb": tsb,
     "seasonal_smoothing": seasonal_smoothing,

@@ -27,8 +27,9 @@ from retail_assets.demand.models.pooled_regression import (
 from retail_assets.demand.models.recursive import fit_recursive, load_recursive
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.totals.aggregate import AggregateModel, nudge
+from retail_assets.tables.forecast import NAIVE
 
-NAIVE, UNSCORED = "seasonal_naive", "moving_mean"
+UNSCORED = "moving_mean"
 GLOBAL, RECURSIVE = "lightgbm", "lightgbm_recursive"
 _LOG = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ import pandas as pd
 from retail_assets.demand.models.baselines import WEEK, group_codes, like_level
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import ordinary_days
+from retail_assets.tables.silver import EVERY
 
 LEVEL_SMOOTHING = 0.03
 _SMOOTHINGS = (0.3, 0.1, 0.03, 0.01)
@@ -428,7 +429,7 @@ def _event_table(panel: Panel, regions: Sequence[str], vocabulary: Vocabulary) -
     named = np.zeros(shape, dtype=np.float32)
     inside = (day >= -_EVENT_REACH) & (day < len(dates) + _EVENT_REACH)
     for number, region in enumerate(regions):
-        here = inside & events["region"].isin(("*", region)).to_numpy()
+        here = inside & events["region"].isin((EVERY, region)).to_numpy()
         at = day[here] + _EVENT_REACH
         known = kind[here] >= 0
         flags[kind[here][known], number, at[known]] = 1

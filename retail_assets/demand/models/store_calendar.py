@@ -9,6 +9,7 @@ import pandas as pd
 
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import ordinary_days
+from retail_assets.tables.silver import EVERY
 
 _YEAR = 365.25
 _FOURIER_TERMS = 3
@@ -69,7 +70,7 @@ def _events(panel: Panel, region: str) -> np.ndarray:
     types = sorted(events["event_type"].unique())
     day = (events["event_date"].to_numpy().astype("datetime64[D]") - panel.dates[0]).astype(int)
     kind = pd.Index(types).get_indexer(pd.Index(events["event_type"]))
-    inside = (day >= 0) & (day < len(panel.dates)) & events["region"].isin([region, "*"]).to_numpy()
+    inside = (day >= 0) & (day < len(panel.dates)) & events["region"].isin([region, EVERY]).to_numpy()
     found = np.zeros((len(panel.dates), len(types)))
     found[day[inside], kind[inside]] = 1.0
     return found

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.tables.contract import ALL
 from retail_assets.tables.forecast import BUCKET_DAYS, FORECAST_ACCURACY, QUANTILE_LEVELS, horizon_bucket
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-ALL = "all"
 NAIVE_DAYS = 35
 """Days of actuals before the oldest forecast, so that the naive can step over missing days."""
 _COVERAGES = ("q500", "q900", "q950", "q975")

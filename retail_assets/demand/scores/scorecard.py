@@ -13,18 +13,16 @@ import pandas as pd
 from retail_assets.demand import metrics
 from retail_assets.demand.calibration.backtest import Fold, cross_calibrated, daily_buckets
 from retail_assets.demand.calibration.conformal import Errors, distribution
-from retail_assets.demand.models.contenders import NAIVE
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.scores.competition_scores import competition_scores
 from retail_assets.demand.segments import abc_class
 from retail_assets.demand.tournament import CHOSEN, Tournament
-from retail_assets.tables.forecast import QUANTILE_LEVELS
+from retail_assets.tables.contract import ALL
+from retail_assets.tables.forecast import BUCKET_DAYS, NAIVE, QUANTILE_LEVELS
 
-ALL = "all"
 DAILY, CUMULATIVE = "daily", "cumulative"
 COLUMNS = ("model_name", "segment_kind", "segment", "kind", "horizon", "metric", "level", "value", "cell_count")
 TOTAL_DAYS = (3, 7, 14, 21)
-_BUCKET_DAYS = 7
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,8 +176,8 @@ def _scores(cells: _Cells, levels: np.ndarray) -> Iterator[_Score]:
 
 
 def _buckets(horizon: int) -> Iterator[tuple[str, slice]]:
-    for low in range(0, horizon, _BUCKET_DAYS):
-        high = min(low + _BUCKET_DAYS, horizon)
+    for low in range(0, horizon, BUCKET_DAYS):
+        high = min(low + BUCKET_DAYS, horizon)
         yield f"{low + 1}-{high}", slice(low, high)
     yield ALL, slice(0, horizon)
 

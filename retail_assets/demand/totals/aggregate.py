@@ -24,10 +24,9 @@ from retail_assets.demand.pooling import ordinary_days, shared_ratio
 from retail_assets.demand.totals.group_models import MODELS, Fit, Order, fitted, forecast, searched_order
 from retail_assets.demand.totals.group_series import Calendar, GroupSeries, group_series
 from retail_assets.demand.totals.hierarchy import BY_NAME, LEVELS, Level, Target, coherent, groups_of, pulled
-from retail_assets.tables.forecast import HIERARCHY_QUANTILES
+from retail_assets.tables.forecast import BOTTOM_UP, HIERARCHY_QUANTILES, MEAN_OF_BEST
 
 AGGREGATE_FILE = "aggregate_models.json"
-BOTTOM_UP, MEAN_OF_BEST = "bottom_up", "mean_of_best"
 ORIGINS = 3
 PULL_LEVELS = ("department",)
 PULL_MODELS = ("ets_effects", "regression", "arima")

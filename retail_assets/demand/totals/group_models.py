@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.demand.totals.group_series import GroupSeries
+from retail_assets.tables.forecast import NAIVE
 
 WEEK = 7
 Order = tuple[int, int, int]
@@ -233,7 +234,7 @@ def _expected_with_effects(fit: Fit, group: GroupSeries) -> np.ndarray:
 
 
 def _naive(group: GroupSeries, unit: float, order: Order) -> Fit:
-    return Fit("seasonal_naive", 1.0)
+    return Fit(NAIVE, 1.0)
 
 
 def _last_week(fit: Fit, group: GroupSeries) -> np.ndarray:
@@ -251,7 +252,7 @@ def _floats(values: object) -> tuple[float, ...]:
 
 
 MODELS = {
-    "seasonal_naive": GroupModel(_naive, _last_week),
+    NAIVE: GroupModel(_naive, _last_week),
     "ets": GroupModel(_smoothing, _expected_by_smoothing),
     "ets_effects": GroupModel(_smoothing_with_effects, _expected_with_effects),
     "regression": GroupModel(_regression, _expected_by_regression),

@@ -13,6 +13,7 @@ import pandas as pd
 from retail_assets.demand.models.baselines import smoothed_level
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.totals.hierarchy import Groups, Level, groups_of
+from retail_assets.tables.silver import EVERY
 
 _CELL = Level("cell", ("store_id", "region", "category", "department"))
 _OBSERVED_SHARE = 0.5
@@ -148,7 +149,7 @@ def _event_days(panel: Panel, calendar: Calendar) -> dict[str, np.ndarray]:
     day = (events["event_date"].to_numpy().astype("datetime64[D]") - panel.dates[0]).astype(int)
     inside = (day >= 0) & (day < len(panel.dates))
     region = events["region"].astype(str).to_numpy()
-    days = {name: np.zeros((len(panel.dates), len(calendar.event_types))) for name in {"*", *region}}
+    days = {name: np.zeros((len(panel.dates), len(calendar.event_types))) for name in {EVERY, *region}}
     for number, kind in enumerate(calendar.event_types):
         for name, mine in days.items():
             chosen = inside & (events["event_type"] == kind).to_numpy() & (region == name)
@@ -158,6 +159,6 @@ def _event_days(panel: Panel, calendar: Calendar) -> dict[str, np.ndarray]:
 
 def _event_shares(events: dict[str, np.ndarray], region: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Part of the group's usual demand that lies in regions with the event, (T + H, types)."""
-    everywhere = events["*"]
+    everywhere = events[EVERY]
     own = {name: np.maximum(events.get(str(name), everywhere), everywhere) for name in np.unique(region)}
     return np.sum([share[region == name].sum() * days for name, days in own.items()], axis=0)

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from retail_assets.tables.contract import ALL
+
 NO_VALUE = "(none)"
-EVERYTHING = "all"
 _JOINT = " / "
 _LIMIT = 2.0
 
@@ -55,7 +56,7 @@ class Groups:
     def names(self) -> tuple[str, ...]:
         """Readable and in order, such as `CA_1 / FOODS_1`."""
         if not self.level.columns:
-            return (EVERYTHING,)
+            return (ALL,)
         return tuple(_JOINT.join(str(value) or NO_VALUE for value in row) for row in self.keys.to_numpy(dtype=object))
 
     @property

@@ -18,6 +18,7 @@ from retail_assets.inventory.replay.forecasts import Forecasts
 from retail_assets.inventory.replay.run import PolicyName, Run
 from retail_assets.inventory.replay.world import ReplayInputs, World, days_of, replay_world, rows_of
 from retail_assets.inventory.simulator import Trace, UnmetDemand
+from retail_assets.tables.contract import ALL
 from retail_assets.tables.inventory import POLICY_REPLAY
 
 Array = NDArray[np.float64]
@@ -29,7 +30,6 @@ COVER_SAFETY_DAYS = 7
 """`days_of_cover` orders up to the mean daily demand of the last 28 days times protection days plus these."""
 MINIMUM_FACTOR = 1.5
 """`min_max` orders at this multiple of mean demand over the protection, up to a week's more."""
-ALL = "all"
 _CHUNK_SERIES = 4000
 _SUMS = (
     "cycles",

@@ -100,7 +100,8 @@ def _longest(texts: pa.ChunkedArray, limit: int) -> int:
     if bytes_ <= limit:
         return bytes_
     characters = pc.call_function("utf8_length", [texts])
-    return _most(pc.call_function("add", [characters, pc.count_substring_regex(texts, _BEYOND_PLANE_0)]))
+    pairs = pc.call_function("count_substring_regex", [texts], pc.MatchSubstringOptions(_BEYOND_PLANE_0))
+    return _most(pc.call_function("add", [characters, pairs]))
 
 
 def _most(counts: pa.ChunkedArray) -> int:

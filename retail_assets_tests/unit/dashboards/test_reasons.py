@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from dashboards import model_names, reasons
 from retail_assets.demand.models.contenders import SINGLE
 from retail_assets.demand.totals.group_models import MODELS
-from retail_assets.demand.tournament import MEAN_OF_BEST
-from retail_assets.tables.forecast import FORECAST_DRIVERS
+from retail_assets.tables.forecast import FORECAST_DRIVERS, MEAN_OF_BEST
 
 FACTORS = [column.name for column in FORECAST_DRIVERS.columns if column.name.endswith("_factor")]
 

@@ -12,7 +12,6 @@ from retail_assets.demand.models.baselines import moving_mean, seasonal_smoothin
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.totals import group_models
 from retail_assets.demand.totals.aggregate import (
-    BOTTOM_UP,
     AggregateModel,
     fit_aggregate,
     fit_pull,
@@ -25,7 +24,7 @@ from retail_assets.demand.totals.aggregate import (
 from retail_assets.demand.totals.group_models import MODELS, exponential_smoothing, fitted, forecast
 from retail_assets.demand.totals.group_series import Calendar, GroupSeries, group_series
 from retail_assets.demand.totals.hierarchy import LEVELS
-from retail_assets.tables.forecast import HIERARCHY_FORECAST
+from retail_assets.tables.forecast import BOTTOM_UP, HIERARCHY_FORECAST
 from retail_assets_tests.unit.demand_frames import AS_OF, panel_of, retailer
 
 CHEAP = ("seasonal_naive", "ets", "ets_effects", "regression")

@@ -16,7 +16,8 @@ from retail_assets.demand.models.baselines import (
     weekday_profile,
 )
 from retail_assets.demand.models.store_calendar import store_calendar_index
-from retail_assets.demand.segments import DEMAND_CLASSES, abc_class, demand_class
+from retail_assets.demand.segments import abc_class, demand_class
+from retail_assets.tables.gold import DEMAND_CLASSES
 from retail_assets_tests.unit.demand_frames import AS_OF, panel_of
 
 

@@ -9,7 +9,8 @@ from retail_assets.demand.calibration.backtest import Fold
 from retail_assets.demand.calibration.conformal import Nature
 from retail_assets.demand.models.contenders import BLENDS, SIMPLEST_FIRST, SINGLE
 from retail_assets.demand.noise import Weekly, gap, standard_error
-from retail_assets.demand.tournament import MEAN_OF_BEST, TrainingConfig, choice
+from retail_assets.demand.tournament import TrainingConfig, choice
+from retail_assets.tables.forecast import MEAN_OF_BEST
 
 WEEKS, SERIES, HORIZON = 24, 60, 14
 CONFIG = TrainingConfig(horizon=HORIZON, protection_horizons=(7, 14))

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.demand.model_versions import BIAS_LIMIT, NAIVE, model_versions, version_in_force
-from retail_assets.tables.forecast import BACKTEST_LOSSES, DEMAND_MODEL, MODEL_VERSIONS
+from retail_assets.demand.model_versions import BIAS_LIMIT, model_versions, version_in_force
+from retail_assets.tables.forecast import BACKTEST_LOSSES, DEMAND_MODEL, MODEL_VERSIONS, NAIVE
 from retail_assets.tables.validation import conform
 
 MONDAY = date(2025, 3, 3)

@@ -19,7 +19,6 @@ from retail_assets.demand.models import contenders
 from retail_assets.demand.models.baselines import moving_mean, seasonal_naive
 from retail_assets.demand.models.global_model import GlobalModel
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.segments import DEMAND_CLASSES
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.demand.training import TrainedModel, load_model, train
 from retail_assets.failures import PermanentFailure
@@ -32,6 +31,7 @@ from retail_assets.tables.forecast import (
     HIERARCHY_FORECAST,
     QUANTILE_LEVELS,
 )
+from retail_assets.tables.gold import DEMAND_CLASSES
 from retail_assets_tests.unit.demand_frames import AS_OF, panel_of, retailer
 
 CONFIG = TrainingConfig(horizon=14, trees=40, leaves=15, max_train_rows=30_000, tournament_sample=30, threads=1)

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.order_days import (
-    LONGEST_FORECAST_DAYS,
     are_order_days_known,
     horizons_in_use,
     order_opportunities,
     order_weekdays,
 )
 from retail_assets.settings import Settings
+from retail_assets.windows import LONGEST_FORECAST_DAYS
 
 DAY = timedelta(days=1)
 MONDAY = date(2024, 1, 1)

@@ -169,8 +169,8 @@ def test_a_dimension_keeps_what_was_and_ends_what_is_gone() -> None:
     last = change - timedelta(days=1)
     assert records(found, "store_id", "store_name", "valid_from", "valid_to", "is_current", "is_reconstructed") == [
         ("S1", "New", change, None, True, False),
-        ("S1", "Old", to_gold.BEGINNING, last, False, True),
-        ("S2", "Old", to_gold.BEGINNING, last, False, True),
+        ("S1", "Old", entities.ALWAYS, last, False, True),
+        ("S2", "Old", entities.ALWAYS, last, False, True),
     ]
 
 
