@@ -13,7 +13,7 @@ import pandas as pd
 from bench.inventory_forecasts import Rounds, as_of_forecasts, kept_or_made
 from retail_assets.as_of_day import stock_state
 from retail_assets.as_of_day.history import History, Snapshots
-from retail_assets.as_of_day.stock_state import SupplyKnowledge
+from retail_assets.as_of_day.stock_state import SupplySnapshot
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.engines.protocol import Engine
 from retail_assets.graph.wiring import calendar_of, engine_of
@@ -49,7 +49,7 @@ def replay_inputs(home: Path, *, kept: Path | None = None, is_stored: bool = Fal
 
     def made() -> pd.DataFrame:
         window = Window(first, span.last)
-        return _forecasts(engine, calendar, snapshots, span=window, supply=SupplyKnowledge.of(snapshots.on(first)))
+        return _forecasts(engine, calendar, snapshots, span=window, supply=SupplySnapshot.of(snapshots.on(first)))
 
     cumulative = stored.to_pandas() if is_stored else kept_or_made(kept, made)
     return stock_state.replay_inputs(
@@ -75,7 +75,7 @@ def _true_demand(home: Path) -> pd.DataFrame:
 
 
 def _forecasts(
-    engine: Engine, calendar: Calendar, snapshots: Snapshots, *, span: Window, supply: SupplyKnowledge
+    engine: Engine, calendar: Calendar, snapshots: Snapshots, *, span: Window, supply: SupplySnapshot
 ) -> pd.DataFrame:
     """Daily, because some suppliers take orders every day."""
     history = History.of(

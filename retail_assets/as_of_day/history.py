@@ -13,7 +13,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from retail_assets.as_of_day.knowledge import KEYS, SNAPSHOTS, Knowledge
+from retail_assets.as_of_day.snapshot import KEYS, SNAPSHOTS, AsOfSnapshot
 from retail_assets.demand.opening import LEARNING_DAYS
 from retail_assets.demand.panel import DEMAND_COLUMNS, Panel, build_panel
 from retail_assets.engines.protocol import Engine
@@ -38,7 +38,7 @@ class Snapshots:
         self._is_assortment_assumed = False
         self._kept = ExitStack()
 
-    def on(self, as_of: date) -> Knowledge:
+    def on(self, as_of: date) -> AsOfSnapshot:
         """What was known when `as_of` had closed."""
         end = known_until(as_of, self._zone)
         key = tuple(bisect_left(seen, end) for seen in self._seen.values())
@@ -47,7 +47,7 @@ class Snapshots:
             self._tables = _WhenAsked(list(self._versions), lambda name: self._known(name, as_of))
             self._key = key
             self._tables["assortment"]  # says whether it is assumed
-        return Knowledge(as_of, self._tables, self._zone, self._is_assortment_assumed)
+        return AsOfSnapshot(as_of, self._tables, self._zone, self._is_assortment_assumed)
 
     def _known(self, name: str, as_of: date) -> ibis.Table:
         known = known_on(self._versions[name], key=KEYS[name], as_of=as_of, zone=self._zone)
@@ -142,26 +142,26 @@ class History:
         rows = table.to_pandas(date_as_object=False)
         return cls(rows, snapshots, calendar, horizon_days, history_days)
 
-    def panel(self, as_of: date) -> tuple[Panel, Knowledge]:
+    def panel(self, as_of: date) -> tuple[Panel, AsOfSnapshot]:
         """The panel of an as-of day, and what else was known then.
 
         Raises:
             PermanentFailure: the day was not ingested.
         """
-        knowledge = replace(self.snapshots.on(as_of), learnt_closed=learnt_closed_weekdays(self._sold(as_of), as_of))
+        snapshot = replace(self.snapshots.on(as_of), learnt_closed=learnt_closed_weekdays(self._sold(as_of), as_of))
         first = as_of - timedelta(days=self.history_days - 1)
         days = self.demand["business_date"]
         if not (days == pd.Timestamp(as_of)).any():
             raise PermanentFailure(f"gold/demand_daily has no rows of {as_of}: ingest that day before it is forecast.")
         panel = build_panel(
             self.demand.loc[days.between(pd.Timestamp(first), pd.Timestamp(as_of))],
-            series=knowledge.series(),
-            future=knowledge.plan(self.horizon_days),
-            events=knowledge.events(self.calendar.holidays(first, as_of + timedelta(days=self.horizon_days))),
+            series=snapshot.series(),
+            future=snapshot.plan(self.horizon_days),
+            events=snapshot.events(self.calendar.holidays(first, as_of + timedelta(days=self.horizon_days))),
             as_of=as_of,
             horizon=self.horizon_days,
         )
-        return closed_before(panel, knowledge.closed_weekdays()), knowledge
+        return closed_before(panel, snapshot.closed_weekdays()), snapshot
 
     def _sold(self, as_of: date) -> pd.DataFrame:
         """business_date, store_id and sold_products of the days that closed weekdays are learnt from."""

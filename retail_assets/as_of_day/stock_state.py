@@ -12,7 +12,7 @@ from datetime import date
 import ibis
 import pandas as pd
 
-from retail_assets.as_of_day.knowledge import Knowledge, expected_dates, open_orders
+from retail_assets.as_of_day.snapshot import AsOfSnapshot, expected_dates, open_orders
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.health import StockInputs
 from retail_assets.inventory.order_days import next_delivery_days
@@ -28,7 +28,7 @@ _WEEK = 7
 
 
 @dataclass(frozen=True)
-class SupplyKnowledge:
+class SupplySnapshot:
     """How goods come, as known on a day."""
 
     terms: pd.DataFrame
@@ -38,11 +38,11 @@ class SupplyKnowledge:
     receipts: pd.DataFrame
 
     @classmethod
-    def of(cls, knowledge: Knowledge) -> "SupplyKnowledge":
-        orders, terms = knowledge.purchase_orders(), knowledge.supply_terms()
-        delays = delivery_delays(orders, knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
+    def of(cls, snapshot: AsOfSnapshot) -> "SupplySnapshot":
+        orders, terms = snapshot.purchase_orders(), snapshot.supply_terms()
+        delays = delivery_delays(orders, snapshot.as_of, supplier_ids=terms["supplier_id"].unique())
         receipts = orders.loc[orders["received_date"].notna(), [*_SERIES, "received_date", "received_units"]]
-        return cls(terms, knowledge.order_days(), delays, open_orders(orders), receipts)
+        return cls(terms, snapshot.order_days(), delays, open_orders(orders), receipts)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class DayState:
     as_of: date
     cumulative: pd.DataFrame
     on_hand: pd.DataFrame
-    supply: SupplyKnowledge
+    supply: SupplySnapshot
     products: pd.DataFrame
     decisions: pd.DataFrame
     approved_proposals: frozenset[str]
@@ -62,7 +62,7 @@ class DayState:
     @classmethod
     def of(
         cls,
-        knowledge: Knowledge,
+        snapshot: AsOfSnapshot,
         *,
         cumulative: ibis.Table,
         stock: ibis.Table,
@@ -70,23 +70,23 @@ class DayState:
         segments: ibis.Table,
     ) -> "DayState":
         """The tables are gold and forecast ones, of this and other days."""
-        window = Window(knowledge.as_of, knowledge.as_of)
-        supply = SupplyKnowledge.of(knowledge)
+        window = Window(snapshot.as_of, snapshot.as_of)
+        supply = SupplySnapshot.of(snapshot)
         today = within(stock, window)
         on_hand = today.select(*_SERIES, on_hand_units=today.on_hand_units.cast("float64"))
         sold = within(demand_rows, window.extended(days_before=LAST_SALE_DAYS))
-        known = segments.filter(segments.valid_from <= knowledge.as_of, segments.abc_class.notnull())
+        known = segments.filter(segments.valid_from <= snapshot.as_of, segments.abc_class.notnull())
         newest = known.select(*_SERIES, "abc_class", "valid_from").order_by("valid_from").to_pandas()
         return cls(
-            as_of=knowledge.as_of,
+            as_of=snapshot.as_of,
             cumulative=within(cumulative, window, "as_of_date").to_pandas(),
             on_hand=on_hand.to_pandas(),
             supply=supply,
-            products=_products(knowledge, supply, sold),
-            decisions=knowledge.decisions().loc[:, _DECISION_COLUMNS],
-            approved_proposals=knowledge.approved_proposals(),
+            products=_products(snapshot, supply, sold),
+            decisions=snapshot.decisions().loc[:, _DECISION_COLUMNS],
+            approved_proposals=snapshot.approved_proposals(),
             segments=newest.drop_duplicates(_SERIES, keep="last"),
-            closed_days=knowledge.closed_days(LONGEST_FORECAST_DAYS),
+            closed_days=snapshot.closed_days(LONGEST_FORECAST_DAYS),
         )
 
     @property
@@ -123,7 +123,7 @@ class DayState:
 
 
 def replay_inputs(
-    known_on: Callable[[date], Knowledge],
+    known_on: Callable[[date], AsOfSnapshot],
     demand: pd.DataFrame,
     cumulative: pd.DataFrame,
     *,
@@ -148,7 +148,7 @@ def replay_inputs(
     days: list[date] = sorted(set(seen["as_of_date"]))
     first, orders = days[0], known_on(last).purchase_orders()
     terms = [_terms_of(known_on(day), seen.loc[seen["as_of_date"] == day, _SERIES]) for day in days]
-    supply = SupplyKnowledge.of(known_on(first))
+    supply = SupplySnapshot.of(known_on(first))
     opening = within(stock, Window(first, first))
     known = segments.filter(segments.valid_from <= first, segments.abc_class.notnull())
     return ReplayInputs(
@@ -163,19 +163,17 @@ def replay_inputs(
     )
 
 
-def _terms_of(knowledge: Knowledge, keys: pd.DataFrame) -> pd.DataFrame:
-    terms = knowledge.supply_terms().merge(knowledge.prices(), on=_SERIES)
+def _terms_of(snapshot: AsOfSnapshot, keys: pd.DataFrame) -> pd.DataFrame:
+    terms = snapshot.supply_terms().merge(snapshot.prices(), on=_SERIES)
     return terms.merge(keys, on=_SERIES)
 
 
-def _products(knowledge: Knowledge, supply: SupplyKnowledge, sold: ibis.Table) -> pd.DataFrame:
+def _products(snapshot: AsOfSnapshot, supply: SupplySnapshot, sold: ibis.Table) -> pd.DataFrame:
     """What health and transfers ask of every series carried; a week to the next delivery without a known supplier."""
     sale_days = sold.filter(ibis._.sold_units > 0)
     last_sale = sale_days.group_by(*_SERIES).aggregate(last_sale_date=sale_days.business_date.max())
     arrival = supply.terms[[*_SERIES, "unit_cost", "shelf_life_days"]].assign(
-        next_delivery_days=next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)
+        next_delivery_days=next_delivery_days(snapshot.as_of, supply.terms, supply.order_days)
     )
-    rows = (
-        knowledge.prices().merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
-    )
+    rows = snapshot.prices().merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
     return rows.fillna({"next_delivery_days": _WEEK})

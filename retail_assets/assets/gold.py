@@ -7,7 +7,7 @@ import dagster as dg
 import ibis
 
 from retail_assets.assets.declare import Days, table_asset
-from retail_assets.engines.protocol import Engine, SetAside
+from retail_assets.engines.protocol import Engine, Spilled
 from retail_assets.io_managers.chunks import Chunks, by_month
 from retail_assets.retailer import Calendar
 from retail_assets.tables import entities, gold, silver
@@ -66,10 +66,10 @@ def demand_daily(
         known["assortment"] = demand.assortment_from_sales(engine.scan(gold.FACT_SALES))
     offer = demand.Offer(**known)
 
-    def month(days: Window) -> SetAside:
+    def month(days: Window) -> Spilled:
         wide = days.extended(days_before=demand.LOOKBACK_DAYS)
         seen = demand.observed_demand(days, sales=within(sales, wide), inventory=within(inventory, wide), offer=offer)
-        return SetAside(
+        return Spilled(
             partial(engine.apply, seen, partial(demand.unconstrained, window=days), gold.DEMAND_DAILY),
             lambda: followed(demand.COMPUTED_FROM, engine.sources(seen)),
         )

@@ -5,17 +5,17 @@ import ibis
 import pandas as pd
 
 from retail_assets.as_of_day.history import Snapshots
-from retail_assets.as_of_day.knowledge import SNAPSHOTS
 from retail_assets.as_of_day.plan_settings import PlanSettings
+from retail_assets.as_of_day.snapshot import SNAPSHOTS
 from retail_assets.as_of_day.stock_state import LAST_SALE_DAYS, DayState, replay_inputs
 from retail_assets.assets.declare import Columns, Days, follows, outputs, reads
 from retail_assets.assets.restating import refuse_restating
-from retail_assets.engines.protocol import Engine, SetAside
+from retail_assets.engines.protocol import Engine, Spilled
 from retail_assets.inventory.health import inventory_health
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.replay.replay import policy_replay as replay
 from retail_assets.inventory.transfers import transfer_proposals
-from retail_assets.io_managers.chunks import Siblings, asked_windows
+from retail_assets.io_managers.chunks import SharedOutputs, asked_windows
 from retail_assets.retailer import Calendar
 from retail_assets.tables import forecast, gold
 from retail_assets.tables import inventory as tables
@@ -55,16 +55,16 @@ def decisions(
     )
     snapshots = Snapshots(engine, calendar.zone)
 
-    def day(window: Window) -> dict[str, SetAside]:
+    def day(window: Window) -> dict[str, Spilled]:
         state = DayState.of(snapshots.on(window.first), **tables_read)
         plan = replenishment_plan(state.plan, plan_settings.policies)
         health = inventory_health(state.stock)
         moves = transfer_proposals(state.stock)
-        aside = map(engine.set_aside, (plan, health, moves))
-        return dict(zip((table.name for table in _TABLES), aside, strict=True))
+        spilled = map(engine.spill, (plan, health, moves))
+        return dict(zip((table.name for table in _TABLES), spilled, strict=True))
 
-    siblings = Siblings(day)
-    return tuple(siblings.chunks(windows, table.name) for table in _TABLES)
+    shared = SharedOutputs(day)
+    return tuple(shared.chunks(windows, table.name) for table in _TABLES)
 
 
 @dg.asset(

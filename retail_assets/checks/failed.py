@@ -35,7 +35,7 @@ def failed_checks(evaluations: Iterable[dg.AssetCheckEvaluation]) -> list[Failed
     return [_failed(evaluation) for evaluation in evaluations if not evaluation.passed]
 
 
-def told(checks: Iterable[FailedCheck]) -> str:
+def one_line(checks: Iterable[FailedCheck]) -> str:
     """The serious ones on one line, the first few by name; empty when there are none."""
     serious = [check for check in checks if check.is_serious]
     more = f" And {len(serious) - _NAMED} more checks fail." if len(serious) > _NAMED else ""

@@ -8,7 +8,7 @@ from datetime import timedelta
 import ibis
 import pandas as pd
 
-from retail_assets.as_of_day.knowledge import KEYS, SNAPSHOTS, Knowledge
+from retail_assets.as_of_day.snapshot import KEYS, SNAPSHOTS, AsOfSnapshot
 from retail_assets.demand.opening import LEARNING_DAYS
 from retail_assets.engines.protocol import Engine
 from retail_assets.inventory.order_days import are_order_days_known
@@ -146,7 +146,9 @@ def _assumed_daily(engine: Engine) -> tuple[str, ...]:
     planned_on = plan.as_of_date.max().to_pyarrow().as_py()
     if planned_on is None:
         return ()
-    known = Knowledge(planned_on, {name: _newest(engine, name) for name in ("sourcing", "supplier_calendar", "stores")})
+    known = AsOfSnapshot(
+        planned_on, {name: _newest(engine, name) for name in ("sourcing", "supplier_calendar", "stores")}
+    )
     served = known.served_stores()
     is_known = are_order_days_known(known.order_days(), served["supplier_id"], served["store_id"])
     daily = sorted(served.loc[~is_known, "supplier_id"].unique())

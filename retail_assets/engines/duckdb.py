@@ -15,11 +15,11 @@ import pandas as pd
 from deltalake import DeltaTable
 from ibis.backends.duckdb import Backend
 
-from retail_assets.engines.aside import in_file
 from retail_assets.engines.lake_reading import FilePredicate, LakeReading
 from retail_assets.engines.origins import Origins
 from retail_assets.engines.parallel import in_processes
-from retail_assets.engines.protocol import Frame, Part, Result, SetAside, WriteResult
+from retail_assets.engines.protocol import Frame, Part, Result, Spilled, WriteResult
+from retail_assets.engines.spilled import in_file
 from retail_assets.engines.writing import delta
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
@@ -92,7 +92,7 @@ class DuckDBEngine:
             if self._is_open:  # else it ended with the connection
                 self.connection.raw_sql(f"DROP TABLE {name}")
 
-    def set_aside(self, frame: Frame) -> SetAside:
+    def spill(self, frame: Frame) -> Spilled:
         return in_file(frame, self._temp_folder, sources=self._origins.later(frame))
 
     def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class SetAside:
+class Spilled:
     """A frame that waits until it is taken, once; it is used before another one is taken.
 
     `sources` finds the columns that each of its columns comes from, which the frame itself can no longer tell.
@@ -65,7 +65,7 @@ class Engine(Protocol):
         """The rows computed once, for several uses inside the context."""
         ...
 
-    def set_aside(self, frame: Frame) -> SetAside:
+    def spill(self, frame: Frame) -> Spilled:
         """Compute the frame now and keep it outside memory."""
         ...
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from retail_assets.checks.failed import failed_checks, told
+from retail_assets.checks.failed import failed_checks, one_line
 from retail_assets.checks.moved import CHECK_NAME, OLDER_DAYS
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.graph import jobs
@@ -220,7 +220,7 @@ def _causes(failures: Sequence[dg.DagsterEvent], instance: dg.DagsterInstance, r
 
 def _checks_of(failure: dg.DagsterEvent, checked: Iterable[dg.DagsterEvent]) -> str:
     own = [event.asset_check_evaluation_data for event in checked if event.step_key == failure.step_key]
-    return told(failed_checks(own))
+    return one_line(failed_checks(own))
 
 
 def _innermost(event: dg.DagsterEvent) -> str:

@@ -15,7 +15,7 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.engines.protocol import Engine, Frame, SetAside, WriteResult
+from retail_assets.engines.protocol import Engine, Frame, Spilled, WriteResult
 from retail_assets.engines.writing.delta import of_all
 from retail_assets.failures import PermanentFailure
 from retail_assets.io_managers import described
@@ -72,14 +72,14 @@ class DeltaTableIOManager(dg.IOManager):
         results: list[WriteResult] = []
         sources: ColumnSources = {}
         for window, made in _chunks(table, _windows(context.asset_partition_keys), obj):
-            frame = made() if isinstance(made, SetAside) else made
+            frame = made() if isinstance(made, Spilled) else made
             sources = sources or self._sources(made)
             results.append(self._engine.overwrite_window(table, frame, window))
             PROGRESS.info("%s %s", table.path, window)
         return of_all(results), sources
 
-    def _sources(self, made: Frame | SetAside) -> ColumnSources:
-        return made.sources() if isinstance(made, SetAside) else self._engine.sources(made)
+    def _sources(self, made: Frame | Spilled) -> ColumnSources:
+        return made.sources() if isinstance(made, Spilled) else self._engine.sources(made)
 
     def _description(
         self, context: dg.OutputContext, table: Table, result: WriteResult, sources: ColumnSources

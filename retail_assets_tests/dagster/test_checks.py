@@ -639,8 +639,8 @@ def test_refused_rows_are_counted_by_rule() -> None:
 
 
 def test_every_table_of_silver_says_how_many_refusals_are_too_many() -> None:
-    judged = [*silver.SNAPSHOTS, silver.SALES, silver.INVENTORY, silver.STOCK_MOVEMENTS]
-    assert all(table.quality and 0 < table.quality.warn_rate < table.quality.stop_rate < 1 for table in judged)
+    validated = [*silver.SNAPSHOTS, silver.SALES, silver.INVENTORY, silver.STOCK_MOVEMENTS]
+    assert all(table.quality and 0 < table.quality.warn_rate < table.quality.stop_rate < 1 for table in validated)
     with pytest.raises(ValueError, match="gold/fact_sales does not say how many refused rows are too many"):
         silver_checks.refusals_are_few(bronze.SALES, gold.FACT_SALES)
 

@@ -14,12 +14,12 @@ import pytest
 from deltalake import DeltaTable
 
 from retail_assets.assets.declare import Columns, Days, outputs, reads, table_asset
-from retail_assets.engines.aside import in_file
 from retail_assets.engines.duckdb import DuckDBEngine
-from retail_assets.engines.protocol import SetAside
+from retail_assets.engines.protocol import Spilled
+from retail_assets.engines.spilled import in_file
 from retail_assets.failures import PermanentFailure
 from retail_assets.io_managers import delta as io_module
-from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_month
+from retail_assets.io_managers.chunks import Chunks, SharedOutputs, asked_windows, by_month
 from retail_assets.io_managers.delta import DeltaTableIOManager
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import ContractViolation, Table
@@ -300,14 +300,14 @@ def test_a_failure_keeps_finished_months_and_a_rerun_completes(run: Callable, fo
 def test_siblings_become_two_tables_of_one_computation(run: Callable, folder: Path) -> None:
     computed: list[Window] = []
 
-    def compute(window: Window) -> dict[str, SetAside]:
+    def compute(window: Window) -> dict[str, Spilled]:
         computed.append(window)
         return {table.name: in_file(rows(window.days(), count=n)) for n, table in enumerate((MONTHLY, DAILY), start=1)}
 
     @dg.multi_asset(outs=outputs(MONTHLY, DAILY), ins=reads())
     def twins(context: dg.AssetExecutionContext) -> tuple[Chunks, Chunks]:
         windows = [part for window in asked_windows(context) for part in window.by_month()]
-        siblings = Siblings(compute)
+        siblings = SharedOutputs(compute)
         return siblings.chunks(windows, MONTHLY.name), siblings.chunks(windows, DAILY.name)
 
     run(_daily(twins), days=RANGE)

@@ -23,7 +23,7 @@ from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import ordinary_days, shared_ratio
 from retail_assets.demand.totals.group_models import MODELS, Fit, Order, fitted, forecast, searched_order
 from retail_assets.demand.totals.group_series import Calendar, GroupSeries, group_series
-from retail_assets.demand.totals.hierarchy import BY_NAME, LEVELS, Level, Target, coherent, groups_of, pulled
+from retail_assets.demand.totals.hierarchy import BY_NAME, LEVELS, Level, Target, coherent, groups_of, reconciled
 from retail_assets.tables.forecast import BOTTOM_UP, HIERARCHY_QUANTILES, MEAN_OF_BEST
 
 AGGREGATE_FILE = "aggregate_models.json"
@@ -36,7 +36,7 @@ anew each time moved them worse (docs/forecasting.md)."""
 _MIN_DAYS = 56
 _COSTLY = {"arma": 0, "arima": 1}
 _COSTLY_GROUPS = {True: 40, False: 1}
-"""Groups of a level up to which ARIMA competes, by whether series are pulled towards the level."""
+"""Groups of a level up to which ARIMA competes, by whether series are reconciled towards the level."""
 _BEST_COUNT = 3
 _PRIOR_ERRORS = 28
 _GUESSED_SPREAD = 0.25
@@ -78,7 +78,7 @@ class Spread:
 class LevelModel:
     """One level: `chosen` did best in the backtest; it is bottom_up where sums of the series did.
 
-    `fits` holds, by group, the fits whose mean the chosen model is, `pull_fits` those the series are pulled towards;
+    `fits` holds, by group, the fits whose mean the chosen model is, `pull_fits` those the series are reconciled to;
     a group that could not be fitted is in neither.
     """
 
@@ -209,7 +209,7 @@ def _able(models: Sequence[str], level: str, count: int) -> tuple[str, ...]:
 
 
 def _ordinary(panel: Panel) -> Panel:
-    """The panel in which no series has the say in its department's total: what others are pulled towards."""
+    """The panel in which no series has the say in its department's total: what others are reconciled towards."""
     return replace(panel, units=ordinary_days(panel.demand, _pulled_groups(panel)))
 
 
@@ -322,12 +322,12 @@ def _forecast(fit: Fit, group: GroupSeries) -> np.ndarray | None:
 
 
 def _spreads(folds: Sequence[_Fold]) -> dict[str, Spread]:
-    """Relative errors of what would have been published: sums of the series after they were pulled."""
+    """Relative errors of what would have been published: sums of the series after they were reconciled."""
     errors: dict[str, list[np.ndarray]] = {level.name: [] for level in LEVELS}
     for fold in folds:
         series = fold.panel.series
         targets = [Target(groups_of(series, BY_NAME[level]), _pull_mean(fold.means[level])) for level in PULL_LEVELS]
-        for level, mean in coherent(pulled(fold.bottom, targets, strength=STRENGTH), series).items():
+        for level, mean in coherent(reconciled(fold.bottom, targets, strength=STRENGTH), series).items():
             gap = fold.actual[level] - mean
             errors[level].append(np.divide(gap, mean, out=np.full_like(mean, np.nan), where=mean > 0))
     names = {level: [group.name for group in groups] for level, groups in folds[-1].series.items()}
@@ -380,11 +380,11 @@ def nudge(mean: np.ndarray, panel: Panel, model: AggregateModel, *, strength: fl
     Sums and models both leave out what no second series of a department comes near.
     """
     shared = ordinary_days(mean, _pulled_groups(panel))
-    moved = pulled(shared, pull_targets(panel, model), strength=strength)
+    moved = reconciled(shared, reconciliation_targets(panel, model), strength=strength)
     return mean * np.divide(moved, shared, out=np.ones_like(shared), where=shared > 0)
 
 
-def pull_targets(panel: Panel, model: AggregateModel) -> list[Target]:
+def reconciliation_targets(panel: Panel, model: AggregateModel) -> list[Target]:
     """What `nudge` moves the series towards, level by level."""
     fits = {level.level: level.pull_fits for level in model.levels if level.level in PULL_LEVELS}
     totals = _said(_ordinary(panel), model.calendar, fits)

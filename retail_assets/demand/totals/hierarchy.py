@@ -98,7 +98,7 @@ class Target:
     totals: np.ndarray
 
 
-def pulled(bottom: np.ndarray, targets: Sequence[Target], *, strength: float, limit: float = _LIMIT) -> np.ndarray:
+def reconciled(bottom: np.ndarray, targets: Sequence[Target], *, strength: float, limit: float = _LIMIT) -> np.ndarray:
     """Scales series so that their sums move towards each target in turn by ratio ** strength.
 
     Strength 1 meets the last target exactly where the ratio is within `limit` and something is forecast. The limit is

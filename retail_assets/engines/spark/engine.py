@@ -22,11 +22,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type
 from pyspark.storagelevel import StorageLevel
 
-from retail_assets.engines.aside import in_file
 from retail_assets.engines.origins import Origins
-from retail_assets.engines.protocol import Frame, Part, Result, SetAside, WriteResult
+from retail_assets.engines.protocol import Frame, Part, Result, Spilled, WriteResult
 from retail_assets.engines.spark.backend import ArrowBackend
 from retail_assets.engines.spark.contract import conformed, count_valid
+from retail_assets.engines.spilled import in_file
 from retail_assets.engines.writing import delta
 from retail_assets.engines.writing.committing import LostRace, committed
 from retail_assets.engines.writing.evolution import physical_columns, refuse_unreadable
@@ -104,13 +104,13 @@ class SparkEngine:
         finally:
             frame.unpersist()
 
-    def set_aside(self, frame: Frame) -> SetAside:
+    def spill(self, frame: Frame) -> Spilled:
         if not isinstance(frame, ibis.Table):
             return in_file(frame)
         stored = self._dataframe(frame).persist(StorageLevel.DISK_ONLY)
         stored.count()
         self._stored.append(stored)
-        return SetAside(lambda: self._take(stored), self._origins.later(frame))
+        return Spilled(lambda: self._take(stored), self._origins.later(frame))
 
     def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
         """One task of the cluster gets all rows: the function looks at series beside each other."""

@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from retail_assets.as_of_day.history import History, Snapshots
-from retail_assets.as_of_day.knowledge import SNAPSHOTS, ends_of
-from retail_assets.as_of_day.stock_state import DayState, SupplyKnowledge
+from retail_assets.as_of_day.snapshot import SNAPSHOTS, ends_of
+from retail_assets.as_of_day.stock_state import DayState, SupplySnapshot
 from retail_assets.command_line.what_if import compare
 from retail_assets.demand import forecasting
 from retail_assets.demand.calibration.conformal import guessed
@@ -133,14 +133,14 @@ class Night:
             horizon_days=HORIZON,
             history_days=HISTORY,
         )
-        self.panel, self.knowledge = history.panel(A)
-        supply = SupplyKnowledge.of(self.knowledge)
+        self.panel, self.snapshot = history.panel(A)
+        supply = SupplySnapshot.of(self.snapshot)
         horizons = horizons_in_use(supply.terms, supply.delays, horizon_days=HORIZON, order_days=supply.order_days)
         self.forecast = forecast(self.panel, None, horizons=horizons)
         table, cumulative = forecast_tables.CUMULATIVE_FORECAST, self.forecast.cumulative.assign(origin="live")
         self.engine.tables[table.path] = frame_of(table, cumulative.to_dict("records"))
         self.state = DayState.of(
-            self.knowledge,
+            self.snapshot,
             cumulative=self.engine.scan(table),
             stock=self.engine.scan(gold.FACT_INVENTORY),
             demand_rows=self.engine.scan(gold.DEMAND_DAILY),
@@ -304,7 +304,7 @@ def test_a_what_if_run_orders_nothing_after_the_end_either(night: Night) -> None
 
 
 def test_spans_are_joined_in_any_order(night: Night) -> None:
-    ends = night.knowledge.ends().set_index("product_id")
+    ends = night.snapshot.ends().set_index("product_id")
     assert "GOES" not in ends.index and "SPANS" not in ends.index
     assert ends.loc["GAP", "carried_until"] == pd.Timestamp(day(3))
     assert ends.loc["GAP", "carried_again_from"] == pd.Timestamp(day(9))

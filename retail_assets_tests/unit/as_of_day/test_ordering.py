@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from retail_assets.as_of_day.history import Snapshots
-from retail_assets.as_of_day.knowledge import SNAPSHOTS
-from retail_assets.as_of_day.stock_state import DayState, SupplyKnowledge, replay_inputs
+from retail_assets.as_of_day.snapshot import SNAPSHOTS
+from retail_assets.as_of_day.stock_state import DayState, SupplySnapshot, replay_inputs
 from retail_assets.command_line.what_if import compare
 from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.inventory.parameters import Policies
@@ -121,7 +121,7 @@ def test_every_order_counts_once_in_the_plan(case: str) -> None:
 
 
 def test_nobody_is_no_supplier_with_delays_or_horizons() -> None:
-    supply = SupplyKnowledge.of(Snapshots(lake()).on(A))
+    supply = SupplySnapshot.of(Snapshots(lake()).on(A))
     assert supply.terms["supplier_id"].tolist() == ["U1", None]
     assert supply.delays["supplier_id"].tolist() == ["U1"]
     wanted, found = (

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.as_of_day.history import History, Snapshots
-from retail_assets.as_of_day.knowledge import SNAPSHOTS, Knowledge, open_orders
+from retail_assets.as_of_day.snapshot import SNAPSHOTS, AsOfSnapshot, open_orders
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.sourcing import best_offers
@@ -127,7 +127,7 @@ def _snapshots(**given: Sequence[dict[str, Any]]) -> Snapshots:
     return Snapshots(LakeInMemory({t.path: frame_of(t, rows.get(name, [])) for name, t in SNAPSHOTS.items()}))
 
 
-def _known(as_of: date = A, **given: Sequence[dict[str, Any]]) -> Knowledge:
+def _known(as_of: date = A, **given: Sequence[dict[str, Any]]) -> AsOfSnapshot:
     return _snapshots(**given).on(as_of)
 
 
@@ -283,7 +283,7 @@ def _chosen(*sourcing: dict[str, Any], suppliers: Sequence[dict[str, Any]], **gi
     """supplier_id and source_choice of the one series, whatever the order of the sourcing rows."""
     rows = {**BASE, "suppliers": suppliers, **given, "sourcing": sourcing[::-1]}
     tables = {name: ibis.memtable(frame_of(table, rows.get(name, []))) for name, table in SNAPSHOTS.items()}
-    known = Knowledge(A, tables)
+    known = AsOfSnapshot(A, tables)
     (row,) = known.supply_terms().to_dict("records")
     offers, days = known._offers(), known.order_days()
     (again,) = best_offers(offers[::-1], days, as_of=A).to_dict("records")
@@ -515,7 +515,7 @@ def test_decisions_are_the_approved_ones_of_the_day_that_no_order_carries() -> N
 def test_the_day_of_a_decision_is_that_of_the_zone() -> None:
     late = datetime(A.year, A.month, A.day, 23, tzinfo=UTC) - timedelta(days=3)
     decision = DECISION | {"decided_at": late}
-    east = Knowledge(A, _known(order_decisions=[decision]).tables, ZoneInfo("Asia/Tokyo"))
+    east = AsOfSnapshot(A, _known(order_decisions=[decision]).tables, ZoneInfo("Asia/Tokyo"))
     assert east.decisions()["decided_at"].dt.date.tolist() == [A - timedelta(days=2)]
     assert east.decisions()["decided_at"].tolist() == [pd.Timestamp(late)], "the same moment"
 
@@ -668,8 +668,8 @@ def _sold() -> pd.DataFrame:
 
 def test_the_panel_ends_on_the_day_and_starts_where_history_begins() -> None:
     """61 days are sold as 0, 1, 2 …; the as-of day is the 61st."""
-    panel, knowledge = _history(Window(A, A), _sold()).panel(A)
-    assert knowledge.as_of == A and panel.as_of == A and panel.horizon == 7
+    panel, snapshot = _history(Window(A, A), _sold()).panel(A)
+    assert snapshot.as_of == A and panel.as_of == A and panel.horizon == 7
     assert panel.day_count == 30 and panel.units[0].tolist() == [float(n) for n in range(31, 61)]
 
 

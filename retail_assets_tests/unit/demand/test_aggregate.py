@@ -19,7 +19,7 @@ from retail_assets.demand.totals.aggregate import (
     hierarchy_rows,
     load_aggregate,
     nudge,
-    pull_targets,
+    reconciliation_targets,
 )
 from retail_assets.demand.totals.group_models import MODELS, exponential_smoothing, fitted, forecast
 from retail_assets.demand.totals.group_series import Calendar, GroupSeries, group_series
@@ -152,7 +152,7 @@ def test_series_move_by_the_ratio_to_the_strength_and_keep_their_shares():
     moved = nudge(flat, panel, model, strength=0.5)
     for name in np.unique(groups):
         rows = groups == name
-        total = pull_targets(panel, model)[0].totals[["D0", "D1", "D2"].index(name)]
+        total = reconciliation_targets(panel, model)[0].totals[["D0", "D1", "D2"].index(name)]
         np.testing.assert_allclose(moved[rows].sum(axis=0), np.sqrt(flat[rows].sum(axis=0) * total))
         np.testing.assert_allclose(moved[rows] / moved[rows].sum(axis=0), flat[rows] / flat[rows].sum(axis=0))
 

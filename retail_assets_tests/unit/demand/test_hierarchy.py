@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retail_assets.demand.totals.hierarchy import BY_NAME, LEVELS, Level, Target, coherent, groups_of
-from retail_assets.demand.totals.hierarchy import pulled as pulled_towards
+from retail_assets.demand.totals.hierarchy import reconciled as pulled_towards
 from retail_assets.tables.forecast import HIERARCHY_LEVELS
 from retail_assets_tests.unit.demand_frames import series_frame
 

@@ -17,7 +17,7 @@ from retail_assets.demand.models.features import FeatureSource, Vocabulary
 from retail_assets.demand.models.global_model import Boosting, training_rows
 from retail_assets.demand.panel import Panel, build_panel
 from retail_assets.demand.totals.aggregate import fit_pull, nudge
-from retail_assets.demand.tournament import TrainingConfig, play
+from retail_assets.demand.tournament import TrainingConfig, run_tournament
 from retail_assets.inventory.plan.inputs import PlanInputs
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.tables.forecast import QUANTILE_LEVELS
@@ -218,7 +218,7 @@ def test_the_choice_of_contenders_is_not_that_of_one_series():
     config = TrainingConfig(horizon=HORIZON, trees=15, leaves=7, max_train_rows=8000, backtest_days=42, threads=1)
     scores = {}
     for label, row in {"before": None, "after": SHAPES["two spikes"]}.items():
-        found = play(_panel(row), config)
+        found = run_tournament(_panel(row), config)
         scores[label] = found.scores.set_index(["segment", "model_name"])
     kept = scores["before"].index.intersection(scores["after"].index)
     kept = kept[kept.get_level_values(0) == "smooth"]

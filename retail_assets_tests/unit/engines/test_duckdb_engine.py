@@ -236,7 +236,7 @@ def test_kept_rows_are_computed_once_and_dropped(filled: DuckDBEngine) -> None:
 def test_columns_are_followed_through_what_is_kept_and_set_aside(filled: DuckDBEngine) -> None:
     units = {"units": frozenset([Source(MONTHLY.path, "sold_units")])}
     with filled.kept(filled.scan(MONTHLY).select(twice=ibis._.sold_units * 2)) as kept:
-        whole = filled.set_aside(kept.select(units="twice"))
+        whole = filled.spill(kept.select(units="twice"))
         assert filled.sources(kept.select(units="twice")) == units
     assert whole.sources() == units
     assert filled.sources(whole()) == {}, "a frame in memory tells nothing"

@@ -1,4 +1,4 @@
-"""Fetched files and rows set aside: gone with their process, however it ended, and a full disk is told as such."""
+"""Fetched files and spilled rows are gone with their process, however it ended, and a full disk is named as one."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from threading import Barrier
 import pyarrow as pa
 import pytest
 
-from retail_assets.engines import aside, fetched, temporary
+from retail_assets.engines import fetched, temporary
 from retail_assets.engines.fetched import FetchedFiles
 from retail_assets.engines.writing.delta import overwrite_window
 from retail_assets.engines.writing.spool import Spool

@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from retail_assets.engines.aside import in_file
-from retail_assets.engines.protocol import SetAside
+from retail_assets.engines.protocol import Spilled
+from retail_assets.engines.spilled import in_file
 from retail_assets.failures import PermanentFailure
-from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day, by_month
+from retail_assets.io_managers.chunks import Chunks, SharedOutputs, asked_windows, by_day, by_month
 from retail_assets.windows import Window
 
 MONTHS = Window(date(2024, 1, 30), date(2024, 3, 2)).by_month()
@@ -79,7 +79,7 @@ class Twins:
     def __init__(self) -> None:
         self.computed: list[Window] = []
 
-    def __call__(self, window: Window) -> dict[str, SetAside]:
+    def __call__(self, window: Window) -> dict[str, Spilled]:
         self.computed.append(window)
         left = pd.DataFrame({"day": [window.first], "rows": [len(self.computed)]})
         right = pa.table({"day": [window.last], "rows": [-len(self.computed)]})
@@ -97,7 +97,7 @@ def _days(table: Any) -> list[date]:
 @pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
 def test_siblings_compute_each_window_once(scratch: Path, order: tuple[str, str]) -> None:
     twins = Twins()
-    siblings = Siblings(twins)
+    siblings = SharedOutputs(twins)
     chunks = {name: siblings.chunks(MONTHS, name) for name in ("left", "right")}
     found = {name: [(window, _days(frame())) for window, frame in chunks[name]] for name in order}
     assert twins.computed == MONTHS
@@ -107,7 +107,7 @@ def test_siblings_compute_each_window_once(scratch: Path, order: tuple[str, str]
 
 
 def test_waiting_frames_lie_in_files_and_not_in_memory(scratch: Path) -> None:
-    siblings = Siblings(Twins())
+    siblings = SharedOutputs(Twins())
     for _, frame in siblings.chunks(MONTHS, "left"):
         frame()
     assert len(files_in(scratch)) == len(MONTHS)
@@ -115,7 +115,7 @@ def test_waiting_frames_lie_in_files_and_not_in_memory(scratch: Path) -> None:
 
 def test_siblings_in_step_hold_one_file_at_a_time(scratch: Path) -> None:
     twins = Twins()
-    siblings = Siblings(twins)
+    siblings = SharedOutputs(twins)
     for pair in zip(siblings.chunks(MONTHS, "left"), siblings.chunks(MONTHS, "right"), strict=True):
         for _, frame in pair:
             frame()
@@ -125,13 +125,13 @@ def test_siblings_in_step_hold_one_file_at_a_time(scratch: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 def test_a_failure_half_way_leaves_no_files(scratch: Path) -> None:
-    def compute(window: Window) -> dict[str, SetAside]:
+    def compute(window: Window) -> dict[str, Spilled]:
         if window == MONTHS[1]:
             raise ZeroDivisionError
         return Twins()(window)
 
     def run() -> None:
-        for _, frame in Siblings(compute).chunks(MONTHS, "left"):
+        for _, frame in SharedOutputs(compute).chunks(MONTHS, "left"):
             frame()
             assert len(files_in(scratch)) == 1
 

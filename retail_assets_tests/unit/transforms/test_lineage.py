@@ -45,8 +45,10 @@ def test_the_money_of_the_fact_comes_from_units_price_and_discount_and_nothing_e
 
 
 def test_an_id_that_takes_the_spelling_of_a_list_comes_from_both() -> None:
-    judged = to_silver.judged_sales(_rows(bronze.SALES), stores=_rows(silver.STORES), products=_rows(silver.PRODUCTS))
-    found = _sources(to_silver.sales(judged))
+    validated = to_silver.validated_sales(
+        _rows(bronze.SALES), stores=_rows(silver.STORES), products=_rows(silver.PRODUCTS)
+    )
+    found = _sources(to_silver.sales(validated))
     assert found["store_id"] == {"bronze/sales.store_id", "silver/stores.store_id"}
     assert found["quantity"] == {"bronze/sales.quantity"}
 

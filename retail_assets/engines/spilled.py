@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.feather
 
 from retail_assets.engines import temporary
-from retail_assets.engines.protocol import Frame, SetAside
+from retail_assets.engines.protocol import Frame, Spilled
 from retail_assets.engines.writing.delta import as_arrow
 from retail_assets.transforms.lineage import ColumnSources
 
 
-def in_file(frame: Frame, folder: Path | None = None, *, sources: Callable[[], ColumnSources] = dict) -> SetAside:
+def in_file(frame: Frame, folder: Path | None = None, *, sources: Callable[[], ColumnSources] = dict) -> Spilled:
     """The frame in a temporary file, which goes when the frame was read or nobody waits for it any more.
 
     Args:
@@ -33,4 +33,4 @@ def in_file(frame: Frame, folder: Path | None = None, *, sources: Callable[[], C
         with file:
             return pyarrow.feather.read_table(file.name, memory_map=False)
 
-    return SetAside(read, sources)
+    return Spilled(read, sources)
