@@ -90,7 +90,7 @@ class PlanFilter:
     only_exceptions: bool = False
 
 
-class Reader:
+class LakeReader:
     """Reads the lake's tables with DuckDB; safe to share between threads.
 
     Args:
@@ -149,26 +149,26 @@ def reads(*tables: Table) -> Callable[[Question], Question]:
 
 
 @reads(DEMAND_FORECAST)
-def forecast_dates(reader: Reader) -> list[date]:
+def forecast_dates(reader: LakeReader) -> list[date]:
     """As-of dates of the forecasts kept, newest first."""
     return reader.dates(DEMAND_FORECAST)
 
 
 @reads(REPLENISHMENT_PLAN)
-def plan_dates(reader: Reader) -> list[date]:
+def plan_dates(reader: LakeReader) -> list[date]:
     """As-of dates of the plans kept, newest first."""
     return reader.dates(REPLENISHMENT_PLAN)
 
 
 @reads(DIM_STORE)
-def stores(reader: Reader) -> pd.DataFrame:
+def stores(reader: LakeReader) -> pd.DataFrame:
     """store_id, store_name, region of today's stores."""
     sql = "SELECT store_id, store_name, region FROM store WHERE is_current ORDER BY store_name, store_id"
     return reader.frame(sql, store=Scan(DIM_STORE))
 
 
 @reads(DIM_PRODUCT)
-def departments(reader: Reader) -> pd.DataFrame:
+def departments(reader: LakeReader) -> pd.DataFrame:
     """category, department of today's products."""
     sql = "SELECT DISTINCT category, department FROM product WHERE is_current ORDER BY 2, 1"
     return reader.frame(sql, product=Scan(DIM_PRODUCT))
@@ -182,7 +182,7 @@ _TODAY = """
 
 
 @reads(DEMAND_FORECAST, DIM_PRODUCT, DIM_STORE)
-def products(reader: Reader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame:
+def products(reader: LakeReader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame:
     """product_id, product_name, department of what was forecast, highest expected sales value first."""
     where, parameters = _where(slice_, as_of_date=as_of_date)
     sql = f"""
@@ -196,7 +196,7 @@ def products(reader: Reader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame
 
 
 @reads(DEMAND_FORECAST, HIERARCHY_FORECAST, DIM_PRODUCT, DIM_STORE)
-def forecast(reader: Reader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame:
+def forecast(reader: LakeReader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame:
     """Demand expected of a slice on every coming day, as known on as_of_date.
 
     One series comes with its quantiles. A group of forecast.hierarchy_forecast comes with that table's mean, its
@@ -229,7 +229,7 @@ def forecast(reader: Reader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame
 
 
 @reads(FORECAST_DRIVERS)
-def drivers(reader: Reader, *, as_of_date: date, store_id: str, product_id: str) -> pd.DataFrame:
+def drivers(reader: LakeReader, *, as_of_date: date, store_id: str, product_id: str) -> pd.DataFrame:
     """Rows of forecast.forecast_drivers of one series, a row a week ahead on which its store is open."""
     sql = """
         SELECT * FROM driver WHERE as_of_date = $as_of_date AND store_id = $store_id AND product_id = $product_id
@@ -240,7 +240,7 @@ def drivers(reader: Reader, *, as_of_date: date, store_id: str, product_id: str)
 
 
 @reads(DEMAND_DAILY, DIM_PRODUCT, DIM_STORE)
-def history(reader: Reader, *, from_date: date, to_date: date, slice_: Slice) -> pd.DataFrame:
+def history(reader: LakeReader, *, from_date: date, to_date: date, slice_: Slice) -> pd.DataFrame:
     """What a slice sold and would have sold on each day, with the days that were short of stock or promoted.
 
     short_count and promoted_count are series; a day without any feed has empty units.
@@ -263,7 +263,7 @@ def history(reader: Reader, *, from_date: date, to_date: date, slice_: Slice) ->
 
 
 @reads(PROMOTIONS)
-def planned_promotions(reader: Reader, *, from_date: date, to_date: date, slice_: Slice) -> pd.DataFrame:
+def planned_promotions(reader: LakeReader, *, from_date: date, to_date: date, slice_: Slice) -> pd.DataFrame:
     """start_date, end_date, discount_rate of the promotions of one series that touch a period."""
     sql = """
         WITH newest AS (
@@ -280,7 +280,7 @@ def planned_promotions(reader: Reader, *, from_date: date, to_date: date, slice_
 
 
 @reads(FORECAST_ACCURACY)
-def horizon_buckets(reader: Reader, *, from_date: date, to_date: date) -> pd.DataFrame:
+def horizon_buckets(reader: LakeReader, *, from_date: date, to_date: date) -> pd.DataFrame:
     """One column, horizon_bucket: the weeks ahead that were scored in a period, the nearest first."""
     sql = """
         SELECT DISTINCT horizon_bucket FROM accuracy WHERE target_date BETWEEN $from_date AND $to_date
@@ -291,7 +291,7 @@ def horizon_buckets(reader: Reader, *, from_date: date, to_date: date) -> pd.Dat
 
 
 @reads(FORECAST_ACCURACY)
-def accuracy(reader: Reader, *, from_date: date, to_date: date, horizon_bucket: str) -> pd.DataFrame:
+def accuracy(reader: LakeReader, *, from_date: date, to_date: date, horizon_bucket: str) -> pd.DataFrame:
     """Rolling weekly WAPE and bias of the whole company's forecasts beside the seasonal naive's WAPE.
 
     Errors and actuals are summed over the week before they are divided.
@@ -324,7 +324,7 @@ def accuracy(reader: Reader, *, from_date: date, to_date: date, horizon_bucket: 
 
 
 @reads(FORECAST_ACCURACY)
-def accuracy_total(reader: Reader, *, from_date: date, to_date: date, horizon_bucket: str) -> pd.DataFrame:
+def accuracy_total(reader: LakeReader, *, from_date: date, to_date: date, horizon_bucket: str) -> pd.DataFrame:
     """One row: wape, naive_wape, bias and value added of a period; empty values where nothing was scored."""
     sql = """
         SELECT sum(absolute_error_units) / nullif(sum(actual_units), 0) AS wape,
@@ -341,7 +341,7 @@ def accuracy_total(reader: Reader, *, from_date: date, to_date: date, horizon_bu
 
 
 @reads(FORECAST_ACCURACY)
-def accuracy_by_origin(reader: Reader, *, day_count: int) -> pd.DataFrame:
+def accuracy_by_origin(reader: LakeReader, *, day_count: int) -> pd.DataFrame:
     """Error of live and of backfilled forecasts, all days ahead, on the last scored days; most scored days first.
 
     Columns: origin, from_date, to_date, scored_days, wape, naive_wape, bias.
@@ -361,19 +361,19 @@ def accuracy_by_origin(reader: Reader, *, day_count: int) -> pd.DataFrame:
 
 
 @reads(MODEL_VERSIONS)
-def model_versions(reader: Reader) -> pd.DataFrame:
+def model_versions(reader: LakeReader) -> pd.DataFrame:
     """Rows of forecast.model_versions, oldest training first."""
     return reader.frame("SELECT * FROM version ORDER BY week_start_date, model_version", version=Scan(MODEL_VERSIONS))
 
 
 @reads(DEMAND_MODEL)
-def training_weeks(reader: Reader) -> list[date]:
+def training_weeks(reader: LakeReader) -> list[date]:
     """Weeks with a training, newest first."""
     return reader.dates(DEMAND_MODEL)
 
 
 @reads(DEMAND_MODEL)
-def contenders(reader: Reader, *, week_start_date: date) -> pd.DataFrame:
+def contenders(reader: LakeReader, *, week_start_date: date) -> pd.DataFrame:
     """Scores of every contender in every demand class, classes of most demand and lowest losses first.
 
     Beside the columns of forecast.demand_model: naive_scaled_pinball, of the seasonal naive in the same class.
@@ -391,7 +391,7 @@ def contenders(reader: Reader, *, week_start_date: date) -> pd.DataFrame:
 
 
 @reads(PROMOTION_UPLIFT, DIM_PRODUCT)
-def promotion_uplift(reader: Reader, *, by_product: bool) -> pd.DataFrame:
+def promotion_uplift(reader: LakeReader, *, by_product: bool) -> pd.DataFrame:
     """What promotions brought as of the newest training, by department or by product, most units first."""
     name = "coalesce(product_name, product_id)" if by_product else "uplift.department"
     sql = f"""
@@ -409,7 +409,7 @@ def promotion_uplift(reader: Reader, *, by_product: bool) -> pd.DataFrame:
 
 
 @reads(REPLENISHMENT_PLAN, DIM_STORE, DIM_PRODUCT, DIM_SUPPLIER)
-def plan(reader: Reader, *, as_of_date: date) -> pa.Table:
+def plan(reader: LakeReader, *, as_of_date: date) -> pa.Table:
     """Every line of one day's plan with the names of store, product and supplier; money as floats."""
     sql = """
         SELECT plan.* REPLACE (unit_cost::DOUBLE AS unit_cost, order_value::DOUBLE AS order_value,
@@ -436,7 +436,7 @@ def plan(reader: Reader, *, as_of_date: date) -> pa.Table:
 
 
 @reads(FACT_INVENTORY, DIM_SUPPLIER)
-def missing_inputs(reader: Reader) -> pd.DataFrame:
+def missing_inputs(reader: LakeReader) -> pd.DataFrame:
     """input: what a plan needs and the source does not deliver."""
     sql = """
         SELECT 'daily stock' AS input WHERE NOT EXISTS (SELECT 1 FROM inventory)

@@ -28,20 +28,14 @@ from retail_assets.sources.operational_database import operational_database
 from retail_assets.sources.statement import Statement
 from retail_assets.tables.bronze import UNPARSED
 from retail_assets.tables.entities import Entity
+from retail_assets.windows import Window
 
 BATCH_ROWS = 65_000
 
 
-@dataclass(frozen=True)
-class Window:
-    """Business dates, both ends included."""
-
-    start: dt.date
-    end: dt.date
-
-    @property
-    def parameters(self) -> Parameters:
-        return {"start": self.start, "end": self.end}
+def parameters_of(window: Window | None) -> Parameters:
+    """The window as a statement is sent it, both ends included; nothing for rows without days."""
+    return {} if window is None else {"start": window.first, "end": window.last}
 
 
 def reading_schema(entity: Entity) -> pa.Schema:
@@ -134,7 +128,7 @@ class EntityReader:
     def _raw_batches(
         self, statement: Statement, window: Window | None, *, batch_rows: int, by_days: bool = False
     ) -> RawBatches:
-        parameters = window.parameters if window else {}
+        parameters = parameters_of(window)
         self._check_reading(statement, "the query")
         try:
             yield from self.backend.batches(statement, parameters, batch_rows=batch_rows, by_days=by_days)
@@ -172,7 +166,7 @@ class EntityReader:
         """A raw batch as `typed`; its days are those that were asked for, lest two parts of a range share rows."""
         batch = self.typed(raw)
         if batch.num_rows:
-            self._check_dates(batch, Window(**raw.asked) if raw.asked else window)
+            self._check_dates(batch, Window(raw.asked["start"], raw.asked["end"]) if raw.asked else window)
         return batch
 
     def changed_days(self, since: dt.datetime, window: Window) -> list[dt.date]:
@@ -187,7 +181,7 @@ class EntityReader:
         self._check_reading(statement, "the query of changed_days")
         # whole seconds, so that the text in SQLite sorts before the same second with a fraction
         moment = since.astimezone(dt.UTC).replace(tzinfo=None, microsecond=0)
-        given: Parameters = {"since": moment, **window.parameters}
+        given: Parameters = {"since": moment, **parameters_of(window)}
         parameters = {name: given[name] for name in statement.parameters}
         found: set[dt.date] = set()
         try:
@@ -196,7 +190,7 @@ class EntityReader:
                     found |= self._days(raw)
         except DRIVER_ERRORS as error:
             raise self._failure(error, reading=f"{self.label}, changed_days") from None
-        return sorted(day for day in found if window.start <= day <= window.end)
+        return sorted(day for day in found if window.first <= day <= window.last)
 
     def _days(self, raw: RawBatch) -> set[dt.date]:
         converted = convert(raw.columns[0], pa.date32())
@@ -257,9 +251,9 @@ class EntityReader:
                 "belong to no day; let the query give it as a date (YYYY-MM-DD)."
             )
         bounds = pc.min_max(dates).as_py()
-        if bounds["min"] < window.start or bounds["max"] > window.end:
+        if bounds["min"] < window.first or bounds["max"] > window.last:
             raise PermanentFailure(
-                f"{self.label}: asked for {window.start} to {window.end}, the query gives business "
+                f"{self.label}: asked for {window.first} to {window.last}, the query gives business "
                 f"dates from {bounds['min']} to {bounds['max']}; compare that same column with "
                 ":start and :end."
             )

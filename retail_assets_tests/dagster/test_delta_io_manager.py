@@ -307,8 +307,8 @@ def test_siblings_become_two_tables_of_one_computation(run: Callable, folder: Pa
     @dg.multi_asset(outs=outputs(MONTHLY, DAILY), ins=reads())
     def twins(context: dg.AssetExecutionContext) -> tuple[Chunks, Chunks]:
         windows = [part for window in asked_windows(context) for part in window.by_month()]
-        siblings = SharedOutputs(compute)
-        return siblings.chunks(windows, MONTHLY.name), siblings.chunks(windows, DAILY.name)
+        shared = SharedOutputs(compute)
+        return shared.chunks(windows, MONTHLY.name), shared.chunks(windows, DAILY.name)
 
     run(_daily(twins), days=RANGE)
     assert computed == RANGE.by_month()

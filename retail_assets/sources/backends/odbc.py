@@ -74,7 +74,7 @@ class OdbcBackend:
 
     def _reader(
         self, arrow_odbc: Any, session: Any, statement: Statement, parameters: Parameters, *, batch_rows: int
-    ) -> "_Reader":
+    ) -> "_OpenCursor":
         kinds: list[pa.DataType] = []
 
         def exact(reported: pa.Schema) -> pa.Schema:
@@ -92,7 +92,7 @@ class OdbcBackend:
             map_schema=exact,
             payload_text_encoding=self._text_encoding(arrow_odbc),
         )
-        return _Reader(batches, kinds, parameters)
+        return _OpenCursor(batches, kinds, parameters)
 
     def _sessions(self, arrow_odbc: Any, *, count: int) -> list[Any]:
         """So many sessions that see one moment; one alone where the server allows no other that does."""
@@ -178,7 +178,7 @@ def _halves(parameters: Parameters) -> list[Parameters]:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _OpenCursor:
     """What a session gives of the parameters it was asked with, and the types its columns mean."""
 
     batches: Any
@@ -191,7 +191,7 @@ class _Reader:
         return RawBatch(batch.schema.names, columns, self.asked)
 
 
-def _in_turn(readers: list[_Reader]) -> Iterator[RawBatch]:
+def _in_turn(readers: list[_OpenCursor]) -> Iterator[RawBatch]:
     """A batch of each while they last: each fetches its next one while another's is worked on."""
     while readers:
         for reader in tuple(readers):

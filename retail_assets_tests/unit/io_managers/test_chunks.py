@@ -1,4 +1,4 @@
-"""Windows of a run, and siblings that are computed once a window and leave nothing behind."""
+"""Windows of a run, and shared that are computed once a window and leave nothing behind."""
 
 import gc
 import tempfile
@@ -97,8 +97,8 @@ def _days(table: Any) -> list[date]:
 @pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
 def test_siblings_compute_each_window_once(scratch: Path, order: tuple[str, str]) -> None:
     twins = Twins()
-    siblings = SharedOutputs(twins)
-    chunks = {name: siblings.chunks(MONTHS, name) for name in ("left", "right")}
+    shared = SharedOutputs(twins)
+    chunks = {name: shared.chunks(MONTHS, name) for name in ("left", "right")}
     found = {name: [(window, _days(frame())) for window, frame in chunks[name]] for name in order}
     assert twins.computed == MONTHS
     assert found["left"] == [(month, [month.first]) for month in MONTHS]
@@ -107,16 +107,16 @@ def test_siblings_compute_each_window_once(scratch: Path, order: tuple[str, str]
 
 
 def test_waiting_frames_lie_in_files_and_not_in_memory(scratch: Path) -> None:
-    siblings = SharedOutputs(Twins())
-    for _, frame in siblings.chunks(MONTHS, "left"):
+    shared = SharedOutputs(Twins())
+    for _, frame in shared.chunks(MONTHS, "left"):
         frame()
     assert len(files_in(scratch)) == len(MONTHS)
 
 
 def test_siblings_in_step_hold_one_file_at_a_time(scratch: Path) -> None:
     twins = Twins()
-    siblings = SharedOutputs(twins)
-    for pair in zip(siblings.chunks(MONTHS, "left"), siblings.chunks(MONTHS, "right"), strict=True):
+    shared = SharedOutputs(twins)
+    for pair in zip(shared.chunks(MONTHS, "left"), shared.chunks(MONTHS, "right"), strict=True):
         for _, frame in pair:
             frame()
         assert files_in(scratch) == []

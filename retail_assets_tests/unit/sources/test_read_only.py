@@ -11,9 +11,10 @@ from sqlglot import exp
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources import read_only
 from retail_assets.sources.mapping import EntityBinding
-from retail_assets.sources.reading import EntityReader, Window
+from retail_assets.sources.reading import EntityReader
 from retail_assets.sources.statement import select_statement
 from retail_assets.tables import entities
+from retail_assets.windows import Window
 
 DIALECTS = ("mssql", "postgresql", "mysql", "mariadb", "sqlite", "duckdb", "oracle")
 DAY = Window(dt.date(2026, 1, 1), dt.date(2026, 1, 1))

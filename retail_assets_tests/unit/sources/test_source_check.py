@@ -17,11 +17,12 @@ from retail_assets.sources.backends.batches import RawBatch
 from retail_assets.sources.day_check import days_to_count
 from retail_assets.sources.dialects import cast, first_rows, joined, quoted, until_end
 from retail_assets.sources.mapping import EntityBinding, load_mapping
-from retail_assets.sources.reading import EntityReader, Window
+from retail_assets.sources.reading import EntityReader
 from retail_assets.sources.source_check import check_entity
 from retail_assets.sources.statement import select_statement
 from retail_assets.tables import entities
 from retail_assets.tables.contract import DATE, DAYS, MONEY, TEXT, TIMESTAMP, UNITS
+from retail_assets.windows import Window
 
 MAY_1, MAY_9 = dt.date(2024, 5, 1), dt.date(2024, 5, 9)
 SQLGLOT_NAMES = {"mssql": "tsql", "postgresql": "postgres", "sqlite": "sqlite", "mysql": "mysql", "oracle": "oracle"}
