@@ -22,7 +22,7 @@ from retail_assets.demand.totals.aggregate import (
     reconciliation_targets,
 )
 from retail_assets.demand.totals.group_models import MODELS, exponential_smoothing, fitted, forecast
-from retail_assets.demand.totals.group_series import Calendar, GroupSeries, group_series
+from retail_assets.demand.totals.group_series import CalendarRegressors, GroupSeries, group_series
 from retail_assets.demand.totals.hierarchy import LEVELS
 from retail_assets.tables.forecast import BOTTOM_UP, HIERARCHY_FORECAST
 from retail_assets_tests.unit.demand_frames import AS_OF, panel_of, retailer
@@ -47,7 +47,7 @@ def _too_little(panel: Panel) -> np.ndarray:
 
 
 def _total(panel: Panel) -> GroupSeries:
-    return next(group_series(panel, LEVELS[:1], Calendar.of(panel)))
+    return next(group_series(panel, LEVELS[:1], CalendarRegressors.of(panel)))
 
 
 @pytest.mark.parametrize("model", ["ets_effects", "regression", "arma", "arima"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dashboards.queries import Reader, Scan
+from dashboards.queries import LakeReader, Scan
 from retail_assets.engines.duckdb import DuckDBEngine
 from retail_assets.engines.lake_reading import LakeReading
 from retail_assets.engines.writing.delta import overwrite_window
@@ -41,8 +41,8 @@ def reading(lake: Lake, tmp_path: Path) -> Iterator[LakeReading]:
 
 
 @pytest.fixture
-def reader(lake: Lake, tmp_path: Path) -> Reader:
-    return Reader(lake, "256 MB", temp_folder=tmp_path / "scratch")
+def reader(lake: Lake, tmp_path: Path) -> LakeReader:
+    return LakeReader(lake, "256 MB", temp_folder=tmp_path / "scratch")
 
 
 def _views(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -77,7 +77,7 @@ def test_all_connections_have_one_limit_of_memory_and_utc(reading: LakeReading) 
     assert other[0][:2] == ("244.1 MiB", "UTC")
 
 
-def test_questions_of_many_threads_do_not_meet_each_other(reader: Reader) -> None:
+def test_questions_of_many_threads_do_not_meet_each_other(reader: LakeReader) -> None:
     """They use one name for different files."""
     days = list(SPAN.days())
 
@@ -92,7 +92,7 @@ def test_questions_of_many_threads_do_not_meet_each_other(reader: Reader) -> Non
     assert answers == [(a_day, days[number % len(days)]) for number in range(40)]
 
 
-def test_nothing_of_a_question_is_left(reader: Reader) -> None:
+def test_nothing_of_a_question_is_left(reader: LakeReader) -> None:
     reader.frame(COUNT, rows=Scan(MONTHLY))
     with pytest.raises(duckdb.BinderException):
         reader.frame("SELECT no_such_column FROM rows", rows=Scan(MONTHLY))
@@ -100,7 +100,7 @@ def test_nothing_of_a_question_is_left(reader: Reader) -> None:
 
 
 def test_engine_and_pages_give_null_for_a_column_that_files_are_too_old_for(
-    lake: Lake, reader: Reader, tmp_path: Path
+    lake: Lake, reader: LakeReader, tmp_path: Path
 ) -> None:
     newer = replace(MONTHLY, columns=(*MONTHLY.columns, Column("colour", TEXT, "new", nullable=True)))
     engine = DuckDBEngine(lake, memory_limit="256 MB", temp_folder=tmp_path / "scratch")
@@ -112,7 +112,9 @@ def test_engine_and_pages_give_null_for_a_column_that_files_are_too_old_for(
     engine.close()
 
 
-def test_engine_and_pages_refuse_a_table_of_another_contract_alike(lake: Lake, reader: Reader, tmp_path: Path) -> None:
+def test_engine_and_pages_refuse_a_table_of_another_contract_alike(
+    lake: Lake, reader: LakeReader, tmp_path: Path
+) -> None:
     other = replace(MONTHLY, columns=(*MONTHLY.columns, Column("colour", TEXT, "new")))
     engine = DuckDBEngine(lake, memory_limit="256 MB", temp_folder=tmp_path / "scratch")
     with pytest.raises(PermanentFailure, match="the required column colour is new") as by_engine:
@@ -123,7 +125,7 @@ def test_engine_and_pages_refuse_a_table_of_another_contract_alike(lake: Lake, r
     engine.close()
 
 
-def test_engine_and_pages_say_alike_that_files_are_gone(lake: Lake, reader: Reader, tmp_path: Path) -> None:
+def test_engine_and_pages_say_alike_that_files_are_gone(lake: Lake, reader: LakeReader, tmp_path: Path) -> None:
     """As when maintenance removes them between a look at the table and the reading."""
     for file in Path(lake.table_uri(MONTHLY)).rglob("*.parquet"):
         file.unlink()
