@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test ui dashboard bench bench-forecast bench-inventory check format docs lock clean
+.PHONY: help run test ui dashboard bench bench-forecast bench-inventory check format docs pictures lock clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -45,12 +45,24 @@ bench-inventory: $(STAMP) ## Service achieved against predicted, stock against s
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
 
-docs: $(STAMP) ## Generate docs/tables.md, docs/entities.md and docs/mapping.schema.json from the contracts
+docs: $(STAMP) ## Generate docs/tables.md, entities.md, settings.md and mapping.schema.json from contracts and settings
 	@$(BIN)/python docs/generate_tables.py
+
+pictures: $(STAMP) ## Record one run of the demo: README's blocks, docs/first-run.md, docs/images
+	@$(BIN)/python docs/screenshots.py build/recorded-run
 
 lock: ## Resolve the dependencies anew (needs uv)
 	uv pip compile --python-version 3.11 --all-extras --generate-hashes --no-strip-extras --no-header \
 		--no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
 
-clean: ## Remove the environment and everything the runs made
+clean: ## Delete the environment and .retail, planners' decisions included; asks first
+	@if [ "$$CONFIRM" != yes ]; then \
+		if [ ! -t 0 ]; then \
+			echo "make clean deletes .retail with the planners' decisions and the environment: set CONFIRM=yes to agree." >&2; \
+			exit 2; \
+		fi; \
+		printf "This deletes .retail with the planners' decisions and the environment. Type yes to go on: "; \
+		read -r answer || true; \
+		[ "$$answer" = yes ] || { echo "Nothing was deleted." >&2; exit 2; }; \
+	fi
 	rm -rf $(VENV) .retail .pytest_cache .ruff_cache .hypothesis

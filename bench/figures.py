@@ -102,7 +102,7 @@ def measure(command: Sequence[str], environment: dict[str, str]) -> Measured:
     """Run a command to its end.
 
     Raises:
-        SystemExit: the command failed; what it said is shown.
+        SystemExit: the command failed; its output is shown.
     """
     started = time.monotonic()
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -2,7 +2,7 @@
 
 Usage: python -m bench.forecast_demo HOME     (HOME is the RETAIL_HOME of a finished `make run`)
 
-Whatever the oracle gets wrong is chance, so the ratio of errors says how much a better forecast could still gain.
+What the oracle gets wrong is chance, so the ratio of errors says how much a better forecast could still gain.
 """
 
 import sqlite3

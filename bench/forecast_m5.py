@@ -22,7 +22,7 @@ from retail_assets.demand.panel import Panel
 from retail_assets.demand.scores.competition_scores import competition_scores
 from retail_assets.demand.segments import abc_class
 from retail_assets.demand.totals.aggregate import fit_pull
-from retail_assets.demand.tournament import CHOSEN, TrainingConfig, play
+from retail_assets.demand.tournament import CHOSEN, TrainingConfig, run_tournament
 from retail_assets.demand.training import TrainedModel, train
 from retail_assets.tables.forecast import NAIVE, QUANTILE_LEVELS
 
@@ -90,7 +90,7 @@ def _contenders(past: Panel, actual: np.ndarray, *, scale: np.ndarray) -> Iterat
 
 def _backtest(past: Panel) -> Iterator[Figure]:
     """The table of all contenders' scores by segment, as a training keeps it; and the competition's own scores."""
-    found = play(past, TrainingConfig(horizon=HORIZON), every_family=True)
+    found = run_tournament(past, TrainingConfig(horizon=HORIZON), every_family=True)
     for name in (CHOSEN, NAIVE):
         for metric, value in competition_scores(found.sample, found.folds, name).items():
             yield Figure(f"backtest, {name}: {metric.upper()}", round(value, 4), "")

@@ -8,13 +8,13 @@ HOME is the RETAIL_HOME of a finished `make run` of the demo retailer; without o
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from bench import inventory_demo, inventory_m5, inventory_scale, inventory_values
 from bench.figures import Figure, keep, publish
 from bench.forecast import FOLDER, finished_demo
 from bench.inventory_scores import FRESH, Scored, against_rules, calibration
 from retail_assets.inventory.replay.replay import Replay
+from retail_assets.inventory.replay.world import ReplayInputs
 
 
 def main() -> None:
@@ -32,16 +32,16 @@ def main() -> None:
     keep("inventory", figures)
     demo, m5 = (options.keep and options.keep / f"{name}.parquet" for name in ("demo", "m5"))
     with finished_demo(options.home) as home:
-        frames = inventory_demo.replay_frames(home, kept=demo, is_stored=options.stored)
-    figures += demo_figures(frames)
+        inputs = inventory_demo.replay_inputs(home, kept=demo, is_stored=options.stored)
+    figures += demo_figures(inputs)
     keep("inventory", figures)
-    figures += m5_figures(inventory_m5.replay_frames(options.m5, kept=m5))
+    figures += m5_figures(inventory_m5.replay_inputs(options.m5, kept=m5))
     publish("inventory", figures)
 
 
-def demo_figures(frames: dict[str, Any]) -> Iterator[Figure]:
+def demo_figures(inputs: ReplayInputs) -> Iterator[Figure]:
     """By ABC class where service is judged, by supplier where stock is compared: each rule is tuned for a supplier."""
-    scored = Scored.of(Replay.of(**frames))
+    scored = Scored.of(Replay.of(inputs))
     yield from calibration(scored, name="demo")
     suppliers = scored.grouped(scored.replay.world.supplier_ids)
     yield from against_rules(suppliers, name="demo", by_value=True)
@@ -49,9 +49,9 @@ def demo_figures(frames: dict[str, Any]) -> Iterator[Figure]:
     yield from against_rules(fresh, name=FRESH, by_value=True)
 
 
-def m5_figures(frames: dict[str, Any]) -> Iterator[Figure]:
+def m5_figures(inputs: ReplayInputs) -> Iterator[Figure]:
     """Lead times are assumed; rules are tuned for each class."""
-    scored = Scored.of(Replay.of(**frames))
+    scored = Scored.of(Replay.of(inputs))
     yield from calibration(scored, name="M5, assumed lead time 7 days")
     yield from against_rules(scored, name="M5, assumed lead time 7 days", by_value=False)
 

@@ -7,18 +7,18 @@ longer past, by the functions of the pipeline on the pipeline's tables.
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from bench.inventory_forecasts import Rounds, as_of_forecasts, kept_or_made
-from retail_assets.as_of_day import stock_state as ordering
+from retail_assets.as_of_day import stock_state
 from retail_assets.as_of_day.history import History, Snapshots
-from retail_assets.as_of_day.stock_state import SupplyKnowledge
+from retail_assets.as_of_day.stock_state import SupplySnapshot
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.engines.protocol import Engine
 from retail_assets.graph.wiring import calendar_of, engine_of
 from retail_assets.inventory.order_days import horizons_in_use
+from retail_assets.inventory.replay.world import ReplayInputs
 from retail_assets.lake.lake import open_lake
 from retail_assets.retailer import Calendar
 from retail_assets.settings import load_settings
@@ -31,8 +31,8 @@ FIRST_TRAINING_DAYS = 126
 TRAINED_EVERY_DAYS, TRAIN_DAYS, HORIZON = 56, 730, 28
 
 
-def replay_frames(home: Path, *, kept: Path | None = None, is_stored: bool = False) -> dict[str, Any]:
-    """Arguments of the replay; demand is what customers wanted, which only the simulator knows.
+def replay_inputs(home: Path, *, kept: Path | None = None, is_stored: bool = False) -> ReplayInputs:
+    """Inputs of the replay; demand is what customers wanted, which only the simulator knows.
 
     Args:
         home: RETAIL_HOME of a finished run.
@@ -49,17 +49,17 @@ def replay_frames(home: Path, *, kept: Path | None = None, is_stored: bool = Fal
 
     def made() -> pd.DataFrame:
         window = Window(first, span.last)
-        return _forecasts(engine, calendar, snapshots, span=window, supply=SupplyKnowledge.of(snapshots.on(first)))
+        return _forecasts(engine, calendar, snapshots, span=window, supply=SupplySnapshot.of(snapshots.on(first)))
 
     cumulative = stored.to_pandas() if is_stored else kept_or_made(kept, made)
-    known = ordering.replay_frames(
+    return stock_state.replay_inputs(
         snapshots.on,
+        _true_demand(home),
         cumulative,
         last=span.last,
         stock=engine.scan(gold.FACT_INVENTORY),
         segments=engine.scan(gold.PRODUCT_SEGMENTS),
     )
-    return {"demand": _true_demand(home), "cumulative": cumulative, **known}
 
 
 def _span(engine: Engine) -> Window:
@@ -75,7 +75,7 @@ def _true_demand(home: Path) -> pd.DataFrame:
 
 
 def _forecasts(
-    engine: Engine, calendar: Calendar, snapshots: Snapshots, *, span: Window, supply: SupplyKnowledge
+    engine: Engine, calendar: Calendar, snapshots: Snapshots, *, span: Window, supply: SupplySnapshot
 ) -> pd.DataFrame:
     """Daily, because some suppliers take orders every day."""
     history = History.of(

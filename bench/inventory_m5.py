@@ -5,7 +5,6 @@ The replay's own assumption serves: seven days, orders on Mondays, three weeks o
 
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from bench.m5_panel import m5_panel
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import abc_class
 from retail_assets.demand.tournament import TrainingConfig
+from retail_assets.inventory.replay.world import ReplayInputs
 
 TRAIN_DAYS, TRAINED_EVERY_DAYS = 730, 56
 """Days the models learn from, as set for every run; all days after the first of them are replayed."""
@@ -30,8 +30,8 @@ _EMPTY = {
 }
 
 
-def replay_frames(folder: Path, *, kept: Path | None = None) -> dict[str, Any]:
-    """Arguments of the replay, orders on the day after each Sunday."""
+def replay_inputs(folder: Path, *, kept: Path | None = None) -> ReplayInputs:
+    """Inputs of the replay, orders on the day after each Sunday."""
     sales = pd.read_parquet(folder / "sales.parquet", columns=["date"])
     end = pd.to_datetime(sales["date"]).max().date()
     whole = m5_panel(folder, last_date=end)
@@ -48,13 +48,13 @@ def replay_frames(folder: Path, *, kept: Path | None = None) -> dict[str, Any]:
         return as_of_forecasts(known, rounds, horizons=HORIZONS, config=TrainingConfig())
 
     ranged = known(first)
-    return {
-        "demand": _demand(whole),
-        "cumulative": kept_or_made(kept, made),
-        "segments": ranged.series.loc[:, ["store_id", "product_id"]].assign(abc_class=abc_class(ranged)),
-        "terms": _prices(whole, first.toordinal() - end.toordinal()),
+    return ReplayInputs(
+        demand=_demand(whole),
+        cumulative=kept_or_made(kept, made),
+        segments=ranged.series.loc[:, ["store_id", "product_id"]].assign(abc_class=abc_class(ranged)),
+        terms=_prices(whole, first.toordinal() - end.toordinal()),
         **{name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in _EMPTY.items()},
-    }
+    )
 
 
 def _demand(panel: Panel) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def _demand(panel: Panel) -> pd.DataFrame:
 
 
 def _prices(panel: Panel, day: int) -> pd.DataFrame:
-    """The price of the first day; the folder holds no cost, so nothing is said of money."""
+    """The price of the first day; the folder holds no cost, so there are no figures of money."""
     columns = ["supplier_id", "pack_units", "moq_units", "lead_time_days", "unit_cost"]
     keys = panel.series.loc[:, ["store_id", "product_id"]].reset_index(drop=True)
     price = panel.price[:, panel.day_count + day - 1]

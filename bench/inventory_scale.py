@@ -11,8 +11,10 @@ import pandas as pd
 from scipy import stats
 
 from bench.figures import Figure, at_most, seconds
+from retail_assets.inventory.plan.inputs import PlanInputs
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.replay.replay import policy_replay
+from retail_assets.inventory.replay.world import ReplayInputs
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets.tables.silver import EVERY
 
@@ -28,8 +30,8 @@ _DISPERSION = 0.3
 def figures() -> list[Figure]:
     keys, frames = _frames()
     plan = _plan_frames(keys, frames)
-    replay = seconds(lambda: policy_replay(**frames, targets=TARGETS))
-    planned = seconds(lambda: replenishment_plan(as_of=_FIRST, **plan))
+    replay = seconds(lambda: policy_replay(ReplayInputs(**frames), targets=TARGETS))
+    planned = seconds(lambda: replenishment_plan(PlanInputs(as_of=_FIRST, **plan)))
     return [
         Figure("scale: series", SERIES, ""),
         at_most(f"scale: replay of {DAYS} days, three targets and two rules", replay, "s", REPLAY_LIMIT),

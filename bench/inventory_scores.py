@@ -128,7 +128,7 @@ def against_rules(scored: Scored, *, name: str, by_value: bool) -> Iterator[Figu
     """Stock of the policy and of each rule at the fill rate the rule achieves, group by group.
 
     A group whose rule achieves more than our curve reaches at any level is not compared; how much of the demand is
-    compared is said.
+    compared is a figure.
 
     On the weeks before the scored ones each rule gets, in each group, the parameter with which it reached the fill
     rate of our policy there. On the scored weeks our stock is read from our curve at the fill rate the rule achieved.

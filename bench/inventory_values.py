@@ -15,7 +15,7 @@ from bench.figures import Figure
 from retail_assets.demand.effects.censoring import Censoring, TradingDays, unconstrain
 from retail_assets.inventory import policies, textbook
 from retail_assets.inventory.distribution import Demand
-from retail_assets.inventory.simulator import Supply, UnmetDemand, simulate
+from retail_assets.inventory.simulator import OpeningStock, Supply, UnmetDemand, simulate
 
 Array = NDArray[np.float64]
 
@@ -103,7 +103,7 @@ def _long_run(mean: float, *, level: int, review: int, lead: int, unmet_demand: 
     can_order[:, ::review] = True
     trace = simulate(
         demand,
-        opening=np.full(_SHOPS, float(level)),
+        OpeningStock(np.full(_SHOPS, float(level))),
         supply=Supply(can_order, np.full(demand.shape, lead), np.zeros(demand.shape), np.zeros(demand.shape)),
         policy=lambda state: level - state.position,
         unmet_demand=unmet_demand,

@@ -45,7 +45,7 @@ class Case:
 def cases(window: Window) -> list[Case]:
     wide = window.extended(days_before=demand.LOOKBACK_DAYS)
     return [
-        Case("judged sales", _judged, bare_sql.JUDGED_SALES),
+        Case("validated sales", _judged, bare_sql.JUDGED_SALES),
         Case("fact_sales", _fact_sales, bare_sql.FACT_SALES),
         Case("sales_summary", _summary, bare_sql.SALES_SUMMARY),
         Case("dense demand", lambda tables: _dense(tables, window), bare_sql.observed_demand(wide)),
@@ -126,8 +126,8 @@ OTHER_ENGINES = {"Spark": _spark}
 
 def _judged(tables: Tables) -> ibis.Table:
     delivered = tables[silver.SALES].mutate(unparsed=ibis.null("string"))
-    judged = to_silver.judged_sales(delivered, stores=tables[silver.STORES], products=tables[silver.PRODUCTS])
-    return judged.select(*silver.SALES.column_names, BROKEN_RULE)
+    validated = to_silver.validated_sales(delivered, stores=tables[silver.STORES], products=tables[silver.PRODUCTS])
+    return validated.select(*silver.SALES.column_names, BROKEN_RULE)
 
 
 def _fact_sales(tables: Tables) -> ibis.Table:

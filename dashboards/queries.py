@@ -4,9 +4,11 @@ A question names the tables it reads with `@reads`; the caller may cache its ans
 Files and row groups are pruned by the filters, columns by the SELECT.
 """
 
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -14,6 +16,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from retail_assets.engines.lake_reading import LakeReading
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import ALL, Table
@@ -87,12 +90,19 @@ class PlanFilter:
     only_exceptions: bool = False
 
 
-@dataclass(frozen=True)
-class Reader:
-    """Reads the lake's tables with DuckDB; safe to share between threads."""
+class LakeReader:
+    """Reads the lake's tables with DuckDB; safe to share between threads.
 
-    lake: Lake
-    memory_limit: str = "2GB"
+    Args:
+        lake: where the tables are.
+        memory_limit: of all questions that are asked at once.
+        temp_folder: where DuckDB spills, and where files of a remote lake are kept.
+    """
+
+    def __init__(self, lake: Lake, memory_limit: str = "2GB", *, temp_folder: Path | None = None) -> None:
+        self.lake = lake
+        folder = temp_folder or Path(tempfile.gettempdir())
+        self._reading = LakeReading(lake, memory_limit=memory_limit, temp_folder=folder)
 
     def version(self, table: Table) -> int | None:
         """Newest version of a table, None where it does not exist."""
@@ -111,15 +121,21 @@ class Reader:
         return self.arrow(sql, parameters, **scans).to_pandas()
 
     def arrow(self, sql: str, parameters: Mapping[str, object] = MappingProxyType({}), **scans: Scan) -> pa.Table:
-        """The same as an Arrow table."""
-        datasets = {name: self._dataset(scan) for name, scan in scans.items()}
-        return _ask(sql, parameters, datasets, memory_limit=self.memory_limit)
+        """The same as an Arrow table.
 
-    def _dataset(self, scan: Scan) -> object:
-        delta = self.lake.open(scan.table)
-        if delta is None:
-            return scan.table.schema.empty_table()
-        return delta.to_pyarrow_dataset(file_pruning_predicate=scan.files_where)
+        Raises:
+            PermanentFailure: a stored table does not fit its contract, or the storage refuses.
+            TransientFailure: the storage cannot be reached, or files are gone.
+        """
+        reading = self._reading
+        try:
+            for name, scan in scans.items():
+                reading.make_view(name, scan.table, self.lake.open(scan.table), files=scan.files_where)
+            with reading.errors(*(scan.table for scan in scans.values())):
+                return reading.connection.sql(sql, params=dict(parameters)).to_arrow_table()
+        finally:
+            for name in scans:
+                reading.drop_view(name)
 
 
 def reads(*tables: Table) -> Callable[[Question], Question]:
@@ -133,26 +149,26 @@ def reads(*tables: Table) -> Callable[[Question], Question]:
 
 
 @reads(DEMAND_FORECAST)
-def forecast_dates(reader: Reader) -> list[date]:
+def forecast_dates(reader: LakeReader) -> list[date]:
     """As-of dates of the forecasts kept, newest first."""
     return reader.dates(DEMAND_FORECAST)
 
 
 @reads(REPLENISHMENT_PLAN)
-def plan_dates(reader: Reader) -> list[date]:
+def plan_dates(reader: LakeReader) -> list[date]:
     """As-of dates of the plans kept, newest first."""
     return reader.dates(REPLENISHMENT_PLAN)
 
 
 @reads(DIM_STORE)
-def stores(reader: Reader) -> pd.DataFrame:
+def stores(reader: LakeReader) -> pd.DataFrame:
     """store_id, store_name, region of today's stores."""
     sql = "SELECT store_id, store_name, region FROM store WHERE is_current ORDER BY store_name, store_id"
     return reader.frame(sql, store=Scan(DIM_STORE))
 
 
 @reads(DIM_PRODUCT)
-def departments(reader: Reader) -> pd.DataFrame:
+def departments(reader: LakeReader) -> pd.DataFrame:
     """category, department of today's products."""
     sql = "SELECT DISTINCT category, department FROM product WHERE is_current ORDER BY 2, 1"
     return reader.frame(sql, product=Scan(DIM_PRODUCT))
@@ -166,7 +182,7 @@ _TODAY = """
 
 
 @reads(DEMAND_FORECAST, DIM_PRODUCT, DIM_STORE)
-def products(reader: Reader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame:
+def products(reader: LakeReader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame:
     """product_id, product_name, department of what was forecast, highest expected sales value first."""
     where, parameters = _where(slice_, as_of_date=as_of_date)
     sql = f"""
@@ -180,7 +196,7 @@ def products(reader: Reader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame
 
 
 @reads(DEMAND_FORECAST, HIERARCHY_FORECAST, DIM_PRODUCT, DIM_STORE)
-def forecast(reader: Reader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame:
+def forecast(reader: LakeReader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame:
     """Demand expected of a slice on every coming day, as known on as_of_date.
 
     One series comes with its quantiles. A group of forecast.hierarchy_forecast comes with that table's mean, its
@@ -213,7 +229,7 @@ def forecast(reader: Reader, *, as_of_date: date, slice_: Slice) -> pd.DataFrame
 
 
 @reads(FORECAST_DRIVERS)
-def drivers(reader: Reader, *, as_of_date: date, store_id: str, product_id: str) -> pd.DataFrame:
+def drivers(reader: LakeReader, *, as_of_date: date, store_id: str, product_id: str) -> pd.DataFrame:
     """Rows of forecast.forecast_drivers of one series, a row a week ahead on which its store is open."""
     sql = """
         SELECT * FROM driver WHERE as_of_date = $as_of_date AND store_id = $store_id AND product_id = $product_id
@@ -224,7 +240,7 @@ def drivers(reader: Reader, *, as_of_date: date, store_id: str, product_id: str)
 
 
 @reads(DEMAND_DAILY, DIM_PRODUCT, DIM_STORE)
-def history(reader: Reader, *, from_date: date, to_date: date, slice_: Slice) -> pd.DataFrame:
+def history(reader: LakeReader, *, from_date: date, to_date: date, slice_: Slice) -> pd.DataFrame:
     """What a slice sold and would have sold on each day, with the days that were short of stock or promoted.
 
     short_count and promoted_count are series; a day without any feed has empty units.
@@ -247,7 +263,7 @@ def history(reader: Reader, *, from_date: date, to_date: date, slice_: Slice) ->
 
 
 @reads(PROMOTIONS)
-def planned_promotions(reader: Reader, *, from_date: date, to_date: date, slice_: Slice) -> pd.DataFrame:
+def planned_promotions(reader: LakeReader, *, from_date: date, to_date: date, slice_: Slice) -> pd.DataFrame:
     """start_date, end_date, discount_rate of the promotions of one series that touch a period."""
     sql = """
         WITH newest AS (
@@ -264,7 +280,7 @@ def planned_promotions(reader: Reader, *, from_date: date, to_date: date, slice_
 
 
 @reads(FORECAST_ACCURACY)
-def horizon_buckets(reader: Reader, *, from_date: date, to_date: date) -> pd.DataFrame:
+def horizon_buckets(reader: LakeReader, *, from_date: date, to_date: date) -> pd.DataFrame:
     """One column, horizon_bucket: the weeks ahead that were scored in a period, the nearest first."""
     sql = """
         SELECT DISTINCT horizon_bucket FROM accuracy WHERE target_date BETWEEN $from_date AND $to_date
@@ -275,7 +291,7 @@ def horizon_buckets(reader: Reader, *, from_date: date, to_date: date) -> pd.Dat
 
 
 @reads(FORECAST_ACCURACY)
-def accuracy(reader: Reader, *, from_date: date, to_date: date, horizon_bucket: str) -> pd.DataFrame:
+def accuracy(reader: LakeReader, *, from_date: date, to_date: date, horizon_bucket: str) -> pd.DataFrame:
     """Rolling weekly WAPE and bias of the whole company's forecasts beside the seasonal naive's WAPE.
 
     Errors and actuals are summed over the week before they are divided.
@@ -308,7 +324,7 @@ def accuracy(reader: Reader, *, from_date: date, to_date: date, horizon_bucket: 
 
 
 @reads(FORECAST_ACCURACY)
-def accuracy_total(reader: Reader, *, from_date: date, to_date: date, horizon_bucket: str) -> pd.DataFrame:
+def accuracy_total(reader: LakeReader, *, from_date: date, to_date: date, horizon_bucket: str) -> pd.DataFrame:
     """One row: wape, naive_wape, bias and value added of a period; empty values where nothing was scored."""
     sql = """
         SELECT sum(absolute_error_units) / nullif(sum(actual_units), 0) AS wape,
@@ -325,7 +341,7 @@ def accuracy_total(reader: Reader, *, from_date: date, to_date: date, horizon_bu
 
 
 @reads(FORECAST_ACCURACY)
-def accuracy_by_origin(reader: Reader, *, day_count: int) -> pd.DataFrame:
+def accuracy_by_origin(reader: LakeReader, *, day_count: int) -> pd.DataFrame:
     """Error of live and of backfilled forecasts, all days ahead, on the last scored days; most scored days first.
 
     Columns: origin, from_date, to_date, scored_days, wape, naive_wape, bias.
@@ -345,19 +361,19 @@ def accuracy_by_origin(reader: Reader, *, day_count: int) -> pd.DataFrame:
 
 
 @reads(MODEL_VERSIONS)
-def model_versions(reader: Reader) -> pd.DataFrame:
+def model_versions(reader: LakeReader) -> pd.DataFrame:
     """Rows of forecast.model_versions, oldest training first."""
     return reader.frame("SELECT * FROM version ORDER BY week_start_date, model_version", version=Scan(MODEL_VERSIONS))
 
 
 @reads(DEMAND_MODEL)
-def training_weeks(reader: Reader) -> list[date]:
+def training_weeks(reader: LakeReader) -> list[date]:
     """Weeks with a training, newest first."""
     return reader.dates(DEMAND_MODEL)
 
 
 @reads(DEMAND_MODEL)
-def contenders(reader: Reader, *, week_start_date: date) -> pd.DataFrame:
+def contenders(reader: LakeReader, *, week_start_date: date) -> pd.DataFrame:
     """Scores of every contender in every demand class, classes of most demand and lowest losses first.
 
     Beside the columns of forecast.demand_model: naive_scaled_pinball, of the seasonal naive in the same class.
@@ -375,7 +391,7 @@ def contenders(reader: Reader, *, week_start_date: date) -> pd.DataFrame:
 
 
 @reads(PROMOTION_UPLIFT, DIM_PRODUCT)
-def promotion_uplift(reader: Reader, *, by_product: bool) -> pd.DataFrame:
+def promotion_uplift(reader: LakeReader, *, by_product: bool) -> pd.DataFrame:
     """What promotions brought as of the newest training, by department or by product, most units first."""
     name = "coalesce(product_name, product_id)" if by_product else "uplift.department"
     sql = f"""
@@ -393,7 +409,7 @@ def promotion_uplift(reader: Reader, *, by_product: bool) -> pd.DataFrame:
 
 
 @reads(REPLENISHMENT_PLAN, DIM_STORE, DIM_PRODUCT, DIM_SUPPLIER)
-def plan(reader: Reader, *, as_of_date: date) -> pa.Table:
+def plan(reader: LakeReader, *, as_of_date: date) -> pa.Table:
     """Every line of one day's plan with the names of store, product and supplier; money as floats."""
     sql = """
         SELECT plan.* REPLACE (unit_cost::DOUBLE AS unit_cost, order_value::DOUBLE AS order_value,
@@ -420,8 +436,8 @@ def plan(reader: Reader, *, as_of_date: date) -> pa.Table:
 
 
 @reads(FACT_INVENTORY, DIM_SUPPLIER)
-def missing_inputs(reader: Reader) -> pd.DataFrame:
-    """input of whatever a plan needs and the source does not deliver."""
+def missing_inputs(reader: LakeReader) -> pd.DataFrame:
+    """input: what a plan needs and the source does not deliver."""
     sql = """
         SELECT 'daily stock' AS input WHERE NOT EXISTS (SELECT 1 FROM inventory)
         UNION ALL SELECT 'suppliers' WHERE NOT EXISTS (SELECT 1 FROM supplier)
@@ -492,11 +508,9 @@ def plan_choices(lines: pa.Table, *, column: str) -> list[tuple[str, str]]:
     return list(zip(table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True))
 
 
-def _ask(
-    sql: str, parameters: Mapping[str, object], sources: Mapping[str, object], *, memory_limit: str = "2GB"
-) -> pa.Table:
-    # A connection a question: names registered by one thread must not meet those of another
-    config = {"memory_limit": memory_limit, "autoinstall_known_extensions": False, "python_enable_replacements": False}
+def _ask(sql: str, parameters: Mapping[str, object], sources: Mapping[str, pa.Table]) -> pa.Table:
+    """Answer of one SELECT over frames in memory, on a connection of its own."""
+    config = {"memory_limit": "2GB", "autoinstall_known_extensions": False, "python_enable_replacements": False}
     with duckdb.connect(config=config) as connection:
         for name, source in sources.items():
             connection.register(name, source)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
-from dashboards.queries import Reader
+from dashboards.queries import LakeReader
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.lake.lake import open_lake
 from retail_assets.resources.app_database import AppDatabase
@@ -36,8 +36,8 @@ def settings() -> Settings:
 
 
 @st.cache_resource(show_spinner=False)
-def reader() -> Reader:
-    return Reader(open_lake(settings()), settings().memory_limit)
+def reader() -> LakeReader:
+    return LakeReader(open_lake(settings()), settings().memory_limit, temp_folder=settings().folder / "tmp")
 
 
 @st.cache_resource(show_spinner=False)

@@ -1,11 +1,16 @@
-"""Writes docs/tables.md from the table contracts, and docs/entities.md and docs/mapping.schema.json from the entities.
+"""Writes docs/tables.md from the table contracts, docs/settings.md from the fields of `Settings`, and docs/entities.md
+and docs/mapping.schema.json from the entities.
 
 Usage: python docs/generate_tables.py
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
+from retail_assets.settings import Settings, example_of, variable_of
 from retail_assets.sources.mapping_schema import SCHEMA_NAME, schema_text, type_name
 from retail_assets.tables import catalog, entities
 from retail_assets.tables.contract import Column, Table
@@ -15,6 +20,7 @@ from retail_assets.tables.warehouse import PUBLISHED
 TARGET = Path(__file__).with_name("tables.md")
 SCHEMA_TARGET = Path(__file__).with_name(SCHEMA_NAME)
 ENTITIES_TARGET = Path(__file__).with_name("entities.md")
+SETTINGS_TARGET = Path(__file__).with_name("settings.md")
 
 
 def dictionary() -> str:
@@ -43,6 +49,8 @@ def _section(table: Table) -> Iterator[str]:
     if table.quality:
         quality = table.quality
         yield f"- Refused rows: a warning from {quality.warn_rate:.0%} of a run, a stop from {quality.stop_rate:.0%}."
+    if table.personal:
+        yield f"- Of a person, so neither sampled nor shown by checks: {', '.join(table.personal)}."
     if table.references:
         known = (f"{reference.column} in {reference.path}" for reference in table.references)
         yield f"- Refers to: {', '.join(known)}."
@@ -90,10 +98,58 @@ def _entity(entity: Entity) -> Iterator[str]:
         yield f"| {column.name} | {type_name(column.type)} | {column.unit} | {must} | {meaning} |"
 
 
+def settings_table() -> str:
+    """Every setting: its variable, default, meaning with limits, and an example."""
+    lines = [
+        "# Settings",
+        "",
+        "Generated from `retail_assets/settings.py` by `make docs`; do not edit.",
+        "",
+        "Every setting is an environment variable, or a line of a file `.env` in the folder you start from. A wrong or",
+        "misspelt one stops the command with a sentence that names it. A value `kv:NAME` is read from the Azure Key",
+        "Vault of `RETAIL_KEY_VAULT_URL`.",
+        "",
+        "In an address, write `@ : / ? #` of a user or password as `%40 %3A %2F %3F %23`. An address whose parts are",
+        "not clear is refused, and nothing after its scheme is printed.",
+        "",
+        "| variable | default | meaning | example |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, field in Settings.model_fields.items():
+        meaning = f"{field.description}{_limits(field)}".replace("|", "/")
+        lines.append(f"| `{variable_of(name)}` | {_default(field)} | {meaning} | `{example_of(name)}` |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is not None:
+        return f"`{field.default}`"
+    extra = field.json_schema_extra
+    return str(extra.get("unset", "none")) if isinstance(extra, dict) else "none"
+
+
+_BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
+def _limits(field: FieldInfo) -> str:
+    """What a value may be, as a sentence to follow others; empty where nothing is said."""
+    if get_origin(field.annotation) is Literal:
+        return f" One of {', '.join(f'`{value}`' for value in get_args(field.annotation))}."
+    bounds = [
+        f"{words} {getattr(limit, bound)}"
+        for limit in field.metadata
+        for bound, words in _BOUNDS.items()
+        if hasattr(limit, bound)
+    ]
+    text = " and ".join(bounds)
+    return f" {text[0].upper()}{text[1:]}." if text else ""
+
+
 DOCUMENTS: dict[Path, Callable[[], str]] = {
     TARGET: dictionary,
     ENTITIES_TARGET: entity_dictionary,
     SCHEMA_TARGET: schema_text,
+    SETTINGS_TARGET: settings_table,
 }
 
 

@@ -1,6 +1,6 @@
 """Addresses that may hold a password: read strictly, and shown without what could be secret.
 
-Whatever prints an address or another library's text about one uses a function of this module. What an address means
+Code that prints an address, or another library's text about one, uses a function of this module. What an address means
 belongs to the module of its system.
 """
 
@@ -62,6 +62,14 @@ def database_url(text: str, *, variable: str) -> "URL":
     if not is_whole:
         raise unreadable(text, variable)
     return url
+
+
+def place(url: "URL") -> str:
+    """Where a database is, as a sentence may say it: host and name, or the file; never the user or the password."""
+    if url.host:
+        port = f":{url.port}" if url.port else ""
+        return f"{url.host}{port}/{url.database or ''}"
+    return url.database or url.get_backend_name()
 
 
 def web_address(text: str, *, variable: str) -> None:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 
 def gathered(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of at least `rows`, the last one aside, whatever pieces they come in."""
+    """The same rows in batches of at least `rows`, the last one aside; the pieces they come in may have any size."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)

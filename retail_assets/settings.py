@@ -24,25 +24,6 @@ from retail_assets.addresses import shown
 from retail_assets.failures import PermanentFailure
 from retail_assets.windows import LONGEST_FORECAST_DAYS
 
-_EXAMPLES = {
-    "RETAIL_SOURCE_URL": "mssql+pyodbc://reader:…@server/database?driver=ODBC+Driver+18+for+SQL+Server",
-    "RETAIL_LAKE_URI": "abfss://lake@account.dfs.core.windows.net/retail",
-    "RETAIL_ENGINE": "duckdb",
-    "RETAIL_WAREHOUSE_URL": "postgresql+psycopg://loader:…@server/warehouse",
-    "RETAIL_START_DATE": "2025-01-01",
-    "RETAIL_HORIZON_DAYS": "28",
-    "RETAIL_TRAILING_DAYS": "3",
-    "RETAIL_TRAIN_DAYS": "730",
-    "RETAIL_FORECAST_BACKFILL_DAYS": "56",
-    "RETAIL_HISTORY_DAYS": "30",
-    "RETAIL_TIMEZONE": "Europe/London",
-    "RETAIL_MEMORY_LIMIT": "2GB",
-    "RETAIL_SERVICE_LEVEL": "0.95",
-    "RETAIL_POLICIES": "policies.yaml",
-    "RETAIL_KEY_VAULT_URL": "https://my-vault.vault.azure.net",
-    "RETAIL_UI_URL": "https://dagster.example.com",
-    "RETAIL_ALERT_WEBHOOK_URL": "https://example.webhook.office.com/…",
-}
 DEMO_HISTORY_DAYS = 400
 MIN_TRAINING_DAYS = 90
 """Days of history below which nothing is trained."""
@@ -68,41 +49,132 @@ class Settings(BaseSettings):
         env_prefix="RETAIL_", env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True
     )
 
-    home: Path = Field(default=Path(".retail"), description="Folder of everything that has no URL of its own.")
-    source_mapping: str = Field(default="demo", description="Shipped mapping or path of a YAML file.")
-    source_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the operational database.")
-    lake_uri: str | None = Field(default=None, description="Folder, abfss:// or az:// URI of the lake.")
+    home: Path = Field(
+        default=Path(".retail"),
+        description="Folder of everything embedded: one subfolder a mapping, with source, lake, warehouse, models and "
+        "Dagster instance.",
+        examples=["/srv/retail"],
+    )
+    source_mapping: str = Field(
+        default="demo",
+        description="`m5`, `northwind`, `adventureworks`, or the path of a YAML file: "
+        "[connecting-a-source.md](connecting-a-source.md).",
+        examples=["shop.yaml"],
+    )
+    source_url: SecretStr | None = Field(
+        default=None,
+        description="SQLAlchemy URL of the operational database; it needs `RETAIL_START_DATE`.",
+        examples=["mssql+pyodbc://reader:…@server/database?driver=ODBC+Driver+18+for+SQL+Server"],
+        json_schema_extra={"unset": "embedded SQLite file"},
+    )
+    lake_uri: str | None = Field(
+        default=None,
+        description="A folder, `abfss://container@account.dfs.core.windows.net/path` or `az://container/path`.",
+        examples=["abfss://lake@account.dfs.core.windows.net/retail"],
+        json_schema_extra={"unset": "folder below `RETAIL_HOME`"},
+    )
     lake_credentials: SecretStr | None = Field(
-        default=None, description="Account key, SAS or identity as JSON; without it the default Azure credential."
+        default=None,
+        description='JSON of one way of signing in: `{"account_key": "…"}`, `{"sas_token": "…"}`, '
+        '`{"tenant_id": "…", "client_id": "…", "client_secret": "…"}`, `{"managed_identity": true}`; for `az://` also '
+        "`account_name` (see [operations](operations.md#the-lake-on-azure)).",
+        examples=['{"account_key": "…"}'],
+        json_schema_extra={"unset": "default Azure credential"},
     )
-    engine: Literal["duckdb", "spark"] = Field(default="duckdb", description="Engine of the transforms.")
+    engine: Literal["duckdb", "spark"] = Field(
+        default="duckdb",
+        description="Engine of the transforms: the same graph also runs on Spark ([operations](operations.md)).",
+        examples=["duckdb"],
+    )
     spark_remote: SecretStr | None = Field(
-        default=None, description="Master (local[*] by default, spark://…) or Spark Connect address (sc://…)."
+        default=None,
+        description="A master such as `spark://host:7077`, or Spark Connect `sc://host:15002`.",
+        examples=["sc://host:15002"],
+        json_schema_extra={"unset": "`local[*]`"},
     )
-    warehouse_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the warehouse.")
-    app_database_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of planners' decisions.")
+    warehouse_url: SecretStr | None = Field(
+        default=None,
+        description="SQLAlchemy URL of PostgreSQL, SQL Server, Synapse dedicated or serverless.",
+        examples=["postgresql+psycopg://loader:…@server/warehouse"],
+        json_schema_extra={"unset": "DuckDB file"},
+    )
+    app_database_url: SecretStr | None = Field(
+        default=None,
+        description="SQLAlchemy URL of PostgreSQL or Azure SQL for planners' decisions.",
+        examples=["postgresql+psycopg://planner:…@server/decisions"],
+        json_schema_extra={"unset": "SQLite file"},
+    )
     mlflow_tracking_uri: SecretStr | None = Field(
-        default=None, validation_alias="MLFLOW_TRACKING_URI", description="MLflow tracking server or database."
+        default=None,
+        validation_alias="MLFLOW_TRACKING_URI",
+        description="MLflow server, Databricks or Azure ML.",
+        examples=["https://mlflow.example.com"],
+        json_schema_extra={"unset": "SQLite file"},
     )
-    key_vault_url: str | None = Field(default=None, description="Azure Key Vault that holds kv:NAME settings.")
-    start_date: date | None = Field(default=None, description="First business date.")
-    horizon_days: int = Field(default=28, ge=7, le=LONGEST_FORECAST_DAYS, description="Days forecast ahead.")
-    trailing_days: int = Field(default=3, ge=0, le=60, description="Days before the newest read again every night.")
-    train_days: int = Field(default=730, ge=MIN_TRAINING_DAYS, description="Days of history a training uses.")
-    forecast_backfill_days: int = Field(default=56, ge=1, description="As-of days a first run forecasts.")
+    key_vault_url: str | None = Field(
+        default=None,
+        description="Azure Key Vault that holds the values `kv:NAME`.",
+        examples=["https://my-vault.vault.azure.net"],
+    )
+    start_date: date | None = Field(
+        default=None,
+        description="First business date, `YYYY-MM-DD`.",
+        examples=["2025-01-01"],
+        json_schema_extra={"unset": "first day of the embedded source"},
+    )
+    horizon_days: int = Field(
+        default=28, ge=7, le=LONGEST_FORECAST_DAYS, description="Days forecast ahead.", examples=["28"]
+    )
+    trailing_days: int = Field(
+        default=3,
+        ge=0,
+        le=60,
+        description="Days read again every night for late and corrected lines.",
+        examples=["3"],
+    )
+    train_days: int = Field(
+        default=730,
+        ge=MIN_TRAINING_DAYS,
+        description="Days of history a training and a forecast see.",
+        examples=["730"],
+    )
+    forecast_backfill_days: int = Field(
+        default=56, ge=1, description="As-of days a first run forecasts.", examples=["56"]
+    )
     history_days: int = Field(
-        default=30, ge=7, description="Days back that the lake's tables can be read as they were."
+        default=30, ge=7, description="Days back that the lake's tables can be read as they were.", examples=["30"]
     )
-    timezone: str | None = Field(default=None, description="Time zone of business dates; the mapping's by default.")
+    timezone: str | None = Field(
+        default=None,
+        description="Time zone of business dates.",
+        examples=["Europe/London"],
+        json_schema_extra={"unset": "the mapping's"},
+    )
     memory_limit: str = Field(
-        default="2GB", pattern=r"^\d+(\.\d+)?\s*(MB|GB)$", description="Memory of DuckDB or a local Spark."
+        default="2GB",
+        pattern=r"^\d+(\.\d+)?\s*(MB|GB)$",
+        description="Memory of DuckDB, or of a local Spark.",
+        examples=["2GB"],
     )
-    service_level: float = Field(default=0.95, gt=0.5, lt=1, description="Default cycle service level.")
+    service_level: float = Field(
+        default=0.95, gt=0.5, lt=1, description="Cycle service level of the plan.", examples=["0.95"]
+    )
     policies: Path | None = Field(
-        default=None, description="YAML file of order parameters by class, supplier, store and product."
+        default=None,
+        description="YAML file of service levels and other order parameters by class, supplier, store and product: "
+        "[inventory.md](inventory.md#parameters).",
+        examples=["policies.yaml"],
     )
-    alert_webhook_url: SecretStr | None = Field(default=None, description="Teams or Slack webhook for alerts.")
-    ui_url: str | None = Field(default=None, description="Address of the Dagster UI, for links in alerts.")
+    alert_webhook_url: SecretStr | None = Field(
+        default=None,
+        description="Teams or Slack webhook for failures.",
+        examples=["https://example.webhook.office.com/…"],
+    )
+    ui_url: str | None = Field(
+        default=None,
+        description="Address of the Dagster UI; alerts then link to their run.",
+        examples=["https://dagster.example.com"],
+    )
 
     @field_validator("lake_uri")
     @classmethod
@@ -273,8 +345,25 @@ def plan_ranges_at_once() -> None:
     os.environ.setdefault("DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS", "true")
 
 
+def store_ranges_at_once() -> None:
+    """Dagster stores the materialisations of a table's partitions in batches, instead of one after the other."""
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a field of `Settings`."""
+    alias = Settings.model_fields[name].validation_alias
+    return alias if isinstance(alias, str) else f"RETAIL_{name.upper()}"
+
+
+def example_of(name: str) -> str:
+    """A value of a field of `Settings` as the environment would hold it."""
+    [example] = Settings.model_fields[name].examples or ["…"]
+    return str(example)
+
+
 def _variables() -> set[str]:
-    return {f"RETAIL_{name.upper()}" for name in Settings.model_fields if name != "mlflow_tracking_uri"}
+    return {name for name in map(variable_of, Settings.model_fields) if name.startswith("RETAIL_")}
 
 
 def _refuse_misspelt() -> None:
@@ -294,13 +383,12 @@ def _name_of(variable: str) -> str:
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors()[0]
-    name = str(first["loc"][0]).upper() if first["loc"] else ""
     message = first["msg"].removeprefix("Value error, ")
-    if not name:
-        return f"{message}; for example RETAIL_START_DATE={_EXAMPLES['RETAIL_START_DATE']}."
-    variable = name if name.startswith(("RETAIL_", "MLFLOW_")) else f"RETAIL_{name}"
-    is_secret = "SecretStr" in str(Settings.model_fields.get(name.lower(), ""))
-    given = first.get("input")
+    if not first["loc"]:
+        return f"{message}; for example RETAIL_START_DATE={example_of('start_date')}."
+    name = str(first["loc"][0]).lower()
+    variable, given = variable_of(name), first.get("input")
+    is_secret = "SecretStr" in str(Settings.model_fields[name])
     got = "a hidden value" if is_secret else repr(shown(given) if isinstance(given, str) else given)
     message = message[0].lower() + message[1:]
-    return f"{variable} is wrong: got {got}, {message}; for example {variable}={_EXAMPLES.get(variable, '…')}."
+    return f"{variable} is wrong: got {got}, {message}; for example {variable}={example_of(name)}."

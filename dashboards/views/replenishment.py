@@ -226,7 +226,7 @@ def _approve_many_button(plan: Plan, ticked: list[Line]) -> None:
     undecided = [line for line in ticked if line["status"] == "to decide"]
     open_lines = [line for line in undecided if not _has_passed(line)]
     with st.container(horizontal=True, vertical_alignment="center"):
-        # The proposals are bound here: what is approved is what was on the screen, whatever happened since
+        # The proposals are bound here: what was on the screen is approved, even if it changed since
         st.button(
             f"Approve {len(open_lines)} as proposed" if len(open_lines) else "Approve as proposed",
             type="primary",

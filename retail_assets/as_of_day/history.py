@@ -4,6 +4,7 @@ Reads are lazy and pruned; one `History` serves all as-of days of a run.
 """
 
 from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -12,7 +13,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from retail_assets.as_of_day.knowledge import KEYS, SNAPSHOTS, Knowledge
+from retail_assets.as_of_day.snapshot import KEYS, SNAPSHOTS, AsOfSnapshot
 from retail_assets.demand.opening import LEARNING_DAYS
 from retail_assets.demand.panel import DEMAND_COLUMNS, Panel, build_panel
 from retail_assets.engines.protocol import Engine
@@ -33,19 +34,20 @@ class Snapshots:
         self._versions = {name: engine.scan(table) for name, table in SNAPSHOTS.items()}
         self._seen = {name: _seen(rows) for name, rows in self._versions.items()}
         self._key: tuple[int, ...] | None = None
-        self._tables: dict[str, ibis.Table] = {}
+        self._tables: Mapping[str, ibis.Table] = {}
         self._is_assortment_assumed = False
         self._kept = ExitStack()
 
-    def on(self, as_of: date) -> Knowledge:
+    def on(self, as_of: date) -> AsOfSnapshot:
         """What was known when `as_of` had closed."""
         end = known_until(as_of, self._zone)
         key = tuple(bisect_left(seen, end) for seen in self._seen.values())
         if key != self._key:
             self._kept.close()
-            self._tables = {name: self._known(name, as_of) for name in self._versions}
+            self._tables = _WhenAsked(list(self._versions), lambda name: self._known(name, as_of))
             self._key = key
-        return Knowledge(as_of, self._tables, self._zone, self._is_assortment_assumed)
+            self._tables["assortment"]  # says whether it is assumed
+        return AsOfSnapshot(as_of, self._tables, self._zone, self._is_assortment_assumed)
 
     def _known(self, name: str, as_of: date) -> ibis.Table:
         known = known_on(self._versions[name], key=KEYS[name], as_of=as_of, zone=self._zone)
@@ -57,6 +59,27 @@ class Snapshots:
             return rows
         sold = assortment_from_sales(self._engine.scan(FACT_SALES))
         return self._kept.enter_context(self._engine.kept(sold))
+
+
+class _WhenAsked(Mapping[str, ibis.Table]):
+    """Tables by name, each computed when it is first asked for: a forecast asks for no purchase orders."""
+
+    def __init__(self, names: Sequence[str], compute: Callable[[str], ibis.Table]) -> None:
+        self._names, self._compute = names, compute
+        self._computed: dict[str, ibis.Table] = {}
+
+    def __getitem__(self, name: str) -> ibis.Table:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._computed:
+            self._computed[name] = self._compute(name)
+        return self._computed[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def _seen(versions: ibis.Table) -> list[datetime]:
@@ -119,26 +142,26 @@ class History:
         rows = table.to_pandas(date_as_object=False)
         return cls(rows, snapshots, calendar, horizon_days, history_days)
 
-    def panel(self, as_of: date) -> tuple[Panel, Knowledge]:
+    def panel(self, as_of: date) -> tuple[Panel, AsOfSnapshot]:
         """The panel of an as-of day, and what else was known then.
 
         Raises:
             PermanentFailure: the day was not ingested.
         """
-        knowledge = replace(self.snapshots.on(as_of), learnt_closed=learnt_closed_weekdays(self._sold(as_of), as_of))
+        snapshot = replace(self.snapshots.on(as_of), learnt_closed=learnt_closed_weekdays(self._sold(as_of), as_of))
         first = as_of - timedelta(days=self.history_days - 1)
         days = self.demand["business_date"]
         if not (days == pd.Timestamp(as_of)).any():
             raise PermanentFailure(f"gold/demand_daily has no rows of {as_of}: ingest that day before it is forecast.")
         panel = build_panel(
             self.demand.loc[days.between(pd.Timestamp(first), pd.Timestamp(as_of))],
-            series=knowledge.series(),
-            future=knowledge.plan(self.horizon_days),
-            events=knowledge.events(self.calendar.holidays(first, as_of + timedelta(days=self.horizon_days))),
+            series=snapshot.series(),
+            future=snapshot.plan(self.horizon_days),
+            events=snapshot.events(self.calendar.holidays(first, as_of + timedelta(days=self.horizon_days))),
             as_of=as_of,
             horizon=self.horizon_days,
         )
-        return closed_before(panel, knowledge.closed_weekdays()), knowledge
+        return closed_before(panel, snapshot.closed_weekdays()), snapshot
 
     def _sold(self, as_of: date) -> pd.DataFrame:
         """business_date, store_id and sold_products of the days that closed weekdays are learnt from."""

@@ -8,14 +8,16 @@ Everything is read as it was known when the day had closed.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import ibis
 import pandas as pd
 
-from retail_assets.as_of_day.knowledge import Knowledge, expected_dates, open_orders
+from retail_assets.as_of_day.snapshot import AsOfSnapshot, expected_dates, open_orders
 from retail_assets.inventory.delays import delivery_delays
+from retail_assets.inventory.health import StockInputs
 from retail_assets.inventory.order_days import next_delivery_days
+from retail_assets.inventory.plan.inputs import PlanInputs
+from retail_assets.inventory.replay.world import ReplayInputs
 from retail_assets.transforms.days import within
 from retail_assets.windows import LONGEST_FORECAST_DAYS, Window
 
@@ -26,7 +28,7 @@ _WEEK = 7
 
 
 @dataclass(frozen=True)
-class SupplyKnowledge:
+class SupplySnapshot:
     """How goods come, as known on a day."""
 
     terms: pd.DataFrame
@@ -36,11 +38,11 @@ class SupplyKnowledge:
     receipts: pd.DataFrame
 
     @classmethod
-    def of(cls, knowledge: Knowledge) -> "SupplyKnowledge":
-        orders, terms = knowledge.purchase_orders(), knowledge.supply_terms()
-        delays = delivery_delays(orders, knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
+    def of(cls, snapshot: AsOfSnapshot) -> "SupplySnapshot":
+        orders, terms = snapshot.purchase_orders(), snapshot.supply_terms()
+        delays = delivery_delays(orders, snapshot.as_of, supplier_ids=terms["supplier_id"].unique())
         receipts = orders.loc[orders["received_date"].notna(), [*_SERIES, "received_date", "received_units"]]
-        return cls(terms, knowledge.order_days(), delays, open_orders(orders), receipts)
+        return cls(terms, snapshot.order_days(), delays, open_orders(orders), receipts)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class DayState:
     as_of: date
     cumulative: pd.DataFrame
     on_hand: pd.DataFrame
-    supply: SupplyKnowledge
+    supply: SupplySnapshot
     products: pd.DataFrame
     decisions: pd.DataFrame
     approved_proposals: frozenset[str]
@@ -60,7 +62,7 @@ class DayState:
     @classmethod
     def of(
         cls,
-        knowledge: Knowledge,
+        snapshot: AsOfSnapshot,
         *,
         cumulative: ibis.Table,
         stock: ibis.Table,
@@ -68,65 +70,68 @@ class DayState:
         segments: ibis.Table,
     ) -> "DayState":
         """The tables are gold and forecast ones, of this and other days."""
-        window = Window(knowledge.as_of, knowledge.as_of)
-        supply = SupplyKnowledge.of(knowledge)
+        window = Window(snapshot.as_of, snapshot.as_of)
+        supply = SupplySnapshot.of(snapshot)
         today = within(stock, window)
         on_hand = today.select(*_SERIES, on_hand_units=today.on_hand_units.cast("float64"))
         sold = within(demand_rows, window.extended(days_before=LAST_SALE_DAYS))
-        known = segments.filter(segments.valid_from <= knowledge.as_of, segments.abc_class.notnull())
+        known = segments.filter(segments.valid_from <= snapshot.as_of, segments.abc_class.notnull())
         newest = known.select(*_SERIES, "abc_class", "valid_from").order_by("valid_from").to_pandas()
         return cls(
-            as_of=knowledge.as_of,
+            as_of=snapshot.as_of,
             cumulative=within(cumulative, window, "as_of_date").to_pandas(),
             on_hand=on_hand.to_pandas(),
             supply=supply,
-            products=_products(knowledge, supply, sold),
-            decisions=knowledge.decisions().loc[:, _DECISION_COLUMNS],
-            approved_proposals=knowledge.approved_proposals(),
+            products=_products(snapshot, supply, sold),
+            decisions=snapshot.decisions().loc[:, _DECISION_COLUMNS],
+            approved_proposals=snapshot.approved_proposals(),
             segments=newest.drop_duplicates(_SERIES, keep="last"),
-            closed_days=knowledge.closed_days(LONGEST_FORECAST_DAYS),
+            closed_days=snapshot.closed_days(LONGEST_FORECAST_DAYS),
         )
 
     @property
-    def stock(self) -> dict[str, Any]:
-        """What health and transfers ask for."""
-        return {
-            "cumulative": self.cumulative,
-            "on_hand": self.on_hand,
-            "open_orders": self.supply.open_orders,
-            "products": self.products,
-            "closed_days": self.closed_days,
-        }
+    def stock(self) -> StockInputs:
+        """What health and transfers need."""
+        return StockInputs(
+            as_of=self.as_of,
+            cumulative=self.cumulative,
+            on_hand=self.on_hand,
+            open_orders=self.supply.open_orders,
+            products=self.products,
+            receipts=self.supply.receipts,
+            closed_days=self.closed_days,
+        )
 
     @property
-    def plan(self) -> dict[str, Any]:
-        """The arguments of the plan but its policies."""
-        return {
-            "as_of": self.as_of,
-            "cumulative": self.cumulative,
-            "on_hand": self.on_hand,
-            "open_orders": self.supply.open_orders,
-            "decisions": self.decisions,
-            "approved_proposals": self.approved_proposals,
-            "terms": self.supply.terms,
-            "order_days": self.supply.order_days,
-            "delays": self.supply.delays,
-            "prices": self.products.loc[:, [*_SERIES, "unit_price", "unit_step"]],
-            "receipts": self.supply.receipts,
-            "segments": self.segments,
-            "closed_days": self.closed_days,
-        }
+    def plan(self) -> PlanInputs:
+        """What the plan needs beside its policies."""
+        return PlanInputs(
+            as_of=self.as_of,
+            cumulative=self.cumulative,
+            on_hand=self.on_hand,
+            open_orders=self.supply.open_orders,
+            decisions=self.decisions,
+            approved_proposals=self.approved_proposals,
+            terms=self.supply.terms,
+            order_days=self.supply.order_days,
+            delays=self.supply.delays,
+            prices=self.products.loc[:, [*_SERIES, "unit_price", "unit_step"]],
+            receipts=self.supply.receipts,
+            segments=self.segments,
+            closed_days=self.closed_days,
+        )
 
 
-def replay_frames(
-    known_on: Callable[[date], Knowledge],
+def replay_inputs(
+    known_on: Callable[[date], AsOfSnapshot],
+    demand: pd.DataFrame,
     cumulative: pd.DataFrame,
     *,
     last: date,
     stock: ibis.Table,
     segments: ibis.Table,
-) -> dict[str, Any]:
-    """What a replay knows beside demand and forecasts: the arguments of `policy_replay` of these names.
+) -> ReplayInputs:
+    """What a replay of `demand` under the forecasts `cumulative` knows.
 
     All is as of the first forecast, so that nothing looks ahead, except that a product launched later enters with the
     terms known on the day of its own first forecast. The purchase orders are those of the last day: their receipts
@@ -134,7 +139,8 @@ def replay_frames(
 
     Args:
         known_on: what was known when a day had closed; an answer holds until the next question.
-        cumulative: store_id, product_id, as_of_date of the forecasts.
+        demand: as `ReplayInputs` has it.
+        cumulative: forecasts of all as-of days.
         last: last day replayed.
         stock, segments: gold/fact_inventory and gold/product_segments.
     """
@@ -142,32 +148,32 @@ def replay_frames(
     days: list[date] = sorted(set(seen["as_of_date"]))
     first, orders = days[0], known_on(last).purchase_orders()
     terms = [_terms_of(known_on(day), seen.loc[seen["as_of_date"] == day, _SERIES]) for day in days]
-    supply = SupplyKnowledge.of(known_on(first))
+    supply = SupplySnapshot.of(known_on(first))
     opening = within(stock, Window(first, first))
     known = segments.filter(segments.valid_from <= first, segments.abc_class.notnull())
-    return {
-        "opening": opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
-        "purchase_orders": orders.assign(promised_date=expected_dates(orders)),
-        "terms": pd.concat(terms, ignore_index=True),
-        "order_days": supply.order_days,
-        "delays": supply.delays,
-        "segments": known.to_pandas(),
-    }
+    return ReplayInputs(
+        demand=demand,
+        cumulative=cumulative,
+        opening=opening.select(*_SERIES, on_hand_units=opening.on_hand_units.cast("float64")).to_pandas(),
+        purchase_orders=orders.assign(promised_date=expected_dates(orders)),
+        terms=pd.concat(terms, ignore_index=True),
+        order_days=supply.order_days,
+        delays=supply.delays,
+        segments=known.to_pandas(),
+    )
 
 
-def _terms_of(knowledge: Knowledge, keys: pd.DataFrame) -> pd.DataFrame:
-    terms = knowledge.supply_terms().merge(knowledge.prices(), on=_SERIES)
+def _terms_of(snapshot: AsOfSnapshot, keys: pd.DataFrame) -> pd.DataFrame:
+    terms = snapshot.supply_terms().merge(snapshot.prices(), on=_SERIES)
     return terms.merge(keys, on=_SERIES)
 
 
-def _products(knowledge: Knowledge, supply: SupplyKnowledge, sold: ibis.Table) -> pd.DataFrame:
+def _products(snapshot: AsOfSnapshot, supply: SupplySnapshot, sold: ibis.Table) -> pd.DataFrame:
     """What health and transfers ask of every series carried; a week to the next delivery without a known supplier."""
     sale_days = sold.filter(ibis._.sold_units > 0)
     last_sale = sale_days.group_by(*_SERIES).aggregate(last_sale_date=sale_days.business_date.max())
     arrival = supply.terms[[*_SERIES, "unit_cost", "shelf_life_days"]].assign(
-        next_delivery_days=next_delivery_days(knowledge.as_of, supply.terms, supply.order_days)
+        next_delivery_days=next_delivery_days(snapshot.as_of, supply.terms, supply.order_days)
     )
-    rows = (
-        knowledge.prices().merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
-    )
+    rows = snapshot.prices().merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
     return rows.fillna({"next_delivery_days": _WEEK})

@@ -4,7 +4,7 @@ Partitions, groups, descriptions and policies are attached from the contracts wh
 built, so nothing but names and reads stands here.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from retail_assets.failures import TransientFailure
+from retail_assets.io_managers.delta import COLUMNS
 from retail_assets.tables.contract import Partitioning, Table
 
 
@@ -24,7 +25,15 @@ class Days:
     after: int = 0
 
 
-Read = Table | Days
+@dataclass(frozen=True)
+class Columns:
+    """Reads only the named columns."""
+
+    read: Table | Days
+    names: Sequence[str]
+
+
+Read = Table | Days | Columns
 
 
 def reads(**inputs: Read) -> dict[str, dg.AssetIn]:
@@ -57,14 +66,18 @@ def transient_retried() -> Iterator[None]:
 
 
 def _table(read: Read) -> Table:
-    return read.table if isinstance(read, Days) else read
+    days = read.read if isinstance(read, Columns) else read
+    return days.table if isinstance(days, Days) else days
 
 
 def _asset_in(read: Read) -> dg.AssetIn:
-    return dg.AssetIn(key=_table(read).asset_key, partition_mapping=_mapping(read))
+    metadata = {COLUMNS: list(read.names)} if isinstance(read, Columns) else None
+    return dg.AssetIn(key=_table(read).asset_key, partition_mapping=_mapping(read), metadata=metadata)
 
 
 def _mapping(read: Read) -> dg.PartitionMapping | None:
+    if isinstance(read, Columns):
+        return _mapping(read.read)
     if isinstance(read, Table) or read.table.partitioning is Partitioning.NONE:
         return None
     return dg.TimeWindowPartitionMapping(

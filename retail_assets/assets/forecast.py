@@ -11,9 +11,9 @@ import ibis
 import pandas as pd
 
 from retail_assets.as_of_day.history import History, training_panel
-from retail_assets.as_of_day.knowledge import SNAPSHOTS, Knowledge
 from retail_assets.as_of_day.plan_settings import PlanSettings
-from retail_assets.assets.declare import Days, follows, outputs, reads, table_asset
+from retail_assets.as_of_day.snapshot import SNAPSHOTS, AsOfSnapshot
+from retail_assets.assets.declare import Columns, Days, follows, outputs, reads, table_asset
 from retail_assets.assets.restating import refuse_restating
 from retail_assets.demand.effects.promotion_uplift import promotion_uplift
 from retail_assets.demand.forecasting import forecast
@@ -22,10 +22,10 @@ from retail_assets.demand.model_versions import version_in_force
 from retail_assets.demand.scores.accuracy import NAIVE_DAYS, score_forecasts
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.demand.training import TrainedModel, load_model, train
-from retail_assets.engines.protocol import Engine, SetAside
+from retail_assets.engines.protocol import Engine, Spilled
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.order_days import horizons_in_use
-from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day
+from retail_assets.io_managers.chunks import Chunks, SharedOutputs, asked_windows, by_day
 from retail_assets.resources.mlflow import ModelRegistry, TrainingRecord, fail_training_run
 from retail_assets.retailer import Calendar
 from retail_assets.tables import forecast as tables
@@ -45,6 +45,7 @@ _SCORED_BY = (
     "unconstrained_units",
 )
 """What `score_forecasts` reads of the demand: exact money takes longer to convert than all of the rest."""
+_CLASSED_BY = ("valid_from", "store_id", "product_id", "abc_class")
 
 
 def training_asset(*, train_days: int) -> dg.AssetsDefinition:
@@ -75,7 +76,7 @@ def training_asset(*, train_days: int) -> dg.AssetsDefinition:
     ):
         known = _Trainings.of(engine)
 
-        def week(window: Window) -> dict[str, SetAside]:
+        def week(window: Window) -> dict[str, Spilled]:
             panel = training_panel(
                 engine,
                 window.first - ONE_DAY,
@@ -91,13 +92,13 @@ def training_asset(*, train_days: int) -> dg.AssetsDefinition:
                 _register(mlflow, trained, promoted=promoted)
             frames = (scores, losses, promotion_uplift(panel).assign(week_start_date=window.first))
             return {
-                table.name: engine.set_aside(frame.loc[:, table.column_names])
+                table.name: engine.spill(frame.loc[:, table.column_names])
                 for table, frame in zip(_TRAINED, frames, strict=True)
             }
 
         mondays = [date.fromisoformat(key) for key in context.partition_keys]
-        windows, siblings = [Window(monday, monday) for monday in mondays], Siblings(week)
-        return tuple(siblings.chunks(windows, table.name) for table in _TRAINED)
+        windows, shared = [Window(monday, monday) for monday in mondays], SharedOutputs(week)
+        return tuple(shared.chunks(windows, table.name) for table in _TRAINED)
 
     return training
 
@@ -191,11 +192,11 @@ def forecasts_asset(*, train_days: int) -> dg.AssetsDefinition:
         versions = engine.scan_or_empty(tables.MODEL_VERSIONS).to_pandas()
         model_of = _models(mlflow)
 
-        def day(window: Window) -> dict[str, SetAside]:
-            panel, knowledge = history.panel(window.first)
+        def day(window: Window) -> dict[str, Spilled]:
+            panel, snapshot = history.panel(window.first)
             version = version_in_force(versions, window.first)
             model = model_of(version) if version else None
-            made = forecast(panel, model, horizons=_horizons(knowledge, plan_settings), in_parts=engine.in_parts)
+            made = forecast(panel, model, horizons=_horizons(snapshot, plan_settings), in_parts=engine.in_parts)
             if made.fallback_count:
                 context.log.warning(
                     f"{made.fallback_count} series fell back to the seasonal naive: {made.failures[:3]}"
@@ -203,12 +204,12 @@ def forecasts_asset(*, train_days: int) -> dg.AssetsDefinition:
             origin = tables.LIVE if window.first >= newest_closed else tables.BACKFILL
             frames = (made.daily, made.cumulative, made.hierarchy, made.drivers)
             return {
-                table.name: engine.set_aside(frame.assign(origin=origin)[table.column_names])
+                table.name: engine.spill(frame.assign(origin=origin)[table.column_names])
                 for table, frame in zip(tables.DAILY_FORECASTS, frames, strict=True)
             }
 
-        siblings = Siblings(day)
-        return tuple(siblings.chunks(windows, table.name) for table in tables.DAILY_FORECASTS)
+        shared = SharedOutputs(day)
+        return tuple(shared.chunks(windows, table.name) for table in tables.DAILY_FORECASTS)
 
     return forecasts
 
@@ -220,8 +221,8 @@ def accuracy_asset(*, horizon_days: int) -> dg.AssetsDefinition:
     @table_asset(
         tables.FORECAST_ACCURACY,
         forecast_rows=Days(tables.DEMAND_FORECAST, before=horizon_days, after=-1),
-        demand_rows=Days(gold.DEMAND_DAILY, before=history_days),
-        segments=gold.PRODUCT_SEGMENTS,
+        demand_rows=Columns(Days(gold.DEMAND_DAILY, before=history_days), _SCORED_BY),
+        segments=Columns(gold.PRODUCT_SEGMENTS, _CLASSED_BY),
     )
     def forecast_accuracy(
         context: dg.AssetExecutionContext, forecast_rows: ibis.Table, demand_rows: ibis.Table, segments: pd.DataFrame
@@ -230,7 +231,7 @@ def accuracy_asset(*, horizon_days: int) -> dg.AssetsDefinition:
             before = Window(window.first - timedelta(days=horizon_days), window.first - ONE_DAY)
             known = within(forecast_rows, before, "as_of_date")
             made = known.filter(known.target_date == window.first).to_pandas()
-            actual = within(demand_rows, window.extended(days_before=history_days)).select(*_SCORED_BY).to_pandas()
+            actual = within(demand_rows, window.extended(days_before=history_days)).to_pandas()
             return score_forecasts(made, actual, segments=segments)
 
         return by_day(context, day)
@@ -242,14 +243,14 @@ def _models(mlflow: ModelRegistry) -> Callable[[str], TrainedModel]:
     return lru_cache(maxsize=2)(lambda version: load_model(mlflow.fetch(version)))
 
 
-def _horizons(knowledge: Knowledge, plan_settings: PlanSettings) -> list[int]:
-    terms = knowledge.supply_terms()
-    delays = delivery_delays(knowledge.purchase_orders(), knowledge.as_of, supplier_ids=terms["supplier_id"].unique())
+def _horizons(snapshot: AsOfSnapshot, plan_settings: PlanSettings) -> list[int]:
+    terms = snapshot.supply_terms()
+    delays = delivery_delays(snapshot.purchase_orders(), snapshot.as_of, supplier_ids=terms["supplier_id"].unique())
     return horizons_in_use(
         terms,
         delays,
         horizon_days=plan_settings.horizon_days,
-        order_days=knowledge.order_days(),
+        order_days=snapshot.order_days(),
         service_measure=plan_settings.policies.service_measure,
         receipt_delay_days=plan_settings.policies.plan.receipt_delay_days,
     )

@@ -7,7 +7,7 @@ import dagster as dg
 import ibis
 
 from retail_assets.assets.declare import Days, table_asset
-from retail_assets.engines.protocol import Engine, Frame
+from retail_assets.engines.protocol import Engine, Spilled
 from retail_assets.io_managers.chunks import Chunks, by_month
 from retail_assets.retailer import Calendar
 from retail_assets.tables import entities, gold, silver
@@ -16,6 +16,7 @@ from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of, demand
 from retail_assets.transforms import gold as to_gold
 from retail_assets.transforms.days import within
+from retail_assets.transforms.lineage import followed
 from retail_assets.windows import Window
 
 _KEYS = {entity.name: entity.key for entity in entities.SNAPSHOTS}
@@ -65,10 +66,13 @@ def demand_daily(
         known["assortment"] = demand.assortment_from_sales(engine.scan(gold.FACT_SALES))
     offer = demand.Offer(**known)
 
-    def month(days: Window) -> Frame:
+    def month(days: Window) -> Spilled:
         wide = days.extended(days_before=demand.LOOKBACK_DAYS)
         seen = demand.observed_demand(days, sales=within(sales, wide), inventory=within(inventory, wide), offer=offer)
-        return engine.apply(seen, partial(demand.unconstrained, window=days), gold.DEMAND_DAILY)
+        return Spilled(
+            partial(engine.apply, seen, partial(demand.unconstrained, window=days), gold.DEMAND_DAILY),
+            lambda: followed(demand.COMPUTED_FROM, engine.sources(seen)),
+        )
 
     return by_month(context, month)
 

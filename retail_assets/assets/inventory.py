@@ -5,24 +5,24 @@ import ibis
 import pandas as pd
 
 from retail_assets.as_of_day.history import Snapshots
-from retail_assets.as_of_day.knowledge import SNAPSHOTS
 from retail_assets.as_of_day.plan_settings import PlanSettings
-from retail_assets.as_of_day.stock_state import LAST_SALE_DAYS, DayState, replay_frames
-from retail_assets.assets.declare import Days, follows, outputs, reads
+from retail_assets.as_of_day.snapshot import SNAPSHOTS
+from retail_assets.as_of_day.stock_state import LAST_SALE_DAYS, DayState, replay_inputs
+from retail_assets.assets.declare import Columns, Days, follows, outputs, reads
 from retail_assets.assets.restating import refuse_restating
-from retail_assets.engines.protocol import Engine, SetAside
+from retail_assets.engines.protocol import Engine, Spilled
 from retail_assets.inventory.health import inventory_health
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.replay.replay import policy_replay as replay
 from retail_assets.inventory.transfers import transfer_proposals
-from retail_assets.io_managers.chunks import Siblings, asked_windows
+from retail_assets.io_managers.chunks import SharedOutputs, asked_windows
 from retail_assets.retailer import Calendar
 from retail_assets.tables import forecast, gold
 from retail_assets.tables import inventory as tables
 from retail_assets.transforms.days import within
 from retail_assets.windows import Window
 
-_SERIES = ["store_id", "product_id"]
+_REPLAYED = ("store_id", "product_id", "business_date", "sold_units", "unconstrained_units", "unconstrained_sd")
 _DAYS_BEFORE_REPLAY = 28
 _TABLES = (tables.REPLENISHMENT_PLAN, tables.INVENTORY_HEALTH, tables.TRANSFER_PROPOSALS)
 
@@ -43,10 +43,7 @@ def decisions(
     engine: dg.ResourceParam[Engine],
     plan_settings: dg.ResourceParam[PlanSettings],
     calendar: dg.ResourceParam[Calendar],
-    cumulative: ibis.Table,
-    stock: ibis.Table,
-    demand_rows: ibis.Table,
-    segments: ibis.Table,
+    **tables_read: ibis.Table,
 ):
     windows = [part for window in asked_windows(context) for part in window.by_day()]
     refuse_restating(
@@ -58,18 +55,16 @@ def decisions(
     )
     snapshots = Snapshots(engine, calendar.zone)
 
-    def day(window: Window) -> dict[str, SetAside]:
-        state = DayState.of(
-            snapshots.on(window.first), cumulative=cumulative, stock=stock, demand_rows=demand_rows, segments=segments
-        )
-        plan = replenishment_plan(**state.plan, policies=plan_settings.policies)
-        health = inventory_health(window.first, **state.stock, receipts=state.supply.receipts)
-        moves = transfer_proposals(window.first, **state.stock)
-        aside = map(engine.set_aside, (plan, health, moves))
-        return dict(zip((table.name for table in _TABLES), aside, strict=True))
+    def day(window: Window) -> dict[str, Spilled]:
+        state = DayState.of(snapshots.on(window.first), **tables_read)
+        plan = replenishment_plan(state.plan, plan_settings.policies)
+        health = inventory_health(state.stock)
+        moves = transfer_proposals(state.stock)
+        spilled = map(engine.spill, (plan, health, moves))
+        return dict(zip((table.name for table in _TABLES), spilled, strict=True))
 
-    siblings = Siblings(day)
-    return tuple(siblings.chunks(windows, table.name) for table in _TABLES)
+    shared = SharedOutputs(day)
+    return tuple(shared.chunks(windows, table.name) for table in _TABLES)
 
 
 @dg.asset(
@@ -77,7 +72,7 @@ def decisions(
     ins=reads(
         cumulative=forecast.CUMULATIVE_FORECAST,
         stock=gold.FACT_INVENTORY,
-        demand_rows=gold.DEMAND_DAILY,
+        demand_rows=Columns(gold.DEMAND_DAILY, _REPLAYED),
         segments=gold.PRODUCT_SEGMENTS,
     ),
     deps=follows(*SNAPSHOTS.values()),
@@ -87,18 +82,18 @@ def policy_replay(
     plan_settings: dg.ResourceParam[PlanSettings],
     calendar: dg.ResourceParam[Calendar],
     cumulative: ibis.Table,
-    stock: ibis.Table,
     demand_rows: ibis.Table,
-    segments: ibis.Table,
+    **known: ibis.Table,
 ) -> pd.DataFrame:
     last = demand_rows.business_date.max().to_pyarrow().as_py()
     first = cumulative.as_of_date.min().to_pyarrow().as_py()
-    forecasts, snapshots = cumulative.to_pandas(), Snapshots(engine, calendar.zone)
-    known = replay_frames(snapshots.on, forecasts, last=last, stock=stock, segments=segments)
+    snapshots = Snapshots(engine, calendar.zone)
     seen = within(demand_rows, Window(first, last).extended(days_before=_DAYS_BEFORE_REPLAY))
-    return replay(
-        seen.select(*_SERIES, "business_date", "sold_units", "unconstrained_units", "unconstrained_sd").to_pandas(),
-        forecasts,
+    inputs = replay_inputs(
+        snapshots.on,
+        seen.to_pandas(),
+        cumulative.to_pandas(),
+        last=last,
         **known,
-        policies=plan_settings.policies,
     )
+    return replay(inputs, policies=plan_settings.policies)

@@ -1,11 +1,11 @@
-"""Silver assets: judged rows, and every refused row with its reason."""
+"""Silver assets: validated rows, and every refused row with its reason."""
 
 import dagster as dg
 import ibis
 
 from retail_assets.assets.declare import follows, outputs, reads, table_asset
-from retail_assets.engines.protocol import Engine, SetAside
-from retail_assets.io_managers.chunks import Siblings, asked_windows
+from retail_assets.engines.protocol import Engine, Spilled
+from retail_assets.io_managers.chunks import SharedOutputs, asked_windows
 from retail_assets.retailer import Market
 from retail_assets.tables import bronze, layered, silver
 from retail_assets.tables.catalog import table_at
@@ -35,23 +35,27 @@ def daily(
     products: ibis.Table,
     **delivered: ibis.Table,
 ):
-    def judge(days: Window) -> dict[str, SetAside]:
+    def validate(days: Window) -> dict[str, Spilled]:
         raw = {name: within(rows, days) for name, rows in delivered.items()}
         known = {"stores": stores, "products": products, "day_starts": day_starts(days, market.zone)}
-        judged_sales = to_silver.judged_sales(raw["sales"], currency=market.currency, **known)
-        judged_stock = to_silver.judged_inventory(raw["inventory"], **known)
-        judged_moves = to_silver.judged_stock_movements(raw["stock_movements"], **known)
-        with engine.kept(judged_sales) as sold, engine.kept(judged_stock) as stock, engine.kept(judged_moves) as moved:
+        validated_sales = to_silver.validated_sales(raw["sales"], currency=market.currency, **known)
+        judged_stock = to_silver.validated_inventory(raw["inventory"], **known)
+        judged_moves = to_silver.validated_stock_movements(raw["stock_movements"], **known)
+        with (
+            engine.kept(validated_sales) as sold,
+            engine.kept(judged_stock) as stock,
+            engine.kept(judged_moves) as moved,
+        ):
             return {
-                "sales": engine.set_aside(to_silver.sales(sold)),
-                "inventory": engine.set_aside(to_silver.inventory(stock)),
-                "stock_movements": engine.set_aside(to_silver.stock_movements(moved)),
-                "rejected_rows": engine.set_aside(to_silver.rejected_rows(sold, stock, moved)),
+                "sales": engine.spill(to_silver.sales(sold)),
+                "inventory": engine.spill(to_silver.inventory(stock)),
+                "stock_movements": engine.spill(to_silver.stock_movements(moved)),
+                "rejected_rows": engine.spill(to_silver.rejected_rows(sold, stock, moved)),
             }
 
-    siblings = Siblings(judge)
+    shared = SharedOutputs(validate)
     windows = [part for window in asked_windows(context) for part in window.by_month()]
-    return tuple(siblings.chunks(windows, table.name) for table in silver.DAILY)
+    return tuple(shared.chunks(windows, table.name) for table in silver.DAILY)
 
 
 def _referred_to(*tables: Table) -> list[Table]:
@@ -62,7 +66,7 @@ def _snapshot(row: Layered) -> dg.AssetsDefinition:
     @dg.asset(key=row.silver.asset_key, ins=reads(versions=row.bronze), deps=follows(*_referred_to(row.silver)))
     def snapshot(engine: dg.ResourceParam[Engine], versions: ibis.Table) -> ibis.Table:
         known = to_silver.known_of(row.silver, engine.scan_or_empty)
-        return to_silver.snapshot(to_silver.judged_snapshot(versions, row.entity, known), row.silver)
+        return to_silver.snapshot(to_silver.validated_snapshot(versions, row.entity, known), row.silver)
 
     return snapshot
 
@@ -77,11 +81,14 @@ def snapshots() -> list[dg.AssetsDefinition]:
     deps=follows(*bronze.SNAPSHOTS, *_referred_to(*silver.SNAPSHOTS)),
 )
 def rejected_snapshot_rows(engine: dg.ResourceParam[Engine]) -> ibis.Table:
-    judged = [
-        (entity, to_silver.judged_snapshot(engine.scan(raw), entity, to_silver.known_of(table, engine.scan_or_empty)))
+    validated = [
+        (
+            entity,
+            to_silver.validated_snapshot(engine.scan(raw), entity, to_silver.known_of(table, engine.scan_or_empty)),
+        )
         for entity, raw, table in layered.SNAPSHOTS
     ]
-    return to_silver.rejected_snapshot_rows(judged)
+    return to_silver.rejected_snapshot_rows(validated)
 
 
 @table_asset(silver.OPEN_ORDERS, purchase_orders=silver.PURCHASE_ORDERS)

@@ -11,12 +11,15 @@ from typing import Any
 import dagster as dg
 import ibis
 
-from retail_assets.checks.failed import COMMAND, EXAMPLES
+from retail_assets.checks.failed import COMMAND, EXAMPLES, ROWS
 from retail_assets.engines.protocol import Engine
 from retail_assets.io_managers.chunks import asked_windows
+from retail_assets.io_managers.described import records_shown
 from retail_assets.tables.contract import Partitioning, Table
 from retail_assets.transforms.days import within
 from retail_assets.windows import Window
+
+FailingRow = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Finding:
 
     `figures` are plotted over time in the UI, `shown` are Markdown tables beside them, `listed` is for programs. A
     failed check says `examples`, a few values and no person's name, and where its rows lie: `rows_at`, the arguments of
-    `retail-assets show`, by default the table.
+    `retail-assets show`, by default the table. `failing` are a few of these rows: key and value, no personal column.
     """
 
     passed: bool
@@ -36,6 +39,7 @@ class Finding:
     listed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     examples: str = ""
     rows_at: str = ""
+    failing: Sequence[FailingRow] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,23 @@ class Rows:
         if table.partition_column is None or self.windows is None:
             return rows
         return within(rows, self.windows, table.partition_column)
+
+
+MOST_FAILING = 5
+"""Failing rows that the UI shows of a check."""
+
+
+def failing_rows(rows: ibis.Table, table: Table, *values: str) -> list[FailingRow]:
+    """The first rows by their key, with the named values; without personal columns.
+
+    Args:
+        rows: rows of the table that fail.
+        table: gives the key.
+        values: columns beside the key; those that the rows do not have are left out.
+    """
+    names = dict.fromkeys(name for name in (*table.key, *values) if name in rows.columns)
+    first = rows.order_by([name for name in table.key if name in rows.columns]).limit(MOST_FAILING)
+    return first.select([name for name in names if name not in table.personal]).to_pyarrow().to_pylist()
 
 
 @dataclass(frozen=True)
@@ -108,5 +129,6 @@ def _result(check: TableCheck, finding: Finding) -> dg.AssetCheckResult:
 
 
 def _evidence(check: TableCheck, finding: Finding) -> dict[str, dg.MetadataValue]:
+    shown = {ROWS: records_shown(finding.failing)} if finding.failing else {}
     said = {EXAMPLES: finding.examples, COMMAND: f"retail-assets show {finding.rows_at or check.table.path}"}
-    return {name: dg.MetadataValue.text(text) for name, text in said.items() if text}
+    return {**shown, **{name: dg.MetadataValue.text(text) for name, text in said.items() if text}}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-EXAMPLES, COMMAND = "examples", "to see the rows"
+EXAMPLES, COMMAND, ROWS = "examples", "to see the rows", "failing rows"
 """Names of the metadata of a failed check."""
 _NAMED = 3
 
@@ -35,7 +35,7 @@ def failed_checks(evaluations: Iterable[dg.AssetCheckEvaluation]) -> list[Failed
     return [_failed(evaluation) for evaluation in evaluations if not evaluation.passed]
 
 
-def told(checks: Iterable[FailedCheck]) -> str:
+def one_line(checks: Iterable[FailedCheck]) -> str:
     """The serious ones on one line, the first few by name; empty when there are none."""
     serious = [check for check in checks if check.is_serious]
     more = f" And {len(serious) - _NAMED} more checks fail." if len(serious) > _NAMED else ""

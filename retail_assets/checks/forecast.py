@@ -3,7 +3,7 @@
 import ibis
 
 from retail_assets.checks.contract import contract_checks
-from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
+from retail_assets.checks.declare import Finding, Rows, TableCheck, failing_rows, layer_checks
 from retail_assets.tables import forecast
 from retail_assets.tables.contract import ALL, Table
 
@@ -15,9 +15,13 @@ def quantiles_are_ordered(table: Table) -> TableCheck:
         made = rows.of(table)
         names = list(forecast.QUANTILE_LEVELS)
         crossing = [made[low] > made[high] for low, high in zip(names[:-1], names[1:], strict=True)]
-        wrong = made.filter(ibis.or_(*crossing, made[names[0]] < 0, made.mean_units < 0)).count().to_pyarrow().as_py()
+        wrong = made.filter(ibis.or_(*crossing, made[names[0]] < 0, made.mean_units < 0))
+        count = wrong.count().to_pyarrow().as_py()
         return Finding(
-            passed=wrong == 0, sentence=f"{wrong} rows cross or are negative.", figures={"wrong_rows": wrong}
+            passed=count == 0,
+            sentence=f"{count} rows cross or are negative.",
+            figures={"wrong_rows": count},
+            failing=failing_rows(wrong, table, "mean_units", *names) if count else (),
         )
 
     return TableCheck(table, "quantiles_are_ordered", "Quantiles rise and are not negative.", find)

@@ -5,7 +5,7 @@ from decimal import Decimal
 import ibis
 
 from retail_assets.checks.contract import contract_checks
-from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
+from retail_assets.checks.declare import Finding, Rows, TableCheck, failing_rows, layer_checks
 from retail_assets.checks.reconciliation import rows_reconcile, sales_reconcile
 from retail_assets.tables import bronze, gold, silver
 
@@ -33,9 +33,13 @@ def demand_holds_all_sales(rows: Rows) -> Finding:
 def demand_covers_sales(rows: Rows) -> Finding:
     """Unconstrained demand is never below what was sold."""
     demand = rows.of(gold.DEMAND_DAILY)
-    below = demand.filter(demand.unconstrained_units < demand.sold_units).count().to_pyarrow().as_py()
+    below = demand.filter(demand.unconstrained_units < demand.sold_units)
+    count = below.count().to_pyarrow().as_py()
     return Finding(
-        passed=below == 0, sentence=f"{below} rows have less demand than sales.", figures={"rows_below": below}
+        passed=count == 0,
+        sentence=f"{count} rows have less demand than sales.",
+        figures={"rows_below": count},
+        failing=failing_rows(below, gold.DEMAND_DAILY, "sold_units", "unconstrained_units") if count else (),
     )
 
 

@@ -3,7 +3,7 @@
 import ibis
 
 from retail_assets.checks.contract import contract_checks
-from retail_assets.checks.declare import Finding, Rows, TableCheck, layer_checks
+from retail_assets.checks.declare import Finding, Rows, TableCheck, failing_rows, layer_checks
 from retail_assets.tables import inventory
 
 
@@ -11,16 +11,25 @@ def orders_are_packs(rows: Rows) -> Finding:
     plan = rows.of(inventory.REPLENISHMENT_PLAN)
     packs = plan.order_units / plan.pack_units.nullif(0.0)  # what nobody supplies has no pack, and no order
     is_broken = ibis.or_((packs - packs.round()).abs() > 1e-6, ibis.and_(plan.order_units > 0, packs.isnull()))
-    wrong = plan.filter(is_broken.fill_null(False)).count().to_pyarrow().as_py()
-    return Finding(passed=wrong == 0, sentence=f"{wrong} orders are not whole packs.", figures={"wrong_rows": wrong})
+    wrong = plan.filter(is_broken.fill_null(False))
+    return _finding(wrong, "orders are not whole packs", "order_units", "pack_units")
 
 
 def every_line_says_why(rows: Rows) -> Finding:
     plan = rows.of(inventory.REPLENISHMENT_PLAN)
     silent = ibis.and_(plan.order_units == 0, plan.exception.isnull())
-    wrong = plan.filter(ibis.or_(plan.reason == "", silent)).count().to_pyarrow().as_py()
+    wrong = plan.filter(ibis.or_(plan.reason == "", silent))
+    return _finding(wrong, "lines have neither order nor exception", "order_units", "exception", "reason")
+
+
+def _finding(wrong: ibis.Table, fault: str, *values: str) -> Finding:
+    """Of the lines of the plan that are wrong."""
+    count = wrong.count().to_pyarrow().as_py()
     return Finding(
-        passed=wrong == 0, sentence=f"{wrong} lines have neither order nor exception.", figures={"wrong_rows": wrong}
+        passed=count == 0,
+        sentence=f"{count} {fault}.",
+        figures={"wrong_rows": count},
+        failing=failing_rows(wrong, inventory.REPLENISHMENT_PLAN, *values) if count else (),
     )
 
 

@@ -15,7 +15,7 @@ from ibis.expr.types import NumericValue
 from retail_assets.checks.declare import Finding, Rows, TableCheck
 from retail_assets.tables import bronze, gold, silver
 from retail_assets.tables.contract import Table
-from retail_assets.transforms.gold import told_value
+from retail_assets.transforms.gold import net_value_of
 
 DAYS_SHOWN = 31
 _STAGES = ("extracted", "bronze", "silver", "refused", "fact")
@@ -73,8 +73,8 @@ def sales_reconcile() -> TableCheck:
         delivered, sold, facts = (rows.of(table) for table in (bronze.SALES, silver.SALES, gold.FACT_SALES))
         return _finding(
             extracted=_extracted(rows, bronze.SALES),
-            raw=_amounts(delivered, told_value(delivered)),
-            taken=_amounts(sold, told_value(sold)),
+            raw=_amounts(delivered, net_value_of(delivered)),
+            taken=_amounts(sold, net_value_of(sold)),
             refused=_refused(rows, bronze.SALES),
             fact=_amounts(facts, facts.net_value),
         )

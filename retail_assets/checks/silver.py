@@ -18,10 +18,10 @@ from retail_assets.tables.entities import Entity
 from retail_assets.transforms import as_of
 from retail_assets.transforms.gold import value_of
 from retail_assets.transforms.rules import BROKEN_RULE
-from retail_assets.transforms.silver import judged_snapshot, known_of, snapshot_rules
+from retail_assets.transforms.silver import known_of, snapshot_rules, validated_snapshot
 
 _EXAMPLES = 3
-_NOT_SHOWN = ("customer_id", "sale_id", "business_date", "modified_at")
+_NOT_SHOWN = (*entities.SALES.personal, "business_date", "modified_at")
 
 
 def nothing_is_lost(raw: Table, table: Table) -> TableCheck:
@@ -57,34 +57,38 @@ def refusals_are_few(raw: Table, table: Table) -> TableCheck:
 def snapshot_refusals_are_few(entity: Entity, raw: Table, table: Table) -> TableCheck:
     """The same of a snapshot, over the rows as the source has them now: an old fault that was mended does not count.
 
-    Of purchase orders the open lines are judged by themselves as well: they alone say what is on its way, and years of
+    Open lines of purchase orders are validated by themselves as well: they alone say what is on its way, and years of
     closed ones would hide that all of them are refused.
     """
     quality = _quality(table)
 
     def find(rows: Rows) -> Finding:
         versions = rows.of(raw).count().to_pyarrow().as_py()
-        if rows.of(table).count().to_pyarrow().as_py() == versions:  # nothing was ever refused: no need to judge again
+        if (
+            rows.of(table).count().to_pyarrow().as_py() == versions
+        ):  # nothing was ever refused: no need to validate again
             return _judged(quality, given={"": versions}, refused={}, rules={})
         known = known_of(table, rows.engine.scan_or_empty)
-        current = as_of.newest(judged_snapshot(rows.of(raw), entity, known), key=entity.key)
-        of_all = _judged_rows(quality, current, entity)
+        current = as_of.newest(validated_snapshot(rows.of(raw), entity, known), key=entity.key)
+        of_all = _validated_rows(quality, current, entity)
         if entity is not entities.PURCHASE_ORDERS:
             return of_all
         is_open = ibis.and_(current.received_date.isnull(), current.cancelled_date.isnull())
-        of_open = _judged_rows(quality, current.filter(is_open), entity)
+        of_open = _validated_rows(quality, current.filter(is_open), entity)
         worst = max(of_all, of_open, key=lambda found: (not found.passed, found.is_serious and not found.passed))
         return worst if worst is of_all else replace(of_open, sentence=f"Of the open lines {of_open.sentence}")
 
     return TableCheck(table, "refusals_are_few", _meaning(quality), find)
 
 
-def _judged_rows(quality: Quality, judged: ibis.Table, entity: Entity) -> Finding:
-    rules = _by(judged, BROKEN_RULE)
+def _validated_rows(quality: Quality, validated: ibis.Table, entity: Entity) -> Finding:
+    rules = _by(validated, BROKEN_RULE)
     accepted = rules.pop(None, 0)
     refused = sum(rules.values())
     found = _judged(quality, given={"": accepted + refused}, refused={"": refused}, rules=rules)
-    return found if found.passed else _with_refused_keys(found, judged, entity, rule=max(rules, key=rules.__getitem__))
+    return (
+        found if found.passed else _with_refused_keys(found, validated, entity, rule=max(rules, key=rules.__getitem__))
+    )
 
 
 def snapshot_references_are_known(entity: Entity, table: Table) -> TableCheck:

@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 from retail_assets.as_of_day.history import training_panel
 from retail_assets.command_line.show import check_file, write_batches
 from retail_assets.demand.scores.scorecard import CUMULATIVE, DAILY, card_of
-from retail_assets.demand.tournament import CHOSEN, Tournament, TrainingConfig, play
+from retail_assets.demand.tournament import CHOSEN, Tournament, TrainingConfig, run_tournament
 from retail_assets.failures import PermanentFailure
 from retail_assets.graph.wiring import calendar_of, engine_of
 from retail_assets.lake.lake import open_lake
@@ -72,7 +72,7 @@ def _played(settings: Settings, through: date | None, *, every_family: bool) -> 
         horizon_days=settings.horizon_days,
         history_days=settings.train_days,
     )
-    return play(panel, TrainingConfig(horizon=settings.horizon_days), every_family=every_family)
+    return run_tournament(panel, TrainingConfig(horizon=settings.horizon_days), every_family=every_family)
 
 
 def _newest(demand) -> date:

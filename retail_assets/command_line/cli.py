@@ -1,8 +1,4 @@
-"""The `retail-assets` command: fill the source, run the graph, open the pages.
-
-Errors are one sentence on standard error. Exit codes: 0 done, 2 something must be mended first, 75 may work
-when tried again, 130 interrupted.
-"""
+"""The `retail-assets` command: connect a source, run the graph, look at the result, try other parameters."""
 
 import atexit
 import fcntl
@@ -19,7 +15,9 @@ from types import FrameType
 from typing import Annotated
 
 import typer
+from click import Context
 from rich.console import Console
+from typer.core import TyperGroup
 
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.settings import Settings, let_idle_threads_sleep, load_settings
@@ -27,7 +25,35 @@ from retail_assets.settings import Settings, let_idle_threads_sleep, load_settin
 EXIT_MEND, EXIT_TRY_AGAIN, EXIT_INTERRUPTED = 2, 75, 130
 _INTERRUPTED = "Interrupted; what was finished is kept, the same command carries on."
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+_HELP = "\n\n".join(
+    (
+        "Forecasts demand and plans orders from a retailer's sales and stock.",
+        "To try it: run makes everything for a demo retailer; then dashboard opens the planners' pages, ui Dagster.",
+        "With your own data: new-mapping proposes a mapping, check-source compares it with the database, then run.",
+        "Before you change parameters or models: what-if and backtest.",
+        "An error is one sentence on standard error. Exit codes: 0 done, 2 fix what it names and run again, 75 "
+        "the same command may work later, 130 interrupted; it carries on when you run it again.",
+    )
+)
+_SOURCE, _RUN, _LOOK, _TRY = "Connect a source", "Run", "Look at the result", "Try before you change"
+_COMMANDS = ("run", "demo", "new-mapping", "check-source", "load-m5", "dashboard", "ui", "show", "what-if", "backtest")
+
+
+class _InOrder(TyperGroup):
+    """Shows the commands in the order of the work."""
+
+    def list_commands(self, ctx: Context) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_COMMANDS.index)
+
+
+app = typer.Typer(
+    cls=_InOrder,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help=_HELP,
+)
 console = Console(highlight=False)
 
 
@@ -82,7 +108,7 @@ def _interrupt_unless_asked_to_ignore(number: int, _frame: FrameType | None) -> 
         raise KeyboardInterrupt
 
 
-@app.command()
+@app.command(rich_help_panel=_RUN)
 def run(
     from_day: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First business date.")] = None,
     to_day: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last business date.")] = None,
@@ -102,7 +128,7 @@ def run(
         launch(settings, window, console=console, again=again, restate=restate, accept_empty=accept_empty)
 
 
-@app.command()
+@app.command(rich_help_panel=_RUN)
 def demo(
     through: Annotated[str | None, typer.Option("--through", metavar="YYYY-MM-DD", help="Last day.")] = None,
 ) -> None:
@@ -112,7 +138,7 @@ def demo(
         _write_demo(settings, _day("--through", through) or _closed_day(settings))
 
 
-@app.command("load-m5")
+@app.command("load-m5", rich_help_panel=_SOURCE)
 def load_m5(folder: Annotated[Path, typer.Argument(help="Folder with sales, sell_prices and calendar.")]) -> None:
     """Build the source database of the mapping m5 from a folder of Walmart data."""
     from retail_assets.demo.m5 import load_m5 as load
@@ -125,7 +151,7 @@ def load_m5(folder: Annotated[Path, typer.Argument(help="Folder with sales, sell
     console.print("Next: RETAIL_SOURCE_MAPPING=m5 retail-assets run")
 
 
-@app.command("new-mapping")
+@app.command("new-mapping", rich_help_panel=_SOURCE)
 def new_mapping(
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="File to write.")] = Path("mapping.yaml"),
 ) -> None:
@@ -142,7 +168,7 @@ def new_mapping(
     print_proposal(write_mapping(settings.source_secret, to), to, console=console)
 
 
-@app.command("check-source")
+@app.command("check-source", rich_help_panel=_SOURCE)
 def check_source() -> None:
     """Compare the mapping with the live database and say what is found, missing or mistyped."""
     from retail_assets.command_line.terminal import print_checks
@@ -158,7 +184,7 @@ def check_source() -> None:
         console.print(f"Next: RETAIL_START_DATE={oldest} retail-assets run", soft_wrap=True)
 
 
-@app.command()
+@app.command(rich_help_panel=_LOOK)
 def show(
     table: Annotated[str, typer.Argument(help="Layer and name, such as gold/fact_sales.")],
     as_of: Annotated[
@@ -180,7 +206,7 @@ def show(
     show_table(load_settings(), wanted, to=to, console=console)
 
 
-@app.command("what-if")
+@app.command("what-if", rich_help_panel=_TRY)
 def what_if(
     policies: Annotated[
         Path | None, typer.Option("--policies", metavar="FILE", help="Parameters to try; see docs/inventory.md.")
@@ -208,7 +234,7 @@ def what_if(
     print_what_if(found, console=console, own_levels=0 if service_level is None else after.own_levels())
 
 
-@app.command()
+@app.command(rich_help_panel=_TRY)
 def backtest(
     through: Annotated[
         str | None, typer.Option("--through", metavar="YYYY-MM-DD", help="Last day; the newest by default.")
@@ -224,7 +250,7 @@ def backtest(
     score(load_settings(), through=_day("--through", through), every_family=every_family, to=to, console=console)
 
 
-@app.command()
+@app.command(rich_help_panel=_LOOK)
 def ui(port: Annotated[int, typer.Option(help="Port of the webserver.")] = 3000) -> None:
     """Start the Dagster webserver and daemon on the instance that `run` fills."""
     from retail_assets.command_line.launch import serve_ui
@@ -232,7 +258,7 @@ def ui(port: Annotated[int, typer.Option(help="Port of the webserver.")] = 3000)
     serve_ui(load_settings(), port=port, console=console)
 
 
-@app.command()
+@app.command(rich_help_panel=_LOOK)
 def dashboard(port: Annotated[int, typer.Option(help="Port of the application.")] = 8501) -> None:
     """Start the planners' application."""
     from dashboards.app import launch

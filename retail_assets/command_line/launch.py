@@ -18,6 +18,7 @@ from unittest.mock import patch
 import dagster as dg
 import sqlalchemy as sa
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from rich.console import Console
 from sqlalchemy import event
 
@@ -31,8 +32,9 @@ from retail_assets.graph.build import build_definitions
 from retail_assets.graph.wiring import calendar_of, resources_of
 from retail_assets.resources.source import Source
 from retail_assets.runs.at_work import at_work
+from retail_assets.runs.event_batches import store_event_batch
 from retail_assets.runs.slots import visible_waits
-from retail_assets.settings import Settings, plan_ranges_at_once
+from retail_assets.settings import Settings, plan_ranges_at_once, store_ranges_at_once
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.windows import Window
 
@@ -77,6 +79,7 @@ def launch(
     _same_places(settings)
     definitions = build_definitions(settings, overrides=resources)
     plan_ranges_at_once()
+    store_ranges_at_once()
     with (
         at_work(settings.dagster_home),
         _quick_event_log(),
@@ -140,6 +143,8 @@ def _instance(settings: Settings) -> dg.DagsterInstance:
 def _quick_event_log() -> Iterator[None]:
     """Dagster's SQLite event log, written without waiting for the disk and without a new engine at every event.
 
+    A batch of events is one write; see `event_batches`.
+
     Dagster opens and closes a database several times an event. In write-ahead mode a commit with NORMAL waits for
     nothing, a killed process loses nothing and a power cut at most the last events, which a rerun makes again; but
     closing the last connection moves everything into the database and waits, so one stays open for each file.
@@ -161,7 +166,10 @@ def _quick_event_log() -> Iterator[None]:
 
     event.listen(sa.Engine, "connect", relax)
     try:
-        with patch.object(sqlite_event_log, "create_engine", _one_engine_a_database()):
+        with (
+            patch.object(sqlite_event_log, "create_engine", _one_engine_a_database()),
+            patch.object(SqliteEventLogStorage, "store_event_batch", store_event_batch),
+        ):
             yield
     finally:
         event.remove(sa.Engine, "connect", relax)

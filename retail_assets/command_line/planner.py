@@ -11,7 +11,7 @@ from datetime import date, timedelta
 import dagster as dg
 
 from retail_assets.assets.restating import RESTATE_TAG
-from retail_assets.checks.failed import FailedCheck, failed_checks, told
+from retail_assets.checks.failed import FailedCheck, failed_checks, one_line
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 from retail_assets.graph import jobs
 from retail_assets.graph.schedules import trailing
@@ -206,7 +206,7 @@ def execute(
         if warn and not check.is_serious:
             warn(check)
     if not result.success:
-        raise _cause(result, step, told(found))
+        raise _cause(result, step, one_line(found))
 
 
 def close_abandoned(instance: dg.DagsterInstance) -> int:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import ibis
 import pandas as pd
 
-from retail_assets.as_of_day.knowledge import KEYS, SNAPSHOTS, Knowledge
+from retail_assets.as_of_day.snapshot import KEYS, SNAPSHOTS, AsOfSnapshot
 from retail_assets.demand.opening import LEARNING_DAYS
 from retail_assets.engines.protocol import Engine
 from retail_assets.inventory.order_days import are_order_days_known
@@ -125,8 +125,8 @@ def _doubtful_orders(engine: Engine) -> tuple[str, ...]:
         (UNDATED, "have an open order without a promised date, which is expected after the supplier's lead time"),
         (MISBOOKED, "have an open order with less than nothing received, which is taken as nothing"),
     )  # fmt: skip
-    said = lines["exception"].str.split("; ")
-    found = ((lines.loc[[kind in words for words in said]], text) for kind, text in kinds)
+    exceptions = lines["exception"].str.split("; ")
+    found = ((lines.loc[[kind in words for words in exceptions]], text) for kind, text in kinds)
     return tuple(f"{_counted(some)} {text}: {_listed(some)}" for some, text in found if len(some))
 
 
@@ -146,7 +146,9 @@ def _assumed_daily(engine: Engine) -> tuple[str, ...]:
     planned_on = plan.as_of_date.max().to_pyarrow().as_py()
     if planned_on is None:
         return ()
-    known = Knowledge(planned_on, {name: _newest(engine, name) for name in ("sourcing", "supplier_calendar", "stores")})
+    known = AsOfSnapshot(
+        planned_on, {name: _newest(engine, name) for name in ("sourcing", "supplier_calendar", "stores")}
+    )
     served = known.served_stores()
     is_known = are_order_days_known(known.order_days(), served["supplier_id"], served["store_id"])
     daily = sorted(served.loc[~is_known, "supplier_id"].unique())

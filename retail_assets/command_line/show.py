@@ -108,7 +108,7 @@ def condition(text: str, schema: pa.Schema) -> pc.Expression:
     """`COLUMN=VALUE` or `COLUMN!=VALUE` on rows of the schema; without a value the column is empty, or is not.
 
     Raises:
-        PermanentFailure: no such column, or a value that is none of its type.
+        PermanentFailure: no such column, or a value of another type.
     """
     given = _CONDITION.fullmatch(text)
     if given is None:

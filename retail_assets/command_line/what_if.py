@@ -57,7 +57,7 @@ def compare(
     )
     if state.on_hand.empty or state.supply.terms.empty:
         raise PermanentFailure(f"There is nothing to plan as of {day}: the source delivers no stock or no suppliers.")
-    plans = [replenishment_plan(**state.plan, policies=policies) for policies in (before, after)]
+    plans = [replenishment_plan(state.plan, policies) for policies in (before, after)]
     return Comparison(day, totals(*plans), changed_lines(*plans), after.unmatched(_identifiers(state)))
 
 

@@ -47,7 +47,7 @@ def corrected(folds: Sequence[Fold], name: str, kinds: Sequence[str]) -> tuple[l
     actual, forecast = _class_units(folds, name, kinds)
     block, lag = np.array([fold.block for fold in folds]), folds[0].actual.shape[1] // 7
     of_block = {left: _factors(actual, forecast, block != left, kinds, lag) for left in np.unique(block).tolist()}
-    means = [applied(fold.means[name], fold.nature.segment, of_block[fold.block]) for fold in folds]
+    means = [applied(fold.means[name], fold.profile.segment, of_block[fold.block]) for fold in folds]
     made = [replace(fold, means={**fold.means, name: mean}) for fold, mean in zip(folds, means, strict=True)]
     return made, _factors(actual, forecast, np.ones(len(folds), dtype=bool), kinds, lag)
 
@@ -71,7 +71,7 @@ def _class_units(folds: Sequence[Fold], name: str, kinds: Sequence[str]) -> tupl
     known = [~np.isnan(fold.actual) for fold in folds]
     came = _sums([fold.actual for fold in folds], known)
     expected = _sums([fold.means[name] for fold in folds], known)
-    segment = np.array([fold.nature.segment for fold in folds])
+    segment = np.array([fold.profile.segment for fold in folds])
     actual, forecast = (np.zeros((len(folds), len(kinds))) for _ in range(2))
     for column, kind in enumerate(kinds):
         here = np.where(segment == kind, expected, 0.0)

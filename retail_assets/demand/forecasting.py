@@ -15,7 +15,7 @@ from retail_assets.demand.calibration.backtest import calibration_set, daily_buc
 from retail_assets.demand.calibration.conformal import (
     CalibrationSet,
     Distribution,
-    Nature,
+    SeriesProfile,
     distribution,
     guessed,
 )
@@ -55,7 +55,7 @@ class _Expected:
 
     mean: np.ndarray
     name: np.ndarray
-    nature: Nature
+    profile: SeriesProfile
     calibration: CalibrationSet
     version: str
 
@@ -65,26 +65,26 @@ def forecast(panel: Panel, model: TrainedModel | None, *, horizons: Sequence[int
 
     Without a model, or where it fails, the seasonal naive serves. `in_parts` as in `contender_means`.
     """
-    naive, nature = seasonal_naive(panel), Nature.of(panel)
+    naive, profile = seasonal_naive(panel), SeriesProfile.of(panel)
     if model is None:
         name, found = np.full(panel.series_count, NAIVE, dtype=object), naive_calibration(panel)
-        made = _Expected(naive, name, nature=nature, calibration=found, version=NAIVE)
+        made = _Expected(naive, name, profile=profile, calibration=found, version=NAIVE)
         return _result(panel, made, horizons=horizons, aggregate=None)
     wanted = sorted({part for parts in model.parts.values() for part in parts})
     means = contender_means(panel, wanted, fitted=model.fitted, aggregate=model.aggregate, in_parts=in_parts)
-    mean, name, failed = _chosen_means(means, model, segment=nature.segment, naive=naive)
-    made = _Expected(mean, name, nature=nature, calibration=model.calibration, version=model.version)
+    mean, name, failed = _chosen_means(means, model, segment=profile.segment, naive=naive)
+    made = _Expected(mean, name, profile=profile, calibration=model.calibration, version=model.version)
     result = _result(panel, made, horizons=horizons, aggregate=model.aggregate)
     drivers = _drivers(panel, mean, model, means=means)
     return replace(result, drivers=drivers, fallback_count=int(failed.sum()), failures=tuple(means.failures))
 
 
 def _drivers(panel: Panel, mean: np.ndarray, model: TrainedModel, *, means: Means) -> pd.DataFrame:
-    """Why the forecast is what it is; a reason that cannot be told stops no forecast."""
+    """Why the forecast is what it is; a missing reason stops no forecast."""
     try:
         explained = explain(model.global_model, panel, effects=means.effects, published=mean)
     except Exception as error:
-        means.note(f"the drivers of the forecast could not be told: {error}")
+        means.note(f"the drivers of the forecast could not be computed: {error}")
         return _no_drivers()
     return explained.assign(model_version=model.version)
 
@@ -132,7 +132,7 @@ def _distribution_columns(mean: np.ndarray, found: Distribution) -> dict[str, np
 
 def _daily_frame(panel: Panel, made: _Expected) -> pd.DataFrame:
     count, horizon = made.mean.shape
-    found = _daily_distribution(made.mean, made.nature, made.calibration)
+    found = _daily_distribution(made.mean, made.profile, made.calibration)
     dates = np.array([panel.as_of + timedelta(days=day) for day in range(1, horizon + 1)], dtype=object)
     return pd.DataFrame(
         {
@@ -145,11 +145,11 @@ def _daily_frame(panel: Panel, made: _Expected) -> pd.DataFrame:
     )
 
 
-def _daily_distribution(mean: np.ndarray, nature: Nature, calibration: CalibrationSet) -> Distribution:
+def _daily_distribution(mean: np.ndarray, profile: SeriesProfile, calibration: CalibrationSet) -> Distribution:
     count, horizon = mean.shape
     quantiles, p_zero = np.empty((count, horizon, len(_LEVELS))), np.empty((count, horizon))
     for days in daily_buckets(horizon):
-        part, spread = mean[:, days].ravel(), nature.for_days(days.stop - days.start)
+        part, spread = mean[:, days].ravel(), profile.for_days(days.stop - days.start)
         found = distribution(part, spread, calibration=calibration.of_day(days.stop), levels=_LEVELS)
         quantiles[:, days] = found.quantiles.reshape(count, days.stop - days.start, -1)
         p_zero[:, days] = found.p_zero.reshape(count, -1)
@@ -165,7 +165,7 @@ def _total_frame(panel: Panel, made: _Expected, *, days: int) -> pd.DataFrame:
         )
     total = made.mean[:, :days].sum(axis=1)
     reach = np.clip(_last_open_day(panel), 1, days)
-    found = _total_distribution(total, made.nature, made.calibration, reach=reach)
+    found = _total_distribution(total, made.profile, made.calibration, reach=reach)
     columns = {**_series_columns(panel, 1), "horizon_days": np.full(len(total), days, dtype=np.int32)}
     return pd.DataFrame({**columns, **_distribution_columns(total, found)})
 
@@ -177,14 +177,14 @@ def _last_open_day(panel: Panel) -> np.ndarray:
 
 
 def _total_distribution(
-    total: np.ndarray, nature: Nature, calibration: CalibrationSet, *, reach: np.ndarray
+    total: np.ndarray, profile: SeriesProfile, calibration: CalibrationSet, *, reach: np.ndarray
 ) -> Distribution:
     """Distributions of totals (n,), each over its own number of days (n,)."""
     quantiles, p_zero = np.empty((len(total), len(_LEVELS))), np.empty(len(total))
     for days in np.unique(reach).tolist():
         rows = np.flatnonzero(reach == days)
         kind = calibration.of_total(days)
-        found = distribution(total[rows], nature.take(rows), calibration=kind, levels=_LEVELS, days=days)
+        found = distribution(total[rows], profile.take(rows), calibration=kind, levels=_LEVELS, days=days)
         quantiles[rows], p_zero[rows] = found.quantiles, found.p_zero
     return Distribution(quantiles, p_zero)
 

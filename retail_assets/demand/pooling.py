@@ -1,6 +1,6 @@
 """Estimates that many series share, in which no single series has the say.
 
-Every number here stays near what it would be without any one of the series, whatever that series sold; it equals the
+Every number here stays near what it would be without any one of the series, even one with absurd sales; it equals the
 plain mean, sum or quantile wherever no series stands out. What is pooled, and for whom, belongs to the callers.
 """
 

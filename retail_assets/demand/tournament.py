@@ -112,7 +112,7 @@ class Tournament:
         return _segment_scores(self.folds, name, _losses(self.folds, name, self.config), segment=None)
 
 
-def play(panel: Panel, config: TrainingConfig, *, every_family: bool = False) -> Tournament:
+def run_tournament(panel: Panel, config: TrainingConfig, *, every_family: bool = False) -> Tournament:
     """Lets all contenders compete on the panel's last weeks, each origin with contenders fitted before it.
 
     Args:
@@ -232,7 +232,7 @@ def _contenders(panel: Panel, fitted: Mapping[str, Fitted], excluded: dict[str, 
 
 
 def _fitted_totals(panel: Panel, excluded: dict[str, str]) -> AggregateModel | None:
-    """What the series are pulled towards, for the backtest."""
+    """What the series are reconciled towards, for the backtest."""
     try:
         totals = fit_pull(panel)
     except Exception as error:
@@ -324,7 +324,7 @@ def _square_errors(folds: Sequence[Fold], name: str, config: TrainingConfig) -> 
         for days in config.protection_horizons:
             errors = fold.total_errors(name, days)
             square = (errors.actual - errors.mean) ** 2 / np.where(fold.step > 0, fold.step * days, np.nan)
-            found[row] += [np.nansum(square[fold.nature.segment == kind]) for kind in CORRECTED_CLASSES]
+            found[row] += [np.nansum(square[fold.profile.segment == kind]) for kind in CORRECTED_CLASSES]
     return found
 
 
@@ -368,7 +368,7 @@ def _weekly(losses: "_Losses", segment: str) -> Weekly:
     loss_say, units_say = _says(losses, segment)
     lost: dict[int, np.ndarray] = {}
     for fold, loss, actual in losses:
-        kept = np.isfinite(actual) & (fold.nature.segment == segment)
+        kept = np.isfinite(actual) & (fold.profile.segment == segment)
         found = [loss[kept] @ loss_say[kept], actual[kept] @ units_say[kept]]
         lost[fold.origin] = lost.get(fold.origin, np.zeros(2)) + found
     return Weekly(*np.array([lost[origin] for origin in sorted(lost)]).T)
@@ -383,7 +383,7 @@ def _assemble(folds: Sequence[Fold], name: str, mean_of: Callable[[Fold, str], n
     for fold in folds:
         mean = np.zeros(fold.actual.shape)
         for kind in DEMAND_CLASSES:
-            rows = fold.nature.segment == kind
+            rows = fold.profile.segment == kind
             mean[rows] = mean_of(fold, kind)[rows]
         fold.means[name] = mean
 
@@ -412,7 +412,7 @@ _Losses = list[tuple[Fold, np.ndarray, np.ndarray]]
 
 
 def _segment_scores(folds: Sequence[Fold], name: str, losses: _Losses, *, segment: str | None) -> dict[str, float]:
-    kept = [np.full(len(fold.actual), segment is None) | (fold.nature.segment == segment) for fold in folds]
+    kept = [np.full(len(fold.actual), segment is None) | (fold.profile.segment == segment) for fold in folds]
     scored = np.concatenate([fold.scored[rows] for fold, rows in zip(folds, kept, strict=True)])
     known = np.concatenate([fold.actual[rows] for fold, rows in zip(folds, kept, strict=True)])
     mean = np.concatenate([fold.means[name][rows] for fold, rows in zip(folds, kept, strict=True)])
@@ -463,7 +463,7 @@ def _series_totals(losses: _Losses, segment: str | None) -> tuple[np.ndarray, np
     loss, units = np.zeros((2, len(losses[0][2])))
     took_part = np.zeros(len(loss), dtype=bool)
     for fold, lost, actual in losses:
-        kept = np.isfinite(actual) & (True if segment is None else fold.nature.segment == segment)
+        kept = np.isfinite(actual) & (True if segment is None else fold.profile.segment == segment)
         loss[kept] += lost[kept]
         units[kept] += actual[kept]
         took_part |= kept
@@ -471,13 +471,13 @@ def _series_totals(losses: _Losses, segment: str | None) -> tuple[np.ndarray, np
 
 
 def _losses(folds: Sequence[Fold], name: str, config: TrainingConfig) -> _Losses:
-    """For all segments at once: each fold is calibrated on the other blocks, whatever the segment."""
+    """For all segments at once: each fold is calibrated on the other blocks of every segment."""
     found: _Losses = []
     for days in config.protection_horizons:
         calibrations = cross_calibrated(folds, lambda fold, days=days: fold.total_errors(name, days))
         for fold, calibration in zip(folds, calibrations, strict=True):
             here = fold.total_errors(name, days)
-            made = distribution(here.mean, here.nature, calibration=calibration, levels=_LEVELS, days=days)
+            made = distribution(here.mean, here.profile, calibration=calibration, levels=_LEVELS, days=days)
             gap = here.actual[:, None] - made.quantiles
             found.append((fold, np.maximum(_LEVELS * gap, (_LEVELS - 1) * gap).mean(axis=1), here.actual))
     return found

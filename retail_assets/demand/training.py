@@ -21,7 +21,7 @@ from retail_assets.demand.models.contenders import FAMILIES, GLOBAL, Fitted, con
 from retail_assets.demand.models.global_model import GlobalModel
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.totals.aggregate import AggregateModel, fit_aggregate, load_aggregate
-from retail_assets.demand.tournament import CHOSEN, TrainingConfig, play, with_horizon
+from retail_assets.demand.tournament import CHOSEN, TrainingConfig, run_tournament, with_horizon
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import NAIVE
 
@@ -122,7 +122,7 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
     Raises:
         PermanentFailure: the panel holds too few days, no sale, or nothing that forecasts could be scored on.
     """
-    found = play(panel, config)
+    found = run_tournament(panel, config)
     panel = with_horizon(panel, config.horizon)
     needed = [name for names in found.parts.values() for name in names]
     chosen, naive = found.score(CHOSEN), found.score(NAIVE)
@@ -146,7 +146,7 @@ def train(panel: Panel, config: TrainingConfig) -> TrainedModel:
 
 
 def _hierarchy(panel: Panel, earliest: Mapping[str, Fitted]) -> AggregateModel | None:
-    """Models of all levels, and what the series are pulled towards; a failure leaves sums alone to speak.
+    """Models of all levels, and what the series are reconciled towards; a failure leaves sums alone to speak.
 
     The sums they compete with are those of the global model fitted before the backtest: a later one knows its days.
     """

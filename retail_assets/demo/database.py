@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import Connection, Dialect, Engine
 
-from retail_assets.addresses import database_url, without_secrets
+from retail_assets.addresses import database_url
+from retail_assets.database_errors import Database
 from retail_assets.demo.schema import demo_setting, metadata
-from retail_assets.failures import PermanentFailure, TransientFailure
+from retail_assets.failures import PermanentFailure
 
 ROWS_A_CALL = 20_000
 
@@ -42,8 +43,8 @@ def demo_database(url: str) -> Iterator[Engine]:
     """An engine on the database with the demo's tables in it, closed at the end.
 
     Raises:
-        PermanentFailure: the URL is none, its driver is missing, or the database holds something else.
-        TransientFailure: the database does not answer or refuses to be written.
+        PermanentFailure: the URL is none, its driver is missing, the database refuses or holds something else.
+        TransientFailure: the database does not answer or is locked.
     """
     try:
         address = database_url(url, variable="RETAIL_SOURCE_URL")
@@ -57,12 +58,10 @@ def demo_database(url: str) -> Iterator[Engine]:
     try:
         _create_tables(engine)
         yield engine
-    except (exc.OperationalError, exc.InterfaceError) as error:
-        reason = without_secrets(str(error.orig).strip().splitlines()[0].rstrip("."), url)
-        raise TransientFailure(
-            f"The demo's database {_place(address)} cannot be written: {reason}; "
-            "check that it is running, may be written and is not locked by another program."
-        ) from None
+    except (exc.OperationalError, exc.InterfaceError, exc.ProgrammingError) as error:
+        advice = "give the URL of an empty database that may be written"
+        database = Database(f"demo's database {_place(address)}", "RETAIL_SOURCE_URL", address, advice)
+        raise database.failure(error) from None
     finally:
         engine.dispose()
 

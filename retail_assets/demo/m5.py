@@ -15,8 +15,9 @@ import duckdb
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.sources.database_errors import may_pass, place, short_message
+from retail_assets.addresses import place
+from retail_assets.database_errors import DRIVER_ERRORS, Database
+from retail_assets.failures import PermanentFailure
 
 _SALES, _PRICES, _CALENDAR = "sales.parquet", "sell_prices.parquet", "calendar.csv"
 _REQUIRED_COLUMNS = {
@@ -228,13 +229,9 @@ def _write(data: duckdb.DuckDBPyConnection, url: sa.URL) -> None:
         writer = _write_new_file
     try:
         writer(data, url)
-    except (exc.SQLAlchemyError, ModuleNotFoundError) as error:
-        message = short_message(error, url)
-        if may_pass(error):
-            raise TransientFailure(f"The database {place(url)} cannot be filled now: {message}; try again.") from None
-        raise PermanentFailure(
-            f"The database {place(url)} cannot be filled: {message}; correct its URL or permissions."
-        ) from None
+    except DRIVER_ERRORS as error:
+        database = Database(f"database {place(url)}", "RETAIL_SOURCE_URL", url, "give the URL of an empty database")
+        raise database.failure(error, refusal=f"The database {place(url)} cannot be filled") from None
     except OSError as error:
         raise PermanentFailure(
             f"The database {place(url)} cannot be filled: {error.strerror}; give a path that can be written."

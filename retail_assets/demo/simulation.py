@@ -14,7 +14,7 @@ from retail_assets.demo import records, schema
 from retail_assets.demo.database import Batch
 from retail_assets.demo.demand import Demand
 from retail_assets.demo.plans import Plans
-from retail_assets.demo.stock import OrderLine, StockDay, Stockroom, StockState
+from retail_assets.demo.stock import OrderLine, StockDay, Stockroom, StoreStock
 from retail_assets.demo.till import ZONE, FeedRow, TillDay, Tills
 from retail_assets.demo.world import KEY_FACTOR, World
 
@@ -22,10 +22,10 @@ CLOSING_HOUR = 22
 
 
 @dataclass
-class State:
+class DemoState:
     """What tomorrow needs to know: the stock, and feed rows that wait as (arrival day, row)."""
 
-    stock: StockState
+    stock: StoreStock
     queue: list[tuple[int, FeedRow]] = field(default_factory=list)
 
 
@@ -35,7 +35,7 @@ class Simulation:
     def __init__(self, world: World, plans: Plans) -> None:
         self.world, self.plans = world, plans
         self.demand, self.stockroom, self.tills = Demand(world, plans), Stockroom(world, plans), Tills(world, plans)
-        self.state = State(self.stockroom.opening_state())
+        self.state = DemoState(self.stockroom.opening_state())
         self._store_ids = np.array([s.store_id for s in world.stores], dtype=object)[world.series.store]
         self._product_ids = np.array([p.product_id for p in world.products], dtype=object)[world.series.product]
         self._planned = sorted(records.planned_rows(world, plans), key=lambda row: row.visible)

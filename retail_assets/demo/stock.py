@@ -55,7 +55,7 @@ class OrderHeader:
 
 
 @dataclass
-class StockState:
+class StoreStock:
     """What a day hands to the next: on hand, open lines, and units sold in each of the last 28 days (by day % 28)."""
 
     on_hand: np.ndarray
@@ -96,7 +96,7 @@ class Stockroom:
         self._conduct = lru_cache(maxsize=64)(self._draw_conduct)
         self._caution = random_stream(world.seed, Stream.SUPPLY).uniform(0.95, 2.1, len(world.series))
 
-    def opening_state(self) -> StockState:
+    def opening_state(self) -> StoreStock:
         """Before the first day: full shelves of what is carried, nothing on order, sales as planned."""
         series = self.world.series
         carried = series.carried(self.world.start)
@@ -104,9 +104,9 @@ class Stockroom:
         share = random_stream(self.world.seed, Stream.SUPPLY, step=1).uniform(0.6, 1.0, len(series))
         on_hand = np.where(carried, np.ceil(target * share), 0.0).astype(int)
         window = np.tile(np.where(carried, series.daily_rate, 0.0), (WINDOW_DAYS, 1))
-        return StockState(on_hand, window)
+        return StoreStock(on_hand, window)
 
-    def run_day(self, state: StockState, day: int, *, demanded: np.ndarray) -> StockDay:
+    def run_day(self, state: StoreStock, day: int, *, demanded: np.ndarray) -> StockDay:
         """Advance `state` by one day in place."""
         received, closed = self._receive(state, day)
         opening = state.on_hand + received
@@ -148,7 +148,7 @@ class Stockroom:
     def _open_day(self, day: int) -> int:
         return day + 1 if day in self.plans.closed_days else day
 
-    def _receive(self, state: StockState, day: int) -> tuple[np.ndarray, list[OrderLine]]:
+    def _receive(self, state: StoreStock, day: int) -> tuple[np.ndarray, list[OrderLine]]:
         """Book what arrives; close as well what is cancelled and the rest of a short delivery."""
         received = np.zeros(len(self.world.series), dtype=int)
         closed, still_open = [], []
@@ -174,7 +174,7 @@ class Stockroom:
         level = np.minimum(rate * cover + margin, np.maximum(rate * self._shelf_life, 1.0))
         return np.minimum(level, self._max_stock - self._pack)
 
-    def _rate(self, state: StockState, day: int) -> np.ndarray:
+    def _rate(self, state: StoreStock, day: int) -> np.ndarray:
         """Mean daily sales of the last 28 days; days before a launch count as planned."""
         series = self.world.series
         ages = (day - 1 - np.arange(WINDOW_DAYS)) % WINDOW_DAYS
@@ -183,7 +183,7 @@ class Stockroom:
         promoted = np.mean([self.plans.discounts(day + ahead) > 0 for ahead in (2, 5, 8)], axis=0)
         return rate * (1 + PROMOTION_ALLOWANCE * promoted)
 
-    def _order(self, state: StockState, day: int, *, opening: np.ndarray) -> tuple[list[OrderHeader], list[OrderLine]]:
+    def _order(self, state: StoreStock, day: int, *, opening: np.ndarray) -> tuple[list[OrderHeader], list[OrderLine]]:
         weekday = date.fromordinal(day).isoweekday()
         takes_orders = np.array([weekday in supplier.order_weekdays for supplier in SUPPLIERS])[self._supplier]
         if day in self.plans.closed_days or not takes_orders.any():
@@ -233,7 +233,7 @@ class Stockroom:
         rng = random_stream(self.world.seed, Stream.PHANTOM, step=day)
         return (demanded > np.maximum(opening, 0)) & (rng.random(len(opening)) < FOUND_RATE)
 
-    def _returned(self, state: StockState, day: int) -> np.ndarray:
+    def _returned(self, state: StoreStock, day: int) -> np.ndarray:
         """A few of yesterday's units come back and can be sold again tomorrow."""
         rng = random_stream(self.world.seed, Stream.RETURNS, step=day)
         yesterday = np.round(state.sold_window[(day - 1) % WINDOW_DAYS]).astype(int)

@@ -1,36 +1,35 @@
 """DuckDB engine: scans Delta tables lazily and pruned, writes with delta-rs.
 
-One connection a process, because tables of different connections cannot be joined. DuckDB's own delta
-extension is not used: closed networks cannot download it.
+How the lake is read stands in `lake_reading`. Tables of different threads have different connections and cannot be
+joined: whoever uses an engine stays in one thread.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from itertools import count
 from pathlib import Path
-from urllib.parse import unquote
 
 import ibis
 import pandas as pd
-import pyarrow as pa
 from deltalake import DeltaTable
 from ibis.backends.duckdb import Backend
 
-from retail_assets.engines.aside import in_file
-from retail_assets.engines.fetched import FetchedFiles
+from retail_assets.engines.lake_reading import FilePredicate, LakeReading
+from retail_assets.engines.origins import Origins
 from retail_assets.engines.parallel import in_processes
-from retail_assets.engines.protocol import Frame, Part, Result, SetAside, WriteResult
+from retail_assets.engines.protocol import Frame, Part, Result, Spilled, WriteResult
+from retail_assets.engines.spilled import in_file
 from retail_assets.engines.writing import delta
-from retail_assets.engines.writing.evolution import physical_columns, refuse_unreadable
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
 from retail_assets.transforms.days import within
+from retail_assets.transforms.lineage import ColumnSources
 from retail_assets.windows import Window
 
 
 class DuckDBEngine:
-    """Engine on one DuckDB connection.
+    """Engine on DuckDB, in one connection a thread.
 
     Args:
         lake: where the tables are.
@@ -41,37 +40,46 @@ class DuckDBEngine:
 
     def __init__(self, lake: Lake, *, memory_limit: str, temp_folder: Path, processes: int = 1) -> None:
         self.lake = lake
-        self._memory_limit = memory_limit
         self._temp_folder = temp_folder
         self._processes = processes
         self._names = (f"scan_{number}" for number in count())
-        self._fetched = FetchedFiles(lake, temp_folder)
+        self._reading = LakeReading(lake, memory_limit=memory_limit, temp_folder=temp_folder)
+        self._of_thread = threading.local()
+        self._origins = Origins()
 
-    @cached_property
+    @property
     def connection(self) -> Backend:
-        self._temp_folder.mkdir(parents=True, exist_ok=True)
-        connection = ibis.duckdb.connect(
-            memory_limit=self._memory_limit.replace(" ", ""), temp_directory=str(self._temp_folder)
-        )
-        connection.raw_sql("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        return connection
+        """This thread's."""
+        if not self._is_open:
+            self._temp_folder.mkdir(parents=True, exist_ok=True)
+            self._of_thread.backend = ibis.duckdb.from_connection(self._reading.connection)
+        return self._of_thread.backend
+
+    @property
+    def _is_open(self) -> bool:
+        return "backend" in self._of_thread.__dict__
 
     def close(self) -> None:
-        """Let go of the connection; temporary tables, views and fetched files end with it."""
-        if "connection" in self.__dict__:
-            self.connection.disconnect()
-            del self.__dict__["connection"]
-        self._fetched.close()
+        """Let go of the connections; temporary tables, views and fetched files end with them."""
+        self._of_thread = threading.local()
+        self._reading.close()
+        self._origins.forget()
 
     def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
-        delta_table = self.lake.require(table)
-        refuse_unreadable(self.lake, table, delta_table)
-        found = self._from_files(table, delta_table, windows)
-        rows = found.select([_column(found, table, name) for name in table.column_names])
+        rows = self._view(table, self.lake.require(table), files=_folders(table, windows))
         return rows if windows is None else within(rows, windows, str(table.partition_column))
 
     def scan_or_empty(self, table: Table) -> ibis.Table:
-        return self._empty(table) if self.lake.open(table) is None else self.scan(table)
+        return self._view(table, self.lake.open(table))
+
+    def _view(self, table: Table, delta_table: DeltaTable | None, *, files: FilePredicate | None = None) -> ibis.Table:
+        name = next(self._names)
+        connection = self.connection
+        self._reading.make_view(name, table, delta_table, files=files)
+        return self._origins.scanned(connection.table(name), table)
+
+    def sources(self, frame: Frame) -> ColumnSources:
+        return self._origins.of(frame)
 
     @contextmanager
     def kept(self, rows: ibis.Table) -> Iterator[ibis.Table]:
@@ -79,13 +87,13 @@ class DuckDBEngine:
         name = next(self._names)
         table = self.connection.create_table(name, obj=rows, temp=True)
         try:
-            yield table
+            yield self._origins.kept(table, rows)
         finally:
-            if "connection" in self.__dict__:  # else it ended with the connection
+            if self._is_open:  # else it ended with the connection
                 self.connection.raw_sql(f"DROP TABLE {name}")
 
-    def set_aside(self, frame: Frame) -> SetAside:
-        return in_file(frame, self._temp_folder)
+    def spill(self, frame: Frame) -> Spilled:
+        return in_file(frame, self._temp_folder, sources=self._origins.later(frame))
 
     def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
         return function(rows.to_pandas())
@@ -99,49 +107,8 @@ class DuckDBEngine:
     def overwrite(self, table: Table, frame: Frame) -> WriteResult:
         return delta.overwrite(self.lake, table, frame)
 
-    def _from_files(self, table: Table, delta_table: DeltaTable, windows: Sequence[Window] | None) -> ibis.Table:
-        """DuckDB's Parquet reader over the files of this version: 2–12 times faster than an Arrow dataset."""
-        uris = delta_table.file_uris(file_pruning_predicate=_folders(table, windows))
-        if not uris:
-            return self._empty(table)
-        if self.lake.is_local:
-            # delta-rs quotes spaces and letters beyond ASCII as in a URL; DuckDB wants the path itself
-            return self._of_parquet(table, [unquote(uri).removeprefix("file://") for uri in uris])
-        files = self._fetched.of(table, delta_table, uris)
-        return self._remote(delta_table) if files is None else self._of_parquet(table, files)
 
-    def _of_parquet(self, table: Table, files: Sequence[str]) -> ibis.Table:
-        types = ", ".join(f"'{name}': {_HIVE_TYPES[table.layout]}" for name in physical_columns(table))
-        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        # left to itself DuckDB takes any folder named key=value above the lake for a column
-        hive = f"true, hive_types = {{{types}}}" if types else "false"
-        options = f"union_by_name = true, hive_partitioning = {hive}"
-        name = next(self._names)
-        self.connection.raw_sql(f"CREATE TEMP VIEW {name} AS SELECT * FROM read_parquet([{listed}], {options})")
-        return self.connection.table(name)
-
-    def _remote(self, delta_table: DeltaTable) -> ibis.Table:
-        name = next(self._names)
-        self.connection.con.register(name, delta_table.to_pyarrow_dataset())
-        return self.connection.table(name)
-
-    def _empty(self, table: Table) -> ibis.Table:
-        name = next(self._names)
-        self.connection.con.register(name, pa.Table.from_batches([], schema=table.schema))
-        return self.connection.table(name)
-
-
-_HIVE_TYPES = {Layout.MONTH: "VARCHAR", Layout.DAY: "DATE", Layout.WHOLE: ""}
-
-
-def _column(found: ibis.Table, table: Table, name: str) -> ibis.Value:
-    """A column as it was found; null where the files are older than the column."""
-    if name in found.columns:
-        return found[name]
-    return ibis.null(ibis.schema(table.schema)[name]).name(name)
-
-
-def _folders(table: Table, windows: Sequence[Window] | None) -> list[tuple[str, str, list[str]]] | None:
+def _folders(table: Table, windows: Sequence[Window] | None) -> FilePredicate | None:
     """Partition filter for delta-rs, so that only the files of the windows are listed."""
     if not windows or table.layout is Layout.WHOLE:
         return None

@@ -90,7 +90,7 @@ def maintain_table(lake: Lake, table: Table, retention: Retention) -> Figures | 
                     figures[name] = figures[name] + value if name in _COUNTED else value
     except RetailError as error:
         figures["problem"] = str(error)
-    except Exception as error:  # one table must not stop the others, whatever is wrong with it
+    except Exception as error:  # no fault of one table stops the others
         figures["problem"] = f"{table.path}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return figures | {"seconds": round(time.monotonic() - started, 3)}
 

@@ -2,31 +2,46 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import ibis
 import pandas as pd
 import pyarrow as pa
+from deltalake import DeltaTable
 
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import Table
+from retail_assets.transforms.lineage import ColumnSources
 from retail_assets.windows import Window
 
 Frame = ibis.Table | pd.DataFrame | pa.Table | pa.RecordBatchReader
 Part = TypeVar("Part")
 Result = TypeVar("Result")
-SetAside = Callable[[], Frame]
-"""Gives a frame that was set aside, once; it is used before another one is taken."""
+
+
+@dataclass(frozen=True)
+class Spilled:
+    """A frame that waits until it is taken, once; it is used before another one is taken.
+
+    `sources` finds the columns that each of its columns comes from, which the frame itself can no longer tell.
+    """
+
+    take: Callable[[], Frame]
+    sources: Callable[[], ColumnSources] = field(default=dict)
+
+    def __call__(self) -> Frame:
+        return self.take()
 
 
 @dataclass(frozen=True)
 class WriteResult:
-    """What one commit did."""
+    """What one commit did; `delta` is the table at that version, where the writer holds it."""
 
     rows: int
     bytes: int
     version: int
+    delta: DeltaTable | None = field(default=None, repr=False, compare=False)
 
 
 class Engine(Protocol):
@@ -42,11 +57,15 @@ class Engine(Protocol):
         """All rows, none where the table was never written."""
         ...
 
+    def sources(self, frame: Frame) -> ColumnSources:
+        """The columns of the lake that each column of an expression comes from; of another frame nothing is known."""
+        ...
+
     def kept(self, rows: ibis.Table) -> AbstractContextManager[ibis.Table]:
         """The rows computed once, for several uses inside the context."""
         ...
 
-    def set_aside(self, frame: Frame) -> SetAside:
+    def spill(self, frame: Frame) -> Spilled:
         """Compute the frame now and keep it outside memory."""
         ...
 

@@ -1,6 +1,6 @@
 """Files and folders that end with their process: named by it, and taken away by the next one where it was killed.
 
-Whatever writes to the folder for temporary files does so within `writing`, so that a full disk is told as such.
+Code that writes to the folder for temporary files does so within `writing`, so that a full disk is reported as one.
 """
 
 import os

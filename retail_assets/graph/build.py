@@ -10,7 +10,7 @@ import dagster as dg
 
 from retail_assets.graph import jobs, registry, schedules, sensors
 from retail_assets.graph.partitions import partitions
-from retail_assets.graph.specs import described_spec, source_specs
+from retail_assets.graph.specs import Systems, described_spec, source_specs
 from retail_assets.graph.wiring import resources_of
 from retail_assets.nights import make_up
 from retail_assets.runs.heartbeat import in_process_with_heartbeat
@@ -30,7 +30,7 @@ def build_definitions(settings: Settings, *, overrides: dict[str, Any] | None = 
     """
     mapping = load_mapping(settings.source_mapping)
     return dg.Definitions(
-        assets=[*source_specs(mapping), *_assets(settings, mapping)],
+        assets=[*source_specs(mapping, Systems.of(settings)), *_assets(settings, mapping)],
         asset_checks=registry.CHECKS,
         jobs=jobs.JOBS,
         schedules=schedules.schedules(settings, settings.timezone or mapping.timezone),
@@ -48,6 +48,7 @@ def build_definitions(settings: Settings, *, overrides: dict[str, Any] | None = 
 def _assets(settings: Settings, mapping: Mapping) -> list[dg.AssetsDefinition]:
     kinds = partitions(settings, settings.timezone or mapping.timezone)
     declared = registry.assets(horizon_days=settings.horizon_days, train_days=settings.train_days)
-    assets = dg.map_asset_specs(lambda spec: described_spec(spec, kinds, mapping), declared)
+    systems = Systems.of(settings)
+    assets = dg.map_asset_specs(lambda spec: described_spec(spec, kinds, mapping, systems), declared)
     policy = dg.BackfillPolicy.single_run()
     return [asset.with_attributes(backfill_policy=policy) for asset in assets if isinstance(asset, dg.AssetsDefinition)]

@@ -17,10 +17,20 @@ from retail_assets.runs.run_tags import range_tags
 from retail_assets.settings import Settings
 from retail_assets.windows import ONE_DAY, Window
 
-NIGHTLY, TRAINING = "nightly_ingest", "weekly_training"
+NIGHTLY, TRAINING, MAINTENANCE = "nightly_ingest", "weekly_training", "weekly_maintenance"
 
 NIGHTLY_AT, TRAINING_AT = time(2), time(5)
 _NIGHTLY, _WEEKLY, _SUNDAYS = f"0 {NIGHTLY_AT.hour} * * *", f"0 {TRAINING_AT.hour} * * 1", "0 12 * * 0"
+_MEANINGS = {
+    NIGHTLY: "Every night: reads yesterday and the trailing days from the source and refines them to gold, after the "
+    "days that earlier nights missed. Publishing follows its success.",
+    TRAINING: "Every Monday: trains the forecasting model on the days before the week, once they are ingested.",
+    MAINTENANCE: "Every Sunday at noon: expires, compacts and vacuums the tables of the lake.",
+}
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"name": name, "description": _MEANINGS[name]}
 
 
 def trailing(day: date, *, trailing_days: int, first_date: date) -> Window:
@@ -39,7 +49,7 @@ def _missed_before(instance: dg.DagsterInstance, window: Window, settings: Setti
 def schedules(settings: Settings, timezone: str) -> list[dg.ScheduleDefinition]:
     """The nightly and the weekly schedules, in the stores' time zone."""
 
-    @dg.schedule(job_name=jobs.INGEST, cron_schedule=_NIGHTLY, execution_timezone=timezone, name=NIGHTLY)
+    @dg.schedule(job_name=jobs.INGEST, cron_schedule=_NIGHTLY, execution_timezone=timezone, **_named(NIGHTLY))
     def nightly_ingest(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         closed = context.scheduled_execution_time.date() - ONE_DAY
         window = trailing(closed, trailing_days=settings.trailing_days, first_date=settings.first_date)
@@ -49,7 +59,7 @@ def schedules(settings: Settings, timezone: str) -> list[dg.ScheduleDefinition]:
         before = ingests_of_missed(context.instance, days, asked=f"with {closed}")
         return [*before, dg.RunRequest(run_key=f"ingest {closed}", tags=range_tags(window))]
 
-    @dg.schedule(job_name=jobs.TRAIN, cron_schedule=_WEEKLY, execution_timezone=timezone, name=TRAINING)
+    @dg.schedule(job_name=jobs.TRAIN, cron_schedule=_WEEKLY, execution_timezone=timezone, **_named(TRAINING))
     def weekly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         monday = context.scheduled_execution_time.date()
         awaited = missed.awaited_days(context.instance, missed.ingested(context.instance), monday)
@@ -60,7 +70,7 @@ def schedules(settings: Settings, timezone: str) -> list[dg.ScheduleDefinition]:
             )
         return training_of(monday)
 
-    @dg.schedule(job_name=jobs.MAINTAIN, cron_schedule=_SUNDAYS, execution_timezone=timezone, name="weekly_maintenance")
+    @dg.schedule(job_name=jobs.MAINTAIN, cron_schedule=_SUNDAYS, execution_timezone=timezone, **_named(MAINTENANCE))
     def weekly_maintenance(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         return dg.RunRequest(run_key=f"maintain {context.scheduled_execution_time.date()}")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from retail_assets.checks.failed import failed_checks, told
+from retail_assets.checks.failed import failed_checks, one_line
 from retail_assets.checks.moved import CHECK_NAME, OLDER_DAYS
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.graph import jobs
@@ -45,6 +45,7 @@ def publish_after_ingest(settings: Settings) -> dg.SensorDefinition:
 
     @dg.run_status_sensor(
         name="publish_after_ingest",
+        description="After the nightly ingest, or a run that makes a night up: forecasts and plans the newest day.",
         run_status=dg.DagsterRunStatus.SUCCESS,
         monitored_jobs=[dg.JobSelector(location_name="retail_assets", job_name=jobs.INGEST)],
         request_job=jobs.JOBS_BY_NAME[jobs.PUBLISH],
@@ -61,6 +62,7 @@ def publish_after_ingest(settings: Settings) -> dg.SensorDefinition:
 
 @dg.run_status_sensor(
     name="demand_after_late_days",
+    description="After a backfill of past days: makes the demand of later days again that looked back on them.",
     run_status=dg.DagsterRunStatus.SUCCESS,
     request_job=jobs.JOBS_BY_NAME[jobs.INGEST],
     default_status=dg.DefaultSensorStatus.RUNNING,
@@ -108,6 +110,7 @@ _MovedDays = dict[date, Mapping[str, Any]]
 
 @dg.run_status_sensor(
     name="ingest_moved_days",
+    description="Reads days again from which the source moved lines to another day.",
     run_status=dg.DagsterRunStatus.SUCCESS,
     request_job=jobs.JOBS_BY_NAME[jobs.INGEST],
     default_status=dg.DefaultSensorStatus.RUNNING,
@@ -160,7 +163,11 @@ def _were_in_vain(instance: dg.DagsterInstance) -> bool:
     return len(left) == _IN_VAIN and all(left)
 
 
-@dg.run_failure_sensor(name="alert_on_failure", default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.run_failure_sensor(
+    name="alert_on_failure",
+    description="Sends what failed, since when and what to do to RETAIL_ALERT_WEBHOOK_URL.",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
 def alert_on_failure(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> dg.SkipReason | None:
     """What failed, where, since when and what to do, to the webhook of RETAIL_ALERT_WEBHOOK_URL.
 
@@ -179,6 +186,7 @@ def alert_on_failure(context: dg.RunFailureSensorContext, notifier: dg.ResourceP
 
 @dg.run_status_sensor(
     name="alert_on_cancellation",
+    description="Tells RETAIL_ALERT_WEBHOOK_URL of a cancelled run, which nothing makes up by itself.",
     run_status=dg.DagsterRunStatus.CANCELED,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
@@ -212,7 +220,7 @@ def _causes(failures: Sequence[dg.DagsterEvent], instance: dg.DagsterInstance, r
 
 def _checks_of(failure: dg.DagsterEvent, checked: Iterable[dg.DagsterEvent]) -> str:
     own = [event.asset_check_evaluation_data for event in checked if event.step_key == failure.step_key]
-    return told(failed_checks(own))
+    return one_line(failed_checks(own))
 
 
 def _innermost(event: dg.DagsterEvent) -> str:
@@ -237,6 +245,7 @@ def ingest_changed_days(settings: Settings) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="ingest_changed_days",
+        description="Reads days again that changed in the source after the nights had read them. Switch it on by hand.",
         job=jobs.JOBS_BY_NAME[jobs.INGEST],
         minimum_interval_seconds=_HOUR,
         default_status=dg.DefaultSensorStatus.STOPPED,

@@ -1,4 +1,4 @@
-"""The resources of the graph, built from the settings. Whatever holds a secret is a plain object.
+"""The resources of the graph, built from the settings. An object that holds a secret is a plain one.
 
 Nothing connects here: systems are reached when an asset first uses them.
 """

@@ -365,7 +365,7 @@ def _tail_from_quantiles(knots: Array, levels: Array, first: Array) -> Array:
 
 
 def _fit_mean(knots: Array, low: Array, high: Array, *, tail: Array, mean: Array) -> tuple[Array, Array]:
-    """Shape and tail that give the mean: a plausible shape, then a plausible tail, then whatever is possible."""
+    """Shape and tail that give the mean: a plausible shape, then a plausible tail, then any that is possible."""
     width = np.diff(knots, axis=-1)
     most = (width * (1 - low[..., :-1])).sum(axis=-1)
     room = (width * (high - low)[..., :-1]).sum(axis=-1)

@@ -5,15 +5,16 @@ Frames as of a day in, rows of inventory/inventory_health out. What to do about 
 
 from dataclasses import dataclass, fields
 from datetime import date
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.inventory.cumulative_forecast import CumulativeForecast, series_index
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.draws import line_keys
 from retail_assets.inventory.money import money
-from retail_assets.inventory.protection import Windows, series_index
 from retail_assets.inventory.shelf_life import batches_by_age, expiring_units
 from retail_assets.tables.inventory import INVENTORY_HEALTH
 
@@ -36,16 +37,36 @@ _OF_PRODUCTS = [
 ]
 
 
-def inventory_health(
-    as_of: date,
-    *,
-    on_hand: pd.DataFrame,
-    open_orders: pd.DataFrame,
-    cumulative: pd.DataFrame,
-    products: pd.DataFrame,
-    receipts: pd.DataFrame | None = None,
-    closed_days: pd.DataFrame | None = None,
-) -> pd.DataFrame:
+@dataclass(frozen=True)
+class StockInputs:
+    """What health and transfers of a day are made from.
+
+    Attributes:
+        as_of: last closed day.
+        on_hand: store_id, product_id, on_hand_units.
+        open_orders: store_id, product_id, promised_date, open_units.
+        cumulative: rows of forecast/cumulative_forecast of this as-of date; a series without any has no demand.
+        products: store_id, product_id, next_delivery_days (days from `as_of` to the arrival of an order placed at
+            the next opportunity), unit_cost, unit_price, unit_step, last_sale_date; optionally in_stock_days, the days
+            in a row with stock up to `as_of`, and shelf_life_days, without which nothing expires.
+        receipts: store_id, product_id, received_date, received_units: the age of the stock; without any it is fresh.
+        closed_days: store_id, product_id, business_date of days to come on which a series does not sell.
+    """
+
+    as_of: date
+    on_hand: pd.DataFrame
+    open_orders: pd.DataFrame
+    cumulative: pd.DataFrame
+    products: pd.DataFrame
+    receipts: pd.DataFrame | None = None
+    closed_days: pd.DataFrame | None = None
+
+    def held(self) -> pd.DataFrame:
+        """The series whose stock is known, sorted."""
+        return self.on_hand.loc[self.on_hand["on_hand_units"].notna()].sort_values(_SERIES)
+
+
+def inventory_health(inputs: StockInputs) -> pd.DataFrame:
     """Rows of inventory/inventory_health, one for each row of `on_hand` with a stock.
 
     Status, the first that applies:
@@ -60,25 +81,13 @@ def inventory_health(
 
     Orders promised before the next possible delivery count from their day; overdue ones are not relied on. What is
     expected to expire unsold has columns of its own and changes no status.
-
-    Args:
-        as_of: last closed day.
-        on_hand: store_id, product_id, on_hand_units.
-        open_orders: store_id, product_id, promised_date, open_units.
-        cumulative: rows of forecast/cumulative_forecast of this as-of date; a series without any has no demand.
-        products: store_id, product_id, next_delivery_days (days from `as_of` to the arrival of an order placed at
-            the next chance), unit_cost, unit_price, unit_step, last_sale_date; optionally in_stock_days, the days in
-            a row with stock up to `as_of`, and shelf_life_days, without which nothing expires.
-        receipts: store_id, product_id, received_date, received_units: the age of the stock; without any it is fresh.
-        closed_days: store_id, product_id, business_date of days to come on which a series does not sell.
     """
-    held = on_hand.loc[on_hand["on_hand_units"].notna()].sort_values(_SERIES)
-    if held.empty:
+    if inputs.held().empty:
         return INVENTORY_HEALTH.schema.empty_table().to_pandas()
-    state = StockState.of(as_of, held, open_orders, cumulative=cumulative, products=products, closed_days=closed_days)
+    state = StockState.of(inputs)
     probability, lost = state.shortage()
-    expiring = _expiring_units(as_of, state, receipts)
-    return _table(as_of, state, probability=probability, lost=lost, expiring=expiring)
+    expiring = _expiring_units(inputs.as_of, state, inputs.receipts)
+    return _table(inputs.as_of, state, probability=probability, lost=lost, expiring=expiring)
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ class StockState:
     on_order: Array
     arrivals: list[tuple[Days, Array]]
     delivery_days: Days
-    windows: Windows
+    forecast: CumulativeForecast
     unit_cost: Array
     unit_price: Array
     days_since_sale: Array
@@ -98,16 +107,8 @@ class StockState:
     shelf_life_days: Array
 
     @classmethod
-    def of(
-        cls,
-        as_of: date,
-        held: pd.DataFrame,
-        open_orders: pd.DataFrame,
-        *,
-        cumulative: pd.DataFrame,
-        products: pd.DataFrame,
-        closed_days: pd.DataFrame | None = None,
-    ) -> "StockState":
+    def of(cls, inputs: StockInputs) -> Self:
+        as_of, products, held = inputs.as_of, inputs.products, inputs.held()
         series = series_index(held)
         known = products.drop_duplicates(_SERIES)
         row = series_index(known).get_indexer(series)
@@ -117,17 +118,17 @@ class StockState:
         since = np.where(np.isnat(sold), np.nan, (np.datetime64(as_of, "D") - sold).astype(np.float64))
         step = own["unit_step"].astype(float).fillna(1.0).to_numpy()
         nobody = np.full(len(series), "", dtype=object)
-        on_order, arrivals = _arrivals(as_of, open_orders, series, delivery_days=delivery)
-        windows = Windows.from_forecast(cumulative, series, unit_step=step, supplier_ids=nobody)
-        if closed_days is not None:
-            windows = windows.selling_except(closed_days, series, as_of=as_of)
+        on_order, arrivals = _arrivals(as_of, inputs.open_orders, series, delivery_days=delivery)
+        forecast = CumulativeForecast.of(inputs.cumulative, series, unit_step=step, supplier_ids=nobody)
+        if inputs.closed_days is not None:
+            forecast = forecast.selling_except(inputs.closed_days, series, as_of=as_of)
         return cls(
             series=series,
             stock=held["on_hand_units"].to_numpy(dtype=np.float64),
             on_order=on_order,
             arrivals=arrivals,
             delivery_days=delivery,
-            windows=windows,
+            forecast=forecast,
             unit_cost=own["unit_cost"].to_numpy(dtype=np.float64, na_value=np.nan),
             unit_price=own["unit_price"].to_numpy(dtype=np.float64, na_value=np.nan),
             days_since_sale=since,
@@ -135,12 +136,12 @@ class StockState:
             shelf_life_days=own["shelf_life_days"].to_numpy(dtype=np.float64, na_value=np.nan),
         )
 
-    def take(self, rows: Days) -> "StockState":
+    def take(self, rows: Days) -> Self:
         """These series only."""
-        taken = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("arrivals", "windows")}
-        return StockState(
+        taken = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("arrivals", "forecast")}
+        return type(self)(
             arrivals=[(days[rows], units[rows]) for days, units in self.arrivals],
-            windows=self.windows.take(rows),
+            forecast=self.forecast.take(rows),
             **{name: value[rows] for name, value in taken.items()},
         )
 
@@ -158,7 +159,7 @@ class StockState:
         stock = np.maximum(self.stock, 0.0) + extra
         probability, lost = np.zeros(len(stock)), np.zeros(len(stock))
         for days, units in [*self.arrivals, (self.delivery_days, np.zeros(len(stock)))]:
-            demand = self.windows.nearest(np.maximum(np.minimum(days, self.delivery_days) - 1, 0))
+            demand = self.forecast.within(np.maximum(np.minimum(days, self.delivery_days) - 1, 0))
             probability = np.maximum(probability, 1 - demand.cdf(stock))
             lost = np.maximum(lost, demand.expected_shortage(stock))
             stock = stock + units
@@ -166,10 +167,10 @@ class StockState:
 
     def delivery_demand(self) -> Demand:
         """Demand before the next possible delivery."""
-        return self.windows.nearest(np.maximum(self.delivery_days - 1, 0))
+        return self.forecast.within(np.maximum(self.delivery_days - 1, 0))
 
     def cover_demand(self) -> Demand:
-        return self.windows.nearest(np.full(len(self.series), COVER_DAYS))
+        return self.forecast.within(np.full(len(self.series), COVER_DAYS))
 
 
 def _arrivals(
@@ -213,7 +214,7 @@ def _expiring_units(as_of: date, state: StockState, receipts: pd.DataFrame | Non
         shelf_life_days=some.shelf_life_days,
         receipts=receipts,
     )
-    units[rows] = expiring_units(batches, some.windows, keys=line_keys(as_of, some.series))
+    units[rows] = expiring_units(batches, some.forecast, keys=line_keys(as_of, some.series))
     return units
 
 

@@ -22,7 +22,7 @@ Weekdays = NDArray[np.bool_]
 
 
 REPORTED_HORIZONS = (7, 14, 28)
-"""Horizons that pages and accuracy use whatever the suppliers' calendars are."""
+"""Horizons that pages and accuracy use with any supplier calendar."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,18 @@
 """How the plan decides: one parameter set for everything, and others for a class, supplier, store or product.
 
-A new parameter is one field here with its limits, and one line in docs/inventory.md. Reading files belongs elsewhere.
+A new parameter is one field of `PlanPolicy`, one with its limits of `LineRules` or `PlanRules`, and one line in
+docs/inventory.md. Reading files belongs elsewhere.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.policies import critical_ratio
@@ -46,24 +49,47 @@ class PlanPolicy:
     budget_value: float | None = None
 
 
-_LIMITS: dict[str, tuple[float, float]] = {
-    "service_level": (0.5, 0.9999),
-    "overdue_days_max": (0, 365),
-    "holding_rate": (0, 5),
-    "goodwill_value": (0, 1e6),
-    "salvage_rate": (0, 1),
-    "min_remaining_days": (0, 365),
-    "expedite_probability": (0, 1),
-    "receipt_delay_days": (0, 1),
-    "budget_value": (0, 1e12),
-}
-_WHOLE = ("overdue_days_max", "min_remaining_days", "receipt_delay_days")
-_CHOICES = {"service_measure": ("cycle", "fill"), "shelf_life_cap": ("paying", "target")}
-_OF_LINES = (
-    *("service_level", "service_measure", "holding_rate", "goodwill_value", "salvage_rate"),
-    *("min_remaining_days", "shelf_life_cap", "expedite_probability"),
-)
-"""Parameters that may differ from line to line; the others hold for the whole plan."""
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+@with_config(_STRICT)
+class LineRules(TypedDict, total=False):
+    """Parameters that a file may set for some lines, and their limits."""
+
+    service_level: Annotated[
+        Annotated[float, Field(ge=0.5, le=0.9999)] | Literal["critical_ratio"],
+        AfterValidator(lambda level: None if level == CRITICAL_RATIO else level),
+    ]
+    service_measure: Literal["cycle", "fill"]
+    holding_rate: Annotated[float, Field(ge=0, le=5)]
+    goodwill_value: Annotated[float, Field(ge=0, le=1e6)]
+    salvage_rate: Annotated[float, Field(ge=0, le=1)]
+    min_remaining_days: Annotated[int, Field(ge=0, le=365)]
+    shelf_life_cap: Literal["paying", "target"]
+    expedite_probability: Annotated[float, Field(ge=0, le=1)]
+
+
+@with_config(_STRICT)
+class PlanRules(LineRules, total=False):
+    """Parameters that a file may set for the whole plan, and their limits."""
+
+    overdue_days_max: Annotated[int, Field(ge=0, le=365)]
+    receipt_delay_days: Annotated[int, Field(ge=0, le=1)]
+    budget_value: Annotated[float, Field(ge=0, le=1e12)] | None
+
+
+@with_config(_STRICT)
+class PolicyFile(TypedDict, total=False):
+    """What a file holds."""
+
+    default: PlanRules
+    classes: dict[str, LineRules]
+    suppliers: dict[str, LineRules]
+    stores: dict[str, LineRules]
+    products: dict[str, LineRules]
+
+
+_FILE = TypeAdapter(PolicyFile)
 
 
 @dataclass(frozen=True)
@@ -111,20 +137,12 @@ class Policies:
         >>> found.plan.service_level, found.scopes["classes"]["A"]["service_level"]
         (0.95, 0.98)
         """
-        known = _mapping(read or {}, "the policies")
-        for scope in known:
-            if scope not in ("default", *SCOPES):
-                raise PermanentFailure(f"The policies have no part {scope}: known are default, {', '.join(SCOPES)}.")
-        names = [item.name for item in fields(PlanPolicy)]
-        default = _checked(known.get("default") or {}, "default", allowed=names)
-        scopes = {
-            scope: {
-                _identifier(name, scope): _checked(values, f"{scope} {name}", allowed=_OF_LINES)
-                for name, values in _mapping(known.get(scope) or {}, scope).items()
-            }
-            for scope in SCOPES
-        }
-        return cls(replace(plan or PlanPolicy(), **default), scopes)
+        given = {name: part or {} for name, part in read.items()} if isinstance(read, Mapping) else read or {}
+        try:
+            found = _FILE.validate_python(given)
+        except ValidationError as error:
+            raise PermanentFailure(_sentence(error)) from None
+        return cls(replace(plan or PlanPolicy(), **found.pop("default", {})), found)
 
     @property
     def service_measure(self) -> Literal["cycle", "fill"]:
@@ -141,7 +159,7 @@ class Policies:
             "stores": series.get_level_values(0),
             "products": series.get_level_values(1),
         }
-        values = {name: self._values(name, keys, len(series)) for name in _OF_LINES}
+        values = {name: self._values(name, keys, len(series)) for name in LineRules.__annotations__}
         level = np.array([np.nan if value is None else value for value in values["service_level"]], dtype=np.float64)
         return LineParameters(
             service_level=level,
@@ -181,42 +199,37 @@ class Policies:
         return found
 
 
-def _mapping(read: Any, what: str) -> Mapping[Any, Any]:
-    if not isinstance(read, Mapping):
-        raise PermanentFailure(f"The policies are wrong: {what} must be a mapping, got {read!r}.")
-    return read
-
-
-def _identifier(name: Any, scope: str) -> str:
-    """YAML reads unquoted digits as numbers, 010 as 8, and words such as no as truth values: the text is lost."""
-    if not isinstance(name, str):
-        raise PermanentFailure(
-            f"The policies are wrong: {scope} has the identifier {name!r}, which is no text: "
+def _sentence(error: ValidationError) -> str:
+    """The first thing that is wrong, with its place and what is allowed there."""
+    first = error.errors()[0]
+    place, given = [str(part) for part in first["loc"]], first["input"]
+    if first["type"] == "extra_forbidden" and len(place) == 1:
+        return f"The policies have no part {place[0]}: known are default, {', '.join(SCOPES)}."
+    if first["type"] == "dict_type":
+        return f"The policies are wrong: {' '.join(place) or 'the policies'} must be a mapping, got {given!r}."
+    if place[-1] == "[key]":
+        # YAML reads unquoted digits as numbers, 010 as 8, and words such as no as truth values: the text is lost
+        return (
+            f"The policies are wrong: {place[0]} has the identifier {given!r}, which is no text: "
             "put every identifier in quotes."
         )
-    return name
-
-
-def _checked(read: Any, what: str, *, allowed: list[str] | tuple[str, ...]) -> dict[str, Any]:
-    return {name: _value(name, value, what, allowed=allowed) for name, value in _mapping(read, what).items()}
-
-
-def _value(name: str, value: Any, what: str, *, allowed: list[str] | tuple[str, ...]) -> Any:
+    depth = 1 if place[0] == "default" else 2
+    what, name = " ".join(place[:depth]), place[depth]
+    allowed = TypeAdapter(PlanRules if depth == 1 else LineRules).json_schema()["properties"]
     if name not in allowed:
-        raise PermanentFailure(f"The policies are wrong: {what} knows no {name}, only {', '.join(allowed)}.")
-    if name in _CHOICES:
-        if value not in _CHOICES[name]:
-            wanted = " or ".join(_CHOICES[name])
-            raise PermanentFailure(f"The policies are wrong: {name} of {what} is {value!r}, wanted {wanted}.")
-        return value
-    if (name == "service_level" and value == CRITICAL_RATIO) or (name == "budget_value" and value is None):
-        return None
-    low, high = _LIMITS[name]
-    kind = "a whole number" if name in _WHOLE else "a number"
-    is_number = isinstance(value, int if name in _WHOLE else int | float) and not isinstance(value, bool)
-    if not is_number or not low <= value <= high:
-        also = f" or {CRITICAL_RATIO}" if name == "service_level" else ""
-        raise PermanentFailure(
-            f"The policies are wrong: {name} of {what} is {value!r}, wanted {kind} from {low:g} to {high:g}{also}."
-        )
-    return value
+        return f"The policies are wrong: {what} knows no {name}, only {', '.join(allowed)}."
+    return f"The policies are wrong: {name} of {what} is {given!r}, wanted {_wanted(allowed[name])}."
+
+
+def _wanted(allowed: Mapping[str, Any]) -> str:
+    """What a field's JSON Schema allows, in words.
+
+    >>> _wanted({"type": "integer", "minimum": 0, "maximum": 365})
+    'a whole number from 0 to 365'
+    """
+    if "anyOf" in allowed:
+        return " or ".join(_wanted(one) for one in allowed["anyOf"] if one.get("type") != "null")
+    if "enum" in allowed or "const" in allowed:
+        return " or ".join(allowed.get("enum") or [allowed["const"]])
+    kind = "a whole number" if allowed["type"] == "integer" else "a number"
+    return f"{kind} from {allowed['minimum']:g} to {allowed['maximum']:g}"

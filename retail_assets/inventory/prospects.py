@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.draws import Draws, Keys, running_total
-from retail_assets.inventory.simulator import Supply, Trace, UnmetDemand, simulate
+from retail_assets.inventory.simulator import OpeningStock, Supply, Trace, UnmetDemand, simulate
 
 Array = NDArray[np.float64]
 Days = NDArray[np.int64]
@@ -40,7 +40,7 @@ class Prospect:
     order_units: Array
     arrival: Days
     next_arrival: Days
-    delay_chances: Array
+    delay_probabilities: Array
     shelf_life_days: Array
     daily_mean: Array
 
@@ -124,8 +124,8 @@ def _simulated_paths(
     and what simulation adds to the units of it that the formula serves.
     """
     count = len(level)
-    late = _delays(prospect.delay_chances, draws.uniform(_LATE))
-    start = prospect.arrival + _delays(prospect.delay_chances, draws.uniform(_START))
+    late = _delays(prospect.delay_probabilities, draws.uniform(_LATE))
+    start = prospect.arrival + _delays(prospect.delay_probabilities, draws.uniform(_START))
     end = prospect.next_arrival + late
     total, weight = np.zeros(count), np.zeros(count)
     for delay in np.unique(late):
@@ -164,30 +164,28 @@ def _simulated(prospect: Prospect, daily: Array, *, start: Days, draws: Draws, u
     rows = np.arange(count)
     for number, (units, promised) in enumerate(zip(prospect.coming.T, prospect.promised.T, strict=True)):
         overdue = np.maximum(-promised, 0)
-        late = _delays(prospect.delay_chances, draws.uniform(_COMING + number), at_least=overdue)
+        late = _delays(prospect.delay_probabilities, draws.uniform(_COMING + number), at_least=overdue)
         arriving[rows, np.clip(promised + late, 0, days)] += units
     arriving[rows, np.minimum(start, days)] += prospect.order_units
     nothing = np.zeros(count)
     return simulate(
         daily,
-        opening=prospect.on_hand,
+        OpeningStock(prospect.on_hand, prospect.shelf_life_days, prospect.batches),
         supply=Supply(
             np.zeros((count, days), dtype=bool), np.zeros((count, days), int), arriving[:, :-1], np.zeros((count, days))
         ),
         policy=lambda state: nothing,
         unmet_demand=unmet_demand,
-        shelf_life_days=prospect.shelf_life_days,
-        opening_batches=prospect.batches,
     )
 
 
-def _delays(chances: Array, luck: Array, *, at_least: Days | None = None) -> Days:
-    """Days late drawn from `chances` (n, k), given that they are no fewer than `at_least` where that is possible."""
-    reached = np.cumsum(chances, axis=1)
+def _delays(probabilities: Array, luck: Array, *, at_least: Days | None = None) -> Days:
+    """Days late drawn from `probabilities` (n, k), no fewer than `at_least` where that is possible."""
+    reached = np.cumsum(probabilities, axis=1)
     if at_least is not None:
-        past = running_total(np.where(np.arange(chances.shape[1]) < at_least[:, None], chances, 0.0))
+        past = running_total(np.where(np.arange(probabilities.shape[1]) < at_least[:, None], probabilities, 0.0))
         luck = past + luck * (1 - past)
-    longest = chances.shape[1] - 1 - (chances[:, ::-1] > 0).argmax(axis=1)
+    longest = probabilities.shape[1] - 1 - (probabilities[:, ::-1] > 0).argmax(axis=1)
     return np.minimum((luck[:, None] >= reached[:, :-1] - 1e-12).sum(axis=1), longest)
 
 

@@ -1,6 +1,6 @@
-"""From what is missing to what is ordered: line minimum, packs, maximum, supplier minimum, each step kept.
+"""What lines share: the supplier's minimum, filled with the packs that save most, and the budget of a day.
 
-Levels and positions come in as numbers; reasons are written elsewhere.
+What each line asks for alone is order_levels.py's; reasons are written in plan/reasons.py.
 """
 
 from dataclasses import dataclass, replace
@@ -9,21 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.order_levels import Quantities
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 _SLACK = 1e-9
 _LATER_WEIGHT = 1e-3
-
-
-@dataclass(frozen=True)
-class Quantities:
-    """Units after each step, (n,) each."""
-
-    need: Array
-    after_minimum: Array
-    after_pack: Array
-    after_cap: Array
 
 
 @dataclass(frozen=True)
@@ -68,30 +59,6 @@ class OrderLines:
             for units in (ordered_units, ordered_units + order_units)
         )
         return np.nan_to_num(self.unit_margin) * np.maximum(after - before, 0.0)
-
-
-def ordered_quantities(
-    position: Array,
-    reorder_point: Array,
-    *,
-    step: Array,
-    pack_units: Array,
-    line_minimum_units: Array,
-    room_units: Array,
-) -> Quantities:
-    """Need, line minimum, pack, cap.
-
-    At or below the reorder point s the need is s + step - position, and the fewest packs that exceed s are ordered. A
-    cap rounds down to packs; what remains below the line minimum is not ordered at all.
-    """
-    is_needed = position <= reorder_point + _SLACK
-    need = np.where(is_needed, reorder_point + step - position, 0.0)
-    after_minimum = np.where(is_needed, np.maximum(need, line_minimum_units), 0.0)
-    after_pack = np.ceil(after_minimum / pack_units - _SLACK) * pack_units
-    room = np.floor(np.maximum(room_units, 0.0) / pack_units + _SLACK) * pack_units
-    capped = np.minimum(after_pack, room)
-    after_cap = np.where(capped + _SLACK >= line_minimum_units, capped, 0.0)
-    return Quantities(need, after_minimum, after_pack, after_cap)
 
 
 def shortage_avoided(demand: Demand, cycle_mean: Array, *, position: Array, order_units: Array | float) -> Array:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.inventory.cumulative_forecast import CumulativeForecast, series_index
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.draws import Draws, Keys, running_total
-from retail_assets.inventory.protection import Windows, series_index
 
 Array = NDArray[np.float64]
 Days = NDArray[np.int64]
@@ -76,7 +76,7 @@ def stock_batches(on_hand: Array, received: Array, shelf_life_days: Array) -> Ar
     return batches
 
 
-def expiring_units(batches: Array, windows: Windows, *, keys: Keys) -> Array:
+def expiring_units(batches: Array, forecast: CumulativeForecast, *, keys: Keys) -> Array:
     """(n,) units on hand that are expected to expire unsold, oldest sold first.
 
     With B_k units that can be sold for at most k days more and D_k the demand of k days, what has expired by day k is
@@ -87,13 +87,13 @@ def expiring_units(batches: Array, windows: Windows, *, keys: Keys) -> Array:
 
     Args:
         batches: (n, k) units that can be sold for 1 … k days more.
-        windows: forecasts of the n series.
+        forecast: forecasts of the n series.
         keys: (n,) of draws.py; a series gets the same answer beside any others.
     """
     days, stock = _expiries(batches)
-    reach = windows.reach(days[:, -1])
-    demand = windows.nearest(reach)
-    mean = windows.mean_within(np.column_stack([days, reach]))
+    reach = forecast.reach(days[:, -1])
+    demand = forecast.within(reach)
+    mean = forecast.mean_within(np.column_stack([days, reach]))
     total = mean[:, -1:]
     share = np.minimum(np.divide(mean[:, :-1], total, out=np.zeros_like(stock), where=total > 0), 1.0)
     parts = [

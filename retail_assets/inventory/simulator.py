@@ -19,8 +19,8 @@ UnmetDemand = Literal["lost", "backorder"]
 
 
 @dataclass(frozen=True)
-class DayState:
-    """What a policy sees on the morning of day `day`, after the receipts; arrays (n,) in units."""
+class Morning:
+    """What a policy sees of n shops on the morning of day `day`, after the receipts; arrays (n,) in units."""
 
     day: int
     on_hand: Array
@@ -33,7 +33,7 @@ class DayState:
         return self.on_hand + self.on_order - self.backlog
 
 
-Policy = Callable[[DayState], Array]
+Policy = Callable[[Morning], Array]
 """Orders (n,) in units for the day; asked every day, counted only where `can_order`."""
 
 
@@ -80,31 +80,40 @@ class Supply:
     expected: Array
 
 
+@dataclass(frozen=True)
+class OpeningStock:
+    """Stock before the first day, and how long it keeps.
+
+    `units` (n,) count as fresh without `batches` (n, k), units that can be sold for 1 … k days more, k at least the
+    longest life. A unit can be sold for `shelf_life_days` (n,), the day of receipt included; NaN for ever. The oldest
+    is sold first.
+    """
+
+    units: Array
+    shelf_life_days: Array | None = None
+    batches: Array | None = None
+
+
 def simulate(
     demand: Array,
+    opening: OpeningStock,
     *,
-    opening: Array,
     supply: Supply,
     policy: Policy,
     unmet_demand: UnmetDemand = "lost",
-    shelf_life_days: Array | None = None,
-    opening_batches: Array | None = None,
 ) -> Trace:
     """Run a policy over the days.
 
     Args:
         demand: (n, days) what customers want.
-        opening: (n,) stock before the first day; it counts as fresh without `opening_batches`.
+        opening: stock before the first day.
         supply: order days, lead times and what is on its way.
         policy: asked for orders every morning.
         unmet_demand: customers go (`lost`) or wait (`backorder`).
-        shelf_life_days: (n,) days a unit can be sold, the day of receipt included; NaN for ever. Oldest sold first.
-        opening_batches: (n, k) units of the opening stock that can be sold for 1 … k days more; k at least the
-            longest life.
     """
     count, days = demand.shape
     trace = Trace.empty((count, days))
-    shelf = _Shelf(opening, shelf_life_days, opening_batches)
+    shelf = _Shelf(opening)
     coming = np.concatenate([supply.arriving, np.zeros((count, int(supply.lead_days.max(initial=0)) + 1))], axis=1)
     on_order = np.zeros(count)
     backlog = np.zeros(count)
@@ -114,7 +123,7 @@ def simulate(
         on_order = on_order - (received - supply.arriving[:, day])
         shelf.receive(received)
         served = shelf.issue(np.minimum(backlog, shelf.stock))
-        state = DayState(
+        state = Morning(
             day, shelf.stock.copy(), on_order + supply.expected[:, day], backlog - served, supply.can_order[:, day]
         )
         ordered = np.where(state.can_order, np.maximum(policy(state), 0.0), 0.0)
@@ -139,16 +148,16 @@ def simulate(
 class _Shelf:
     """Stock, kept by remaining days of life where it spoils."""
 
-    def __init__(self, opening: Array, life: Array | None, batches: Array | None) -> None:
-        self.stock = opening.astype(np.float64)
-        life = np.full(len(opening), np.nan) if life is None else life
+    def __init__(self, opening: OpeningStock) -> None:
+        self.stock = opening.units.astype(np.float64)
+        life = np.full(len(self.stock), np.nan) if opening.shelf_life_days is None else opening.shelf_life_days
         self._rows = np.flatnonzero(np.isfinite(life))
         self._newest = np.maximum(life[self._rows].astype(np.int64), 1) - 1
         self._batches = np.zeros((len(self._rows), int(self._newest.max(initial=0)) + 1))
-        if batches is None:
-            self._put(opening)
+        if opening.batches is None:
+            self._put(opening.units)
         else:
-            self._batches[:] = batches[self._rows, : self._batches.shape[1]]
+            self._batches[:] = opening.batches[self._rows, : self._batches.shape[1]]
 
     def receive(self, units: Array) -> None:
         self.stock = self.stock + units

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 
-class Level(NamedTuple):
+class CostedLevel(NamedTuple):
     """A stock level and the expected cost a period."""
 
     level_units: float
@@ -60,17 +60,17 @@ class CycleService(NamedTuple):
     fill_rate: float
 
 
-def newsvendor_normal(overage: float, underage: float, *, mean: float, sd: float) -> Level:
+def newsvendor_normal(overage: float, underage: float, *, mean: float, sd: float) -> CostedLevel:
     """Best stock for one period of normal demand: S = μ + σ z, cost (Co + Cu) σ φ(z); S&S (4.24), (4.30).
 
     >>> newsvendor_normal(0.18, 0.70, mean=50, sd=8)
-    Level(level_units=56.60395592743389, cost_value=1.9976051931766445)
+    CostedLevel(level_units=56.60395592743389, cost_value=1.9976051931766445)
     """
     z = stats.norm.ppf(underage / (underage + overage))
-    return Level(float(mean + z * sd), float((overage + underage) * sd * stats.norm.pdf(z)))
+    return CostedLevel(float(mean + z * sd), float((overage + underage) * sd * stats.norm.pdf(z)))
 
 
-def newsvendor_poisson(overage: float, underage: float, *, mean: float) -> Level:
+def newsvendor_poisson(overage: float, underage: float, *, mean: float) -> CostedLevel:
     """Best stock for one period of Poisson demand: smallest S with F(S) >= Cu / (Cu + Co); S&S chapter 4.
 
     >>> best = newsvendor_poisson(0.18, 0.70, mean=50)
@@ -78,7 +78,7 @@ def newsvendor_poisson(overage: float, underage: float, *, mean: float) -> Level
     (56.0, 1.797235)
     """
     level = stats.poisson.ppf(underage / (underage + overage), mean)
-    return Level(float(level), float(_poisson_cost(level, overage, underage, mean=mean)))
+    return CostedLevel(float(level), float(_poisson_cost(level, overage, underage, mean=mean)))
 
 
 def economic_order_quantity(order_cost: float, holding_cost: float, *, demand_rate: float) -> OrderQuantity:

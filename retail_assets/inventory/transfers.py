@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retail_assets.inventory.health import AT_RISK_PROBABILITY, COVER_DAYS, StockState, excess_units
+from retail_assets.inventory.health import AT_RISK_PROBABILITY, COVER_DAYS, StockInputs, StockState, excess_units
 from retail_assets.inventory.money import money
 from retail_assets.tables.inventory import TRANSFER_PROPOSALS
 
@@ -26,31 +26,20 @@ class TransferCosts:
     unit_value: float = 0.10
 
 
-def transfer_proposals(
-    as_of: date,
-    *,
-    on_hand: pd.DataFrame,
-    open_orders: pd.DataFrame,
-    cumulative: pd.DataFrame,
-    products: pd.DataFrame,
-    closed_days: pd.DataFrame | None = None,
-    costs: TransferCosts | None = None,
-) -> pd.DataFrame:
-    """Rows of inventory/transfer_proposals, the most rewarding first; the frames are those of `inventory_health`.
+def transfer_proposals(inputs: StockInputs, costs: TransferCosts | None = None) -> pd.DataFrame:
+    """Rows of inventory/transfer_proposals, the most rewarding first.
 
     A store gives only what it holds above the 0.99 quantile of its 28 days' demand; a store receives when it would run
     out before its next possible delivery with a probability above 0.10. Goods move overnight. The quantity is where
     one more unit no longer pays; a move is proposed when the margin it saves exceeds its cost. Greedy by net benefit:
     in each round every product makes its best move, from the store with the most to give.
     """
-    held = on_hand.loc[on_hand["on_hand_units"].notna()].sort_values(["store_id", "product_id"])
-    if held.empty:
+    if inputs.held().empty:
         return TRANSFER_PROPOSALS.schema.empty_table().to_pandas()
-    state = StockState.of(as_of, held, open_orders, cumulative=cumulative, products=products, closed_days=closed_days)
-    market = _Market.of(state, costs or TransferCosts())
+    market = _Market.of(StockState.of(inputs), costs or TransferCosts())
     while market.trade():
         pass
-    return market.proposals(as_of)
+    return market.proposals(inputs.as_of)
 
 
 @dataclass
@@ -147,7 +136,7 @@ class _Market:
 
 def _step(state: StockState) -> Array:
     """Whole units also for goods sold by weight: nobody moves half a crate for its fraction."""
-    return np.maximum(state.windows.unit_step, 1.0)
+    return np.maximum(state.forecast.unit_step, 1.0)
 
 
 def _wanted(receivers: StockState, margin: Array, costs: TransferCosts) -> Array:

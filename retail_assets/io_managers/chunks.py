@@ -10,7 +10,7 @@ from datetime import date
 
 import dagster as dg
 
-from retail_assets.engines.protocol import Frame, SetAside
+from retail_assets.engines.protocol import Frame, Spilled
 from retail_assets.failures import PermanentFailure
 from retail_assets.windows import Window, runs_of
 
@@ -20,9 +20,9 @@ class Chunks:
     """Windows of a partitioned table and the function that gives the rows of one."""
 
     windows: Sequence[Window]
-    compute: Callable[[Window], Frame]
+    compute: Callable[[Window], Frame | Spilled]
 
-    def __iter__(self) -> Iterator[tuple[Window, Frame]]:
+    def __iter__(self) -> Iterator[tuple[Window, Frame | Spilled]]:
         return ((window, self.compute(window)) for window in self.windows)
 
 
@@ -42,33 +42,33 @@ def asked_windows(context: dg.AssetExecutionContext | dg.AssetCheckExecutionCont
     return runs_of(date.fromisoformat(key) for key in keys)
 
 
-def by_month(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame]) -> Chunks:
+def by_month(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame | Spilled]) -> Chunks:
     """The run's days, a month at a time."""
     return Chunks([part for window in asked_windows(context) for part in window.by_month()], compute)
 
 
-def by_day(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame]) -> Chunks:
+def by_day(context: dg.AssetExecutionContext, compute: Callable[[Window], Frame | Spilled]) -> Chunks:
     """The run's days, one at a time."""
     return Chunks([part for window in asked_windows(context) for part in window.by_day()], compute)
 
 
 @dataclass
-class Siblings:
+class SharedOutputs:
     """Several tables from one computation, without holding all windows of all tables in memory.
 
-    The first table that is written computes; the frames of the others wait where the engine set them aside.
+    The first table that is written computes; the engine spills the frames of the others until they are written.
 
     Args:
-        compute: gives, for one window, the frame each table was set aside as, by table name.
+        compute: gives, for one window, the spilled frame of each table, by table name.
     """
 
-    compute: Callable[[Window], dict[str, SetAside]]
-    _waiting: dict[tuple[Window, str], SetAside] = field(default_factory=dict)
+    compute: Callable[[Window], dict[str, Spilled]]
+    _waiting: dict[tuple[Window, str], Spilled] = field(default_factory=dict)
 
     def chunks(self, windows: Sequence[Window], name: str) -> Chunks:
         return Chunks(windows, lambda window: self._frame(window, name))
 
-    def _frame(self, window: Window, name: str) -> Frame:
+    def _frame(self, window: Window, name: str) -> Spilled:
         if (window, name) not in self._waiting:
-            self._waiting |= {(window, sibling): take for sibling, take in self.compute(window).items()}
-        return self._waiting.pop((window, name))()
+            self._waiting |= {(window, table): spilled for table, spilled in self.compute(window).items()}
+        return self._waiting.pop((window, name))

@@ -2,7 +2,7 @@
 
 A partitioned output replaces exactly the partitions of the run; an unpartitioned one the whole table.
 Inputs arrive as their annotation asks (`ibis.Table`, `pandas.DataFrame`, `pyarrow.Table`), pruned to the
-partitions the mapping names.
+partitions the mapping names and to the columns that the input's metadata names.
 """
 
 import logging
@@ -15,12 +15,19 @@ import ibis
 import pandas as pd
 import pyarrow as pa
 
-from retail_assets.engines.protocol import Engine, WriteResult
+from retail_assets.engines.protocol import Engine, Frame, Spilled, WriteResult
+from retail_assets.engines.writing.delta import of_all
+from retail_assets.failures import PermanentFailure
+from retail_assets.io_managers import described
 from retail_assets.io_managers.chunks import Chunks
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Partitioning, Table
+from retail_assets.transforms.lineage import ColumnSources
 from retail_assets.windows import Window, runs_of
+
+COLUMNS = "columns"
+"""Metadata of an input: the names of the columns that the asset reads; all of them without it."""
 
 PROGRESS = logging.getLogger("retail_assets.progress")
 """Says which window of which table was written; the command line shows it."""
@@ -41,26 +48,49 @@ class DeltaTableIOManager(dg.IOManager):
         """
         table = table_at("/".join(context.asset_key.path))
         started = time.monotonic()
-        result = self._write(context, table, obj)
+        result, sources = self._write(context, table, obj)
         context.add_output_metadata(self._metadata(context, table, result, time.monotonic() - started))
+        context.step_context.add_asset_metadata(
+            self._description(context, table, result, sources), context.asset_key, _newest_partition(context)
+        )
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Read an upstream table, as the consumer's annotation asks."""
+        """Read an upstream table, as the consumer's annotation asks.
+
+        Raises:
+            PermanentFailure: the input asks for a column that the table does not have.
+        """
         table = table_at("/".join(context.asset_key.path))
         rows = self._engine.scan(table, self._input_windows(context, table))
-        return _as_asked(rows, context.dagster_type.typing_type)
+        wanted = _wanted_columns(context, table)
+        return _as_asked(rows.select(wanted) if wanted else rows, context.dagster_type.typing_type)
 
-    def _write(self, context: dg.OutputContext, table: Table, obj: Any) -> WriteResult:
+    def _write(self, context: dg.OutputContext, table: Table, obj: Any) -> tuple[WriteResult, ColumnSources]:
+        """What was written, and where the columns come from: of the first window, as all are computed alike."""
         if table.partitioning is Partitioning.NONE:
-            return self._engine.overwrite(table, obj)
-        windows = _windows(context.asset_partition_keys)
-        results = []
-        for window, frame in _chunks(table, windows, obj):
+            return self._engine.overwrite(table, obj), self._engine.sources(obj)
+        results: list[WriteResult] = []
+        sources: ColumnSources = {}
+        for window, made in _chunks(table, _windows(context.asset_partition_keys), obj):
+            frame = made() if isinstance(made, Spilled) else made
+            sources = sources or self._sources(made)
             results.append(self._engine.overwrite_window(table, frame, window))
             PROGRESS.info("%s %s", table.path, window)
-        return WriteResult(
-            rows=sum(r.rows for r in results), bytes=sum(r.bytes for r in results), version=results[-1].version
-        )
+        return of_all(results), sources
+
+    def _sources(self, made: Frame | Spilled) -> ColumnSources:
+        return made.sources() if isinstance(made, Spilled) else self._engine.sources(made)
+
+    def _description(
+        self, context: dg.OutputContext, table: Table, result: WriteResult, sources: ColumnSources
+    ) -> described.Metadata:
+        """Of the newest partition alone: Dagster shows the last event, and a range has hundreds of them."""
+        found = {**described.lineage(table, sources), **described.columns(table, sources, result.delta)}
+        if not self._lake.is_local:  # another one fetches whole files for a few rows
+            return found
+        newest = _newest_partition(context)
+        windows = [Window(day, day) for day in (date.fromisoformat(newest),)] if newest else None
+        return {**found, **described.sample(table, self._engine.scan(table, windows))}
 
     def _input_windows(self, context: dg.InputContext, table: Table) -> list[Window] | None:
         if table.partitioning is Partitioning.NONE or not context.has_asset_partitions:
@@ -82,6 +112,26 @@ class DeltaTableIOManager(dg.IOManager):
             "dagster/uri": dg.MetadataValue.text(self._lake.table_uri(table)),
             "seconds": dg.MetadataValue.float(round(seconds, 3)),
         }
+
+
+def _newest_partition(context: dg.OutputContext) -> str | None:
+    return context.asset_partition_keys[-1] if context.has_asset_partitions else None
+
+
+def _wanted_columns(context: dg.InputContext, table: Table) -> list[str]:
+    wanted = list((context.definition_metadata or {}).get(COLUMNS, ()))
+    unknown = [name for name in wanted if name not in table.column_names]
+    if unknown:
+        raise PermanentFailure(
+            f"{_reader(context)} reads the column {', '.join(unknown)} of {table.path}, which does not exist; its "
+            f"columns are {', '.join(table.column_names)}."
+        )
+    return wanted
+
+
+def _reader(context: dg.InputContext) -> str:
+    keys = sorted("/".join(key.path) for key in context.step_context.assets_def.keys)
+    return ", ".join(keys)
 
 
 def _windows(keys: Any) -> list[Window]:

@@ -6,13 +6,15 @@ are made at the moment of use.
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.lake.address import PUBLIC
@@ -254,26 +256,44 @@ def lake_credentials(text: str | None) -> LakeCredentials:
     Raises:
         PermanentFailure: one sentence that names keys, never values.
     """
-    given = _object(text) if text is not None else {}
-    common = {name: given.pop(name) for name in _COMMON & set(given)}
-    if {"endpoint", "azure_endpoint"} <= set(common):
+    given = _given(text) if text is not None else _Given()
+    if {"endpoint", "azure_endpoint"} <= set(given):
         raise _wrong("endpoint and azure_endpoint are the same; give one")
-    endpoint = _text(common, "azure_endpoint") if "azure_endpoint" in common else _text(common, "endpoint")
-    allow_http = _flag(common, "allow_http")
+    endpoint, allow_http = given.get("azure_endpoint", given.get("endpoint")), given.get("allow_http", False)
     if endpoint and not allow_http and urlsplit(endpoint).scheme == "http":
         raise _wrong('the endpoint is http://, which needs "allow_http": true')
     return LakeCredentials(
         sign_in=_sign_in(given),
-        account_name=_text(common, "account_name"),
+        account_name=given.get("account_name"),
         endpoint=endpoint.rstrip("/") if endpoint else None,
         allow_http=allow_http,
     )
 
 
+_Text = Annotated[str | None, AfterValidator(lambda text: text or None)]
+_Flag = Annotated[bool, Field(strict=False)]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True, str_strip_whitespace=True, hide_input_in_errors=True))
+class _Given(TypedDict, total=False):
+    """Keys of RETAIL_LAKE_CREDENTIALS."""
+
+    account_key: _Text
+    account_name: _Text
+    allow_http: _Flag
+    authority_host: _Text
+    azure_endpoint: _Text
+    client_id: _Text
+    client_secret: _Text
+    endpoint: _Text
+    managed_identity: _Flag
+    sas_token: _Text
+    tenant_id: _Text
+
+
+_JSON = TypeAdapter(_Given)
 _COMMON = {"account_name", "endpoint", "azure_endpoint", "allow_http"}
-_PRINCIPAL_ORDER = ("tenant_id", "client_id", "client_secret")
-_PRINCIPAL = set(_PRINCIPAL_ORDER)
-_SIGN_INS = {"account_key", "sas_token", *_PRINCIPAL, "authority_host", "managed_identity"}
+_PRINCIPAL = {"tenant_id", "client_id", "client_secret"}
 _CHOICE = (
     "give one of account_key; sas_token; tenant_id, client_id and client_secret; managed_identity (with a client_id "
     "where there are several)"
@@ -281,21 +301,22 @@ _CHOICE = (
 _EXAMPLE = '{"account_key": "…"}'
 
 
-def _object(text: str) -> dict[str, Any]:
+def _given(text: str) -> _Given:
     try:
-        found = json.loads(text)
-    except json.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict):
-        raise PermanentFailure(f"{_VARIABLE} is not a JSON object; for example {_EXAMPLE}.") from None
-    return found
+        return _JSON.validate_json(text)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+    unknown = {str(fault["loc"][0]) for fault in faults if fault["type"] == "extra_forbidden"}
+    if unknown:
+        raise _wrong(f"{_listed(unknown)} is not a key of it; known are {', '.join(sorted(_Given.__annotations__))}")
+    if not faults[0]["loc"]:
+        raise PermanentFailure(f"{_VARIABLE} is not a JSON object; for example {_EXAMPLE}.")
+    kind = "not a text" if faults[0]["type"] == "string_type" else "neither true nor false"
+    raise _wrong(f"{faults[0]['loc'][0]} is {kind}")
 
 
-def _sign_in(given: dict[str, Any]) -> SignIn:
-    names = set(given)
-    if names - _SIGN_INS:
-        known = ", ".join(sorted(_COMMON | _SIGN_INS))
-        raise _wrong(f"{_listed(names - _SIGN_INS)} is not a key of it; known are {known}")
+def _sign_in(given: _Given) -> SignIn:
+    names = set(given) - _COMMON
     if not names:
         return Identity()
     if names == {"account_key"}:
@@ -303,32 +324,18 @@ def _sign_in(given: dict[str, Any]) -> SignIn:
     if names == {"sas_token"}:
         return SasToken(_required(given, "sas_token"))
     if names - {"authority_host"} == _PRINCIPAL:
-        tenant_id, client_id, client_secret = (_required(given, name) for name in _PRINCIPAL_ORDER)
-        return ServicePrincipal(tenant_id, client_id, client_secret, _text(given, "authority_host") or _LOGIN)
-    if names - {"client_id"} == {"managed_identity"} and _flag(given, "managed_identity"):
-        return ManagedIdentity(_text(given, "client_id"))
+        principal = (_required(given, name) for name in ("tenant_id", "client_id", "client_secret"))
+        return ServicePrincipal(*principal, given.get("authority_host") or _LOGIN)
+    if names - {"client_id"} == {"managed_identity"} and given.get("managed_identity"):
+        return ManagedIdentity(given.get("client_id"))
     raise _wrong(f"{_listed(names)} is not one whole way of signing in; {_CHOICE}")
 
 
-def _required(given: dict[str, Any], name: str) -> str:
-    value = _text(given, name)
-    if value is None:
-        raise _wrong(f"{name} is empty")
-    return value
-
-
-def _text(given: dict[str, Any], name: str) -> str | None:
+def _required(given: _Given, name: str) -> str:
     value = given.get(name)
-    if value is not None and not isinstance(value, str):
-        raise _wrong(f"{name} is not a text")
-    return value.strip() or None if value else None
-
-
-def _flag(given: dict[str, Any], name: str) -> bool:
-    value = given.get(name, False)
-    if value not in (True, False, "true", "false"):
-        raise _wrong(f"{name} is neither true nor false")
-    return value in (True, "true")
+    if not value:
+        raise _wrong(f"{name} is empty")
+    return str(value)
 
 
 def _listed(names: set[str]) -> str:

@@ -143,7 +143,7 @@ class Look:
 def demand_days_after(ingested: Window, there: Iterable[date]) -> list[date]:
     """Days after the window, of those that are there, whose demand is estimated from days of the window too.
 
-    Making them again gives the table that one range would have given, in whatever order days are ingested.
+    Making them again gives the table that one range would have given; days may be ingested in any order.
     """
     last = ingested.last + timedelta(days=LOOKBACK_DAYS)
     return sorted(day for day in there if ingested.last < day <= last)

@@ -1,6 +1,6 @@
 """Makes up between two nights what failed in passing or never started: the night, its plans, the week's training.
 
-One sensor looks every five minutes at what is due and missing, whatever the reason: an outage, a daemon that was not
+One sensor looks every five minutes at what is due and missing, for any reason: an outage, a daemon that was not
 running, a Sunday that came late. It asks at growing intervals and a limited number of times; what a person must mend or
 has cancelled it leaves alone. What is missing comes from missed.py, the requests from nights.py.
 """
@@ -48,8 +48,8 @@ class Memory:
 
     Args:
         asked: by what is missing, such as `ingest 2025-05-06`.
-        owed: days that somebody was told are missing, until they are made up.
-        given_up: what somebody was told will not be asked for again.
+        owed: days an alert named as missing, until they are made up.
+        given_up: what an alert named as given up.
     """
 
     asked: Mapping[str, Asked] = field(default_factory=dict)
@@ -85,6 +85,7 @@ def make_up_missed(settings: Settings) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="make_up_missed",
+        description="Asks again for nights, plans and trainings that are due and missing, and alerts.",
         jobs=[jobs.JOBS_BY_NAME[name] for name in (jobs.INGEST, jobs.PUBLISH, jobs.TRAIN)],
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -159,7 +160,7 @@ def _unreadable(source: Source, want: Want) -> str | None:
 
 
 def _tell(look: Look, memory: Memory) -> tuple[Memory, list[Alert]]:
-    """What nobody was told yet, and what was told after it."""
+    """What no alert has named yet, and what alerts have named after it."""
     if NIGHTLY not in look.switched_on:
         return memory, []
     lost = missed.given_up_days(look.instance, jobs.INGEST, look.missing_days)

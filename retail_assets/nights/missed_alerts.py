@@ -21,7 +21,7 @@ def alerts(*, missing: Sequence[date], made_up: Sequence[date], given_up: Sequen
     """At most one message of each kind, with every day in it.
 
     Args:
-        missing: days that nobody was told of before, ascending.
+        missing: days no alert has named before, ascending.
         made_up: days that were missing and are not any more, ascending.
         given_up: what is not asked for again, such as `ingest 2025-05-06`.
     """

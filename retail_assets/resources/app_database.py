@@ -16,9 +16,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
 
-from retail_assets.addresses import database_url
-from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.sources.database_errors import place
+from retail_assets.addresses import database_url, place
+from retail_assets.database_errors import Database, is_there_already
+from retail_assets.failures import PermanentFailure
 from retail_assets.tables import entities
 from retail_assets.tables.bronze import UNPARSED
 from retail_assets.tables.contract import COUNT, DATE, DAYS, FLAG, TEXT, TIMESTAMP, UNITS, Column
@@ -27,6 +27,7 @@ from retail_assets.tables.entities import Entity
 _LOCK_WAIT_SECONDS = 30
 _CREATE_ATTEMPTS = 3
 _EXAMPLE = "RETAIL_APP_DATABASE_URL=postgresql+psycopg://planner:…@server/application"
+_ADVICE = "give the application a database of its own in RETAIL_APP_DATABASE_URL"
 
 
 class UtcTimestamp(sa.types.TypeDecorator[datetime]):
@@ -102,21 +103,28 @@ class AppDatabase:
             self._url = database_url(url, variable="RETAIL_APP_DATABASE_URL")
         except ArgumentError:
             raise PermanentFailure(f"RETAIL_APP_DATABASE_URL is not a URL: set it like {_EXAMPLE}.") from None
+        self._database = Database(
+            f"application database {place(self._url)}", "RETAIL_APP_DATABASE_URL", self._url, _ADVICE
+        )
 
     def __repr__(self) -> str:
         return f"AppDatabase({place(self._url)})"
 
     def create(self) -> None:
-        """Create what is missing; safe to call at every start and from several processes at once."""
-        if self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+        """Create what is missing; safe to call at every start and from several processes at once.
+
+        Raises:
+            PermanentFailure: the database refuses, or its folder cannot be made.
+            TransientFailure: the database does not answer or is locked.
+        """
+        self._make_folder()
         for attempt in range(1, _CREATE_ATTEMPTS + 1):
             try:
                 return self._create_all()
-            except (TransientFailure, IntegrityError):
-                # Another process created a table between our look and our CREATE; PostgreSQL calls that a duplicate key
-                if attempt == _CREATE_ATTEMPTS:
-                    raise
+            except DBAPIError as error:
+                is_passing = is_there_already(error) or self._database.may_pass(error)
+                if attempt == _CREATE_ATTEMPTS or not is_passing:
+                    raise self._database.failure(error) from None
                 time.sleep(0.2 * attempt)
 
     def read(self, entity: Entity) -> pa.Table:
@@ -137,6 +145,7 @@ class AppDatabase:
         """A transaction that commits at the end of the block.
 
         Raises:
+            PermanentFailure: the database refuses the connection or a statement.
             TransientFailure: the database does not answer or is locked.
             sqlalchemy.exc.IntegrityError: as it is; the caller knows what it means.
         """
@@ -146,7 +155,7 @@ class AppDatabase:
         except IntegrityError:
             raise
         except DBAPIError as error:
-            raise self._unavailable(error) from None
+            raise self._database.failure(error) from None
 
     @property
     def _file(self) -> Path | None:
@@ -159,15 +168,22 @@ class AppDatabase:
         try:
             # A connection a transaction: planners are few, and nothing is left open or goes stale over night
             return sa.create_engine(self._url, connect_args=arguments, poolclass=sa.NullPool)
-        except (NoSuchModuleError, ModuleNotFoundError):
-            driver = self._url.drivername
+        except (NoSuchModuleError, ImportError) as error:
+            raise self._database.failure(error) from None
+
+    def _make_folder(self) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
             raise PermanentFailure(
-                f"The driver {driver} of RETAIL_APP_DATABASE_URL is not installed: install it or set another URL,"
-                f" like {_EXAMPLE}."
+                f"The folder of the application database {self._file} cannot be made: {error.strerror}; "
+                "correct RETAIL_APP_DATABASE_URL."
             ) from None
 
     def _create_all(self) -> None:
-        with self.transaction() as connection:
+        with self._engine.begin() as connection:
             METADATA.create_all(connection)
 
     def _has(self, table: sa.Table) -> bool:
@@ -175,10 +191,3 @@ class AppDatabase:
             return False  # connecting would leave an empty file behind
         with self.transaction() as connection:
             return sa.inspect(connection).has_table(table.name)
-
-    def _unavailable(self, error: DBAPIError) -> TransientFailure:
-        where = self._file or f"{self._url.get_backend_name()} on {self._url.host}"
-        return TransientFailure(
-            f"The application database ({where}) could not be used ({type(error.orig).__name__}):"
-            " check RETAIL_APP_DATABASE_URL and that the database is running and reachable, then try again."
-        )

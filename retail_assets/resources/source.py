@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator
 import pyarrow as pa
 from sqlalchemy import exc
 
-from retail_assets.addresses import database_url
+from retail_assets.addresses import database_url, place
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.backends.backends import backend_for
-from retail_assets.sources.database_errors import place
 from retail_assets.sources.day_check import count_day, lost_sentence
 from retail_assets.sources.mapping import Mapping
-from retail_assets.sources.reading import EntityReader, Window, reading_schema
+from retail_assets.sources.reading import EntityReader, reading_schema
 from retail_assets.sources.source_check import EntityCheck, check_entity, known_ids, newest_date, oldest_date, unmapped
 from retail_assets.tables import bronze, entities
 from retail_assets.tables.entities import Entity
+from retail_assets.windows import Window
 
 _DAILY_SCHEMAS = {table.name: table.schema for table in bronze.DAILY}
 

@@ -1,7 +1,7 @@
 """The Spark session, through dagster-pyspark: a local master, a cluster's master, or Spark Connect.
 
 A plain object rather than a configured resource, because the lake's key is part of the session's settings and
-whatever is configured shows in the UI.
+every setting shows in the UI.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _SESSION = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.parquet.compression.codec": "zstd",
-    # an empty day over an empty day is a commit too: it is how a write is told from a lost one
+    # an empty day over an empty day is a commit too: it tells a write from a lost one
     "spark.databricks.delta.skipRecordingEmptyCommits": "false",
     # small files are joined as they are written; OPTIMIZE keeps concurrent writers safe
     "spark.databricks.delta.autoCompact.enabled": "true",

@@ -1,7 +1,7 @@
 """The published tables in a database: idempotent loads of dates, counted before they are committed.
 
 The URL picks the backend: a DuckDB file, PostgreSQL, SQL Server, a Synapse dedicated pool or Synapse serverless.
-What one database does differently belongs in `warehouses/`; what is published is said by tables/warehouse.py.
+What one database does differently belongs in `warehouses/`; tables/warehouse.py lists what is published.
 """
 
 from dataclasses import dataclass

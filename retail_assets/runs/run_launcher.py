@@ -112,7 +112,7 @@ class WatchedRunLauncher(dg.DefaultRunLauncher):
             return True
         try:
             client.ping("")
-        except Exception:  # whatever the transport raises
+        except Exception:  # any error of the transport
             return False
         return True
 

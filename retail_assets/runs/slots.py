@@ -43,15 +43,15 @@ def visible_waits(instance: dg.DagsterInstance, say: Callable[[str], object]) ->
     claim = storage.claim_concurrency_slot
 
     def claim_or_wait(concurrency_key: str, run_id: str, step_key: str, priority: int | None = None):
-        said, status = None, claim(concurrency_key, run_id, step_key, priority)
+        named, status = None, claim(concurrency_key, run_id, step_key, priority)
         if status.is_claimed:
             return status
         with _interruptible():
             while not status.is_claimed:
                 free_ended(instance)
                 holder = _holder(instance, concurrency_key, run_id)
-                if holder and holder[0] != said:
-                    said = holder[0]
+                if holder and holder[0] != named:
+                    named = holder[0]
                     say(f"{step_key} waits: {holder[1]}")
                 time.sleep(_LOOK_SECONDS)
                 status = claim(concurrency_key, run_id, step_key, priority)

@@ -232,7 +232,7 @@ def _cast_decimal(array: pa.Array, target: Any) -> pa.Array | None:
 
 
 def _rounded(array: pa.Array, target: Any) -> pa.Array | None:
-    """Half-even at the target's scale; doubles next to a tie are judged by their shortest decimal form."""
+    """Half-even at the target's scale; doubles next to a tie are exact by their shortest decimal form."""
     if not _all_finite(array):
         return None
     scaled = pc.multiply(array, float(10**target.scale))
@@ -242,10 +242,10 @@ def _rounded(array: pa.Array, target: Any) -> pa.Array | None:
     is_doubtful = pc.fill_null(is_doubtful, False)
     if not pc.any(is_doubtful).as_py():
         return array.cast(target)
-    judged = _by_value(array.filter(is_doubtful).to_pylist(), target, parse=_parse_decimal)
-    if judged.unparsed:
+    exact = _by_value(array.filter(is_doubtful).to_pylist(), target, parse=_parse_decimal)
+    if exact.unparsed:
         return None
-    return pc.replace_with_mask(array.cast(target, safe=False), is_doubtful, judged.array)
+    return pc.replace_with_mask(array.cast(target, safe=False), is_doubtful, exact.array)
 
 
 def _parse_decimal(value: Any, target: Any) -> Decimal:

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, field
 
 from retail_assets.sources.dialects import until_end
-from retail_assets.sources.reading import EntityReader, Window
+from retail_assets.sources.reading import EntityReader
+from retail_assets.windows import Window
 
 _ONE_DAY = dt.timedelta(days=1)
 _NAME = r"""(?:[A-Za-z_]\w*|"[^"]+"|`[^`]+`|\[[^\]]+\])"""

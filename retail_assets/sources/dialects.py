@@ -21,7 +21,7 @@ _TEXTS = {"mysql": "CHAR(100)", "mariadb": "CHAR(100)"}
 
 
 def quoted(name: str, dialect: str) -> str:
-    """An identifier as it is, whatever is in it; SQL Server takes double quotes with its default settings."""
+    """An identifier as it is, any character included; SQL Server takes double quotes with its default settings."""
     mark = "`" if dialect in _BACKQUOTED else '"'
     return mark + name.replace(mark, mark * 2) + mark
 

@@ -16,30 +16,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from retail_assets.addresses import place
+from retail_assets.database_errors import DRIVER_ERRORS, ConnectionRefused
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.record_batches import gathered
 from retail_assets.sources.backends.batches import Backend, Parameters, RawBatch, RawBatches
 from retail_assets.sources.conversion import Values, convert
-from retail_assets.sources.database_errors import DRIVER_ERRORS, ConnectionRefused, failure
 from retail_assets.sources.dialects import first_rows, quoted
 from retail_assets.sources.mapping import EntityBinding
+from retail_assets.sources.operational_database import operational_database
 from retail_assets.sources.statement import Statement
 from retail_assets.tables.bronze import UNPARSED
 from retail_assets.tables.entities import Entity
+from retail_assets.windows import Window
 
 BATCH_ROWS = 65_000
 
 
-@dataclass(frozen=True)
-class Window:
-    """Business dates, both ends included."""
-
-    start: dt.date
-    end: dt.date
-
-    @property
-    def parameters(self) -> Parameters:
-        return {"start": self.start, "end": self.end}
+def parameters_of(window: Window | None) -> Parameters:
+    """The window as a statement is sent it, both ends included; nothing for rows without days."""
+    return {} if window is None else {"start": window.first, "end": window.last}
 
 
 def reading_schema(entity: Entity) -> pa.Schema:
@@ -132,13 +128,27 @@ class EntityReader:
     def _raw_batches(
         self, statement: Statement, window: Window | None, *, batch_rows: int, by_days: bool = False
     ) -> RawBatches:
-        parameters = window.parameters if window else {}
+        parameters = parameters_of(window)
+        self._check_reading(statement, "the query")
         try:
             yield from self.backend.batches(statement, parameters, batch_rows=batch_rows, by_days=by_days)
         except PermanentFailure as error:  # what a backend says itself (no file, no driver) is true of every query
             raise ConnectionRefused(str(error)) from None
         except DRIVER_ERRORS as error:
-            raise failure(error, self.url, reading=self.label) from None
+            raise self._failure(error, reading=self.label) from None
+
+    def _failure(self, error: Exception, *, reading: str) -> RetailError:
+        if "too large to be written into the allocated buffer" in str(error):
+            return PermanentFailure(f"{reading}: a text is longer than 4096 bytes; shorten it in the query with CAST.")
+        refusal = f"{reading}: the database {place(self.url)} refuses the query"
+        return operational_database(self.url).failure(error, refusal=refusal)
+
+    def _check_reading(self, statement: Statement, what: str) -> None:
+        """Nothing is sent that is not proven to only read in the dialect of the database."""
+        try:
+            statement.check_reading(self.dialect)
+        except ValueError as error:
+            raise PermanentFailure(f"{self.label}: {what} {error}.") from None
 
     def batches(self, window: Window | None) -> Iterator[pa.RecordBatch]:
         """Rows with `reading_schema`; at least one batch.
@@ -156,7 +166,7 @@ class EntityReader:
         """A raw batch as `typed`; its days are those that were asked for, lest two parts of a range share rows."""
         batch = self.typed(raw)
         if batch.num_rows:
-            self._check_dates(batch, Window(**raw.asked) if raw.asked else window)
+            self._check_dates(batch, Window(raw.asked["start"], raw.asked["end"]) if raw.asked else window)
         return batch
 
     def changed_days(self, since: dt.datetime, window: Window) -> list[dt.date]:
@@ -168,9 +178,10 @@ class EntityReader:
         statement = self.binding.changes
         if statement is None:
             raise PermanentFailure(f"{self.label}: there is no modified_at to tell changed days by; give changed_days.")
+        self._check_reading(statement, "the query of changed_days")
         # whole seconds, so that the text in SQLite sorts before the same second with a fraction
         moment = since.astimezone(dt.UTC).replace(tzinfo=None, microsecond=0)
-        given: Parameters = {"since": moment, **window.parameters}
+        given: Parameters = {"since": moment, **parameters_of(window)}
         parameters = {name: given[name] for name in statement.parameters}
         found: set[dt.date] = set()
         try:
@@ -178,8 +189,8 @@ class EntityReader:
                 for raw in raw_batches:
                     found |= self._days(raw)
         except DRIVER_ERRORS as error:
-            raise failure(error, self.url, reading=f"{self.label}, changed_days") from None
-        return sorted(day for day in found if window.start <= day <= window.end)
+            raise self._failure(error, reading=f"{self.label}, changed_days") from None
+        return sorted(day for day in found if window.first <= day <= window.last)
 
     def _days(self, raw: RawBatch) -> set[dt.date]:
         converted = convert(raw.columns[0], pa.date32())
@@ -240,9 +251,9 @@ class EntityReader:
                 "belong to no day; let the query give it as a date (YYYY-MM-DD)."
             )
         bounds = pc.min_max(dates).as_py()
-        if bounds["min"] < window.start or bounds["max"] > window.end:
+        if bounds["min"] < window.first or bounds["max"] > window.last:
             raise PermanentFailure(
-                f"{self.label}: asked for {window.start} to {window.end}, the query gives business "
+                f"{self.label}: asked for {window.first} to {window.last}, the query gives business "
                 f"dates from {bounds['min']} to {bounds['max']}; compare that same column with "
                 ":start and :end."
             )

@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from retail_assets.database_errors import ConnectionRefused
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources.database_errors import ConnectionRefused
 from retail_assets.sources.day_check import count_day, days_to_count, lost_sentence
 from retail_assets.sources.dialects import cast
-from retail_assets.sources.reading import EntityReader, Window
+from retail_assets.sources.reading import EntityReader
 from retail_assets.tables import entities, silver
 from retail_assets.tables.contract import Column, Quality
 from retail_assets.tables.entities import Entity
+from retail_assets.windows import Window
 
 SAMPLE_ROWS = 1000
 _QUALITIES = {table.name: table.quality for table in silver.DAILY}

@@ -43,6 +43,12 @@ def _nullable(entity: Entity) -> tuple[Column, ...]:
     return tuple(replace(column, nullable=column.name != "business_date") for column in entity.columns)
 
 
+def _personal(entity: Entity) -> tuple[str, ...]:
+    """Those of the entity, and what did not fit one of them; a text always fits."""
+    may_misfit = any(column.name in entity.personal and column.type != TEXT for column in entity.columns)
+    return (*entity.personal, UNPARSED.name) if may_misfit else entity.personal
+
+
 def _daily(entity: Entity) -> Table:
     return Table(
         layer="bronze",
@@ -55,6 +61,7 @@ def _daily(entity: Entity) -> Table:
         partitioning=Partitioning.DAILY,
         layout=Layout.MONTH,
         sort_by=SERIES_ORDER,
+        personal=_personal(entity),
     )
 
 
@@ -67,6 +74,7 @@ def _snapshot(entity: Entity) -> Table:
         key=(),
         columns=(*_nullable(entity), UNPARSED, *VERSION_COLUMNS),
         sort_by=("first_seen_at", *entity.key),
+        personal=_personal(entity),
     )
 
 

@@ -124,7 +124,8 @@ class Table:
 
     `partition_column` is the date the Dagster partition key stands for; it is None for whole tables.
     `key` is unique within the table; `sort_by` is the physical order inside a file. `is_replicated` tables are small:
-    a warehouse of several nodes keeps a copy on each of them.
+    a warehouse of several nodes keeps a copy on each of them. `personal` names the columns that tell something of a
+    person: their values are shown nowhere but in the table.
     """
 
     layer: str
@@ -141,11 +142,12 @@ class Table:
     quality: Quality | None = None
     references: tuple[Reference, ...] = ()
     is_replicated: bool = False
+    personal: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.column_names
         wanted = [*self.key, *self.sort_by, *([self.partition_column] if self.partition_column else [])]
-        wanted += [reference.column for reference in self.references]
+        wanted += [*(reference.column for reference in self.references), *self.personal]
         unknown = sorted(set(wanted) - set(names))
         if unknown or len(set(names)) != len(names):
             raise ValueError(f"{self.path}: unknown or repeated columns {unknown or names}")
@@ -164,6 +166,11 @@ class Table:
     @property
     def column_names(self) -> list[str]:
         return [column.name for column in self.columns]
+
+    @property
+    def shown_names(self) -> list[str]:
+        """Names of the columns whose values may be shown outside of the table."""
+        return [name for name in self.column_names if name not in self.personal]
 
     @property
     def schema(self) -> pa.Schema:

@@ -1,4 +1,4 @@
-"""Canonical entities: what a source mapping must deliver, whatever the operational database looks like.
+"""Canonical entities: what a source mapping must deliver from any operational database.
 
 Bronze and silver tables are derived from them. An entity that a source lacks becomes an empty table.
 """
@@ -40,7 +40,7 @@ class Entity:
     """One canonical entity; `daily` ones are read by business date, the others whole.
 
     Columns that are not nullable must be delivered; of the others silver fills those that have a default. The key is
-    unique after silver.
+    unique after silver. `personal` names the columns that tell something of a person.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Entity:
     grain: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    personal: tuple[str, ...] = ()
 
     @property
     def is_daily(self) -> bool:
@@ -76,6 +77,7 @@ SALES = Entity(
         ("currency", TEXT, "ISO code of the money, where the source holds several; else the mapping's.", "", NULLABLE),
         ("modified_at", TIMESTAMP, "Last change in the source.", "UTC", NULLABLE),
     ),
+    personal=("customer_id", "sale_id"),
 )
 INVENTORY = Entity(
     "inventory",
@@ -298,6 +300,7 @@ CUSTOMERS = Entity(
         ("region", TEXT, "Region.", "", NULLABLE),
         ("joined_date", DATE, "First day known.", "", NULLABLE),
     ),
+    personal=("customer_id", "customer_segment", "region", "joined_date"),
 )
 PURCHASE_ORDERS = Entity(
     "purchase_orders",
@@ -400,6 +403,7 @@ FORECAST_OVERRIDES = Entity(
         ("decided_by", PLANNER_TEXT, "Who."),
         ("decided_at", TIMESTAMP, "When.", "UTC"),
     ),
+    personal=("decided_by", "reason"),
 )
 APPROVED, REJECTED = "approved", "rejected"
 ORDER_DECISIONS = Entity(
@@ -421,6 +425,7 @@ ORDER_DECISIONS = Entity(
         ("decided_by", PLANNER_TEXT, "Who."),
         ("decided_at", TIMESTAMP, "When.", "UTC"),
     ),
+    personal=("decided_by", "reason"),
 )
 
 DAILY = (SALES, INVENTORY, STOCK_MOVEMENTS)

@@ -1,5 +1,6 @@
 """Gold: the star schema and the dense demand table that forecasting and planning read."""
 
+from retail_assets.tables import entities
 from retail_assets.tables.contract import (
     COUNT,
     DATE,
@@ -57,11 +58,14 @@ def _daily(name: str, meaning: str, grain: str, key: tuple[str, ...], columns: t
         partitioning=Partitioning.DAILY,
         layout=Layout.MONTH,
         sort_by=sort_by,
+        personal=kwargs.pop("personal", ()),
         references=tuple(r for r in (_STORE, _PRODUCT) if r.column in {column.name for column in columns}),
     )
 
 
-def _dimension(name: str, meaning: str, key_column: str, columns: tuple[Column, ...]) -> Table:
+def _dimension(
+    name: str, meaning: str, key_column: str, columns: tuple[Column, ...], *, personal: tuple[str, ...] = ()
+) -> Table:
     return Table(
         layer="gold",
         name=name,
@@ -71,6 +75,7 @@ def _dimension(name: str, meaning: str, key_column: str, columns: tuple[Column, 
         columns=(*columns, *_VALIDITY),
         sort_by=(key_column, "valid_from"),
         is_replicated=True,
+        personal=personal,
     )
 
 
@@ -98,6 +103,7 @@ FACT_SALES = _daily(
         ),
         EXTRACTED_AT,
     ),
+    personal=entities.SALES.personal,
 )
 FACT_INVENTORY = _daily(
     "fact_inventory",
@@ -239,6 +245,7 @@ DIM_CUSTOMER = _dimension(
         ("region", SHORT_TEXT, "Region.", "", NULLABLE),
         ("joined_date", DATE, "First day known.", "", NULLABLE),
     ),
+    personal=entities.CUSTOMERS.personal,
 )
 PRODUCT_SEGMENTS = Table(
     layer="gold",

@@ -62,6 +62,7 @@ def _daily(entity: Entity, quality: Quality = _USUAL) -> Table:
         layout=Layout.MONTH,
         sort_by=series_order(*entity.key),
         quality=quality,
+        personal=entity.personal,
     )
 
 
@@ -76,6 +77,7 @@ def _snapshot(entity: Entity, *references: Reference, quality: Quality = _USUAL)
         sort_by=(*entity.key, "first_seen_at"),
         quality=quality,
         references=references,
+        personal=entity.personal,
     )
 
 
@@ -95,13 +97,14 @@ REJECTED_ROWS = Table(
     columns=(
         Column("business_date", DATE, "Business date of the row."),
         *_REJECTION,
-        Column("net_value", MONEY, "Money of a sales line, where it can be told.", "currency", NULLABLE),
+        Column("net_value", MONEY, "Money of a sales line; empty without money or price.", "currency", NULLABLE),
         EXTRACTED_AT,
     ),
     partition_column="business_date",
     partitioning=Partitioning.DAILY,
     layout=Layout.MONTH,
     sort_by=("table_name", "rule", "row_key", "business_date", "row_content", "extracted_at"),
+    personal=("row_content",),
 )
 REJECTED_SNAPSHOT_ROWS = Table(
     layer="silver",
@@ -111,6 +114,7 @@ REJECTED_SNAPSHOT_ROWS = Table(
     key=(),
     columns=(*_REJECTION, Column("first_seen_at", TIMESTAMP, "When this version of the row was first seen.", "UTC")),
     sort_by=("table_name", "rule", "row_key"),
+    personal=("row_key", "row_content"),
 )
 OPEN_ORDERS = Table(
     layer="silver",

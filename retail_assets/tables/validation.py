@@ -98,7 +98,7 @@ def refuse_other_type(table: Table, column: Column, given: pa.DataType) -> None:
     """A type whose values can become the column's.
 
     Raises:
-        ContractViolation: it cannot, whatever the values.
+        ContractViolation: no values could fit.
     """
     if given != column.type and not _may_become(given, column.type):
         raise ContractViolation(f"{table.path}.{column.name}: is {given}, the contract says {column.type}.")

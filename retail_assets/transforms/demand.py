@@ -1,6 +1,6 @@
 """The dense demand table: every day of every product a store carries, and the plan for days to come."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -104,7 +104,7 @@ def days_off(days: Window, *, sold: pd.DataFrame, given: ClosedWeekdays) -> ibis
     """business_date and store_id of weekdays on which a store does not trade and sold nothing.
 
     Weekdays the source gives stand. Others are learnt from the days before each day, so a day's rows are the same in
-    whatever range it is made.
+    every range.
     """
     sales = set(zip(pd.to_datetime(sold["business_date"]).dt.date, sold["store_id"], strict=True))
     off = []
@@ -306,6 +306,19 @@ def observed(rows: ibis.Table, *, sales: ibis.Table, inventory: ibis.Table) -> i
     )
 
 
+_DAY_SEEN = ("is_open", "sold_units", "on_hand_units", "stock_out_hours")
+_ESTIMATED_FROM = (*_DAY_SEEN, "trading_hours", "discount_rate", "unit_step")
+
+COMPUTED_FROM: Mapping[str, Sequence[str]] = {
+    **{name: (name,) for name in gold.DEMAND_DAILY.column_names},
+    "censoring": _DAY_SEEN,
+    "available_rate": (*_DAY_SEEN, "trading_hours"),
+    "unconstrained_units": _ESTIMATED_FROM,
+    "unconstrained_sd": _ESTIMATED_FROM,
+}
+"""By column that `unconstrained` returns, the columns of its rows that the values come from."""
+
+
 def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
     """The window's rows of gold.demand_daily, with censoring and unconstrained demand.
 
@@ -389,7 +402,7 @@ class _Seen:
 def unconstrained_day(
     days: TradingDays, *, discount: NDArray[np.float64], product: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of the last of the given days, from these days alone: the same in whatever range it is made.
+    """Of the last of the given days, from these days alone: every range that makes the day gives the same.
 
     Args:
         days: without lifts, which follow from the discounts.

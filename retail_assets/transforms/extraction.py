@@ -94,7 +94,7 @@ def _by_day(batch: pa.RecordBatch) -> Iterator[tuple[date, int, Decimal]]:
 
 
 def _values(batch: pa.RecordBatch) -> pa.Array:
-    """Money of each sales line, rounded half up to four places; null where it cannot be told."""
+    """Money of each sales line, rounded half up to four places; null where the source gives neither it nor a price."""
     if "unit_price" not in batch.schema.names:
         return pa.nulls(batch.num_rows, _WIDE_MONEY)
     units, price = (batch.column(name) for name in ("quantity", "unit_price"))

@@ -39,7 +39,7 @@ def value_of(units: NumericValue, price: NumericValue) -> NumericValue:
     return (units.cast("decimal(18, 3)") * price.cast("decimal(19, 4)")).cast("decimal(37, 7)").cast(MONEY)
 
 
-def told_value(lines: ibis.Table) -> NumericValue:
+def net_value_of(lines: ibis.Table) -> NumericValue:
     """Net value of sales lines, sound or not; null where quantity or price is missing or beyond all limits."""
     is_told = ibis.and_(
         lines.quantity.abs() <= MAX_LINE_UNITS,

@@ -16,7 +16,7 @@ Test = tuple[str, Callable[[ibis.Table], ibis.Value]]
 
 BROKEN_RULE = "broken_rule"
 AS_DELIVERED = "as_delivered"
-"""Working column of judged rows: the ids as the source wrote them, where conforming changed one; else null."""
+"""Working column of validated rows: the ids as the source wrote them, where conforming changed one; else null."""
 
 _LINE_ENDS_AND_TABS = "\t\n\v\f\r\u0085\u2028\u2029"
 _WIDE_AND_NARROW = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -43,7 +43,7 @@ def code_tests(column: Column) -> list[Test]:
     """What its contract says of a code: for silver, which refuses, and for the check of the written table."""
     if not column.allowed:
         return []
-    return [(f"is none of {', '.join(column.allowed)}", lambda rows: rows[column.name].notin(column.allowed))]
+    return [(f"is not one of {', '.join(column.allowed)}", lambda rows: rows[column.name].notin(column.allowed))]
 
 
 def range_tests(column: Column, *, slack: float = 0) -> list[Test]:
@@ -61,23 +61,23 @@ def any_breaks(rows: ibis.Table, tests: Sequence[Test]) -> ibis.Value:
     return ibis.or_(*(breaks(rows).fill_null(False) for _, breaks in tests))
 
 
-def judge(rows: ibis.Table, rules: Sequence[Rule]) -> ibis.Table:
+def validate(rows: ibis.Table, rules: Sequence[Rule]) -> ibis.Table:
     """The rows with `broken_rule`: the name of the first rule broken, null for none."""
     verdicts = [(rule.breaks(rows).fill_null(False), ibis.literal(rule.name)) for rule in rules]
     return rows.mutate(**{BROKEN_RULE: ibis.cases(*verdicts, else_=ibis.null("string"))})
 
 
-def accepted(judged: ibis.Table) -> ibis.Table:
-    return judged.filter(judged[BROKEN_RULE].isnull()).drop(BROKEN_RULE)
+def accepted(validated: ibis.Table) -> ibis.Table:
+    return validated.filter(validated[BROKEN_RULE].isnull()).drop(BROKEN_RULE)
 
 
-def refused(judged: ibis.Table, rules: Sequence[Rule], *, table_name: str, key: Sequence[str]) -> ibis.Table:
+def refused(validated: ibis.Table, rules: Sequence[Rule], *, table_name: str, key: Sequence[str]) -> ibis.Table:
     """The refused rows with rule, explanation, key and original content as text.
 
     Returns:
-        The judged columns plus table_name, rule, explanation, row_key and row_content.
+        The validated columns plus table_name, rule, explanation, row_key and row_content.
     """
-    broken = judged.filter(judged[BROKEN_RULE].notnull())
+    broken = validated.filter(validated[BROKEN_RULE].notnull())
     sentences = {rule.name: rule.explanation for rule in rules}
     rule = broken[BROKEN_RULE]
     hidden = (BROKEN_RULE, AS_DELIVERED, "extracted_at", "first_seen_at")

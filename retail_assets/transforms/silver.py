@@ -1,4 +1,4 @@
-"""Bronze to silver: judge rows, keep the newest of each key, conform codes.
+"""Bronze to silver: validate rows, keep the newest of each key, conform codes.
 
 Add a rule here when the source can deliver something gold must not see. Every rule has a name and a
 sentence that a person at the source understands.
@@ -16,7 +16,7 @@ from retail_assets.tables.catalog import table_at
 from retail_assets.tables.contract import Column, Table
 from retail_assets.tables.entities import ALWAYS, Entity
 from retail_assets.transforms import as_of, weekdays
-from retail_assets.transforms.gold import told_value
+from retail_assets.transforms.gold import net_value_of
 from retail_assets.transforms.limits import MAX_LINE_UNITS, MAX_LINE_VALUE, MAX_PRICE, MAX_STOCK_UNITS, MAX_UNITS
 from retail_assets.transforms.rules import (
     BROKEN_RULE,
@@ -24,10 +24,10 @@ from retail_assets.transforms.rules import (
     accepted,
     any_breaks,
     code_tests,
-    judge,
     range_tests,
     refused,
     stripped,
+    validate,
     with_ids_as_delivered,
 )
 
@@ -65,7 +65,7 @@ def _unknown_codes(entity: Entity) -> tuple[Rule, ...]:
     if not tests:
         return ()
     codes = [column for column in entity.columns if column.allowed]
-    sentence = "; ".join(f"{column.name} is none of {', '.join(column.allowed)}" for column in codes)
+    sentence = "; ".join(f"{column.name} is not one of {', '.join(column.allowed)}" for column in codes)
     return (Rule("unknown_code", f"{sentence}.", lambda t: any_breaks(t, tests)),)
 
 
@@ -121,7 +121,7 @@ STOCK_MOVEMENT_RULES = _daily_rules(
 )
 
 
-def judged_sales(
+def validated_sales(
     sales: ibis.Table,
     *,
     stores: ibis.Table,
@@ -144,7 +144,7 @@ def judged_sales(
     return _judged(rows, entities.SALES, SALES_RULES, stores=stores, products=products, day_starts=day_starts)
 
 
-def judged_inventory(
+def validated_inventory(
     inventory: ibis.Table, *, stores: ibis.Table, products: ibis.Table, day_starts: ibis.Table | None = None
 ) -> ibis.Table:
     """Bronze inventory with `broken_rule`."""
@@ -152,7 +152,7 @@ def judged_inventory(
     return _judged(inventory, entities.INVENTORY, INVENTORY_RULES, **known)
 
 
-def judged_stock_movements(
+def validated_stock_movements(
     stock_movements: ibis.Table, *, stores: ibis.Table, products: ibis.Table, day_starts: ibis.Table | None = None
 ) -> ibis.Table:
     """Bronze stock movements with `broken_rule`."""
@@ -160,20 +160,20 @@ def judged_stock_movements(
     return _judged(stock_movements, entities.STOCK_MOVEMENTS, STOCK_MOVEMENT_RULES, **known)
 
 
-def sales(judged: ibis.Table) -> ibis.Table:
-    return accepted(judged).select(silver.SALES.column_names)
+def sales(validated: ibis.Table) -> ibis.Table:
+    return accepted(validated).select(silver.SALES.column_names)
 
 
-def inventory(judged: ibis.Table) -> ibis.Table:
-    return accepted(judged).select(silver.INVENTORY.column_names)
+def inventory(validated: ibis.Table) -> ibis.Table:
+    return accepted(validated).select(silver.INVENTORY.column_names)
 
 
-def stock_movements(judged: ibis.Table) -> ibis.Table:
-    return accepted(judged).select(silver.STOCK_MOVEMENTS.column_names)
+def stock_movements(validated: ibis.Table) -> ibis.Table:
+    return accepted(validated).select(silver.STOCK_MOVEMENTS.column_names)
 
 
 def rejected_rows(sales: ibis.Table, inventory: ibis.Table, stock_movements: ibis.Table) -> ibis.Table:
-    """Refused rows of the daily tables, from their judged rows."""
+    """Refused rows of the daily tables, from their validated rows."""
     parts = (
         _refused_daily(sales, SALES_RULES, bronze.SALES, key=("sale_line_id",)),
         _refused_daily(inventory, INVENTORY_RULES, bronze.INVENTORY, key=("store_id", "product_id")),
@@ -182,14 +182,14 @@ def rejected_rows(sales: ibis.Table, inventory: ibis.Table, stock_movements: ibi
     return ibis.union(*parts)
 
 
-def _refused_daily(judged: ibis.Table, rules: Sequence[Rule], table: Table, *, key: Sequence[str]) -> ibis.Table:
-    rows = refused(_delivered(judged), rules, table_name=table.path, key=key)
-    value = told_value(rows) if table is bronze.SALES else ibis.null("decimal(18, 4)")
+def _refused_daily(validated: ibis.Table, rules: Sequence[Rule], table: Table, *, key: Sequence[str]) -> ibis.Table:
+    rows = refused(_delivered(validated), rules, table_name=table.path, key=key)
+    value = net_value_of(rows) if table is bronze.SALES else ibis.null("decimal(18, 4)")
     return rows.mutate(net_value=value).select(silver.REJECTED_ROWS.column_names)
 
 
-def judged_snapshot(versions: ibis.Table, entity: Entity, known: Known | None = None) -> ibis.Table:
-    """A bronze snapshot with every version judged and missing key parts filled: `*`, or the column's default.
+def validated_snapshot(versions: ibis.Table, entity: Entity, known: Known | None = None) -> ibis.Table:
+    """A bronze snapshot with every version validated and missing key parts filled: `*`, or the column's default.
 
     Of rows that share key and moment a sound one is kept, and one that is there before one that is gone: an
     identifier that lost its blanks, or took the spelling of the list, is gone and there at once.
@@ -204,11 +204,11 @@ def judged_snapshot(versions: ibis.Table, entity: Entity, known: Known | None = 
     texts = _normal_weekdays(_normal_texts(_gone_without_gaps(versions, entity), entity), entity)
     given = _with_given_ids(_normal_codes(texts, entity))
     normal = with_ids_as_delivered(_spelled(_normal_ids(given), known or {}), _given(given))
-    judged = judge(_fill_keys(normal, entity), [rule for rule in rules if rule is not DUPLICATE])
-    best_first = [judged[BROKEN_RULE].notnull(), "is_deleted", *_content(entity)]
+    validated = validate(_fill_keys(normal, entity), [rule for rule in rules if rule is not DUPLICATE])
+    best_first = [validated[BROKEN_RULE].notnull(), "is_deleted", *_content(entity)]
     same = ibis.window(group_by=[*entity.key, "first_seen_at"], order_by=best_first)
-    ranked = judged.mutate(is_repeated=ibis.row_number().over(same) > 0).drop(BROKEN_RULE)
-    return judge(ranked, rules).drop("is_repeated")
+    ranked = validated.mutate(is_repeated=ibis.row_number().over(same) > 0).drop(BROKEN_RULE)
+    return validate(ranked, rules).drop("is_repeated")
 
 
 def known_of(table: Table, scan: Callable[[Table], ibis.Table]) -> Known:
@@ -256,20 +256,20 @@ def snapshot_rules(entity: Entity) -> tuple[Rule, ...]:
     return (first, _missing(entity), *rest, DUPLICATE)
 
 
-def snapshot(judged: ibis.Table, table: Table) -> ibis.Table:
+def snapshot(validated: ibis.Table, table: Table) -> ibis.Table:
     """The accepted versions; what a missing value stands for is filled in here and nowhere else."""
-    rows = accepted(judged)
+    rows = accepted(validated)
     defaults = {column.name: column.default for column in table.columns if column.default is not None}
     return rows.mutate(**{name: rows[name].fill_null(value) for name, value in defaults.items()}).select(
         table.column_names
     )
 
 
-def rejected_snapshot_rows(judged: Sequence[tuple[Entity, ibis.Table]]) -> ibis.Table:
+def rejected_snapshot_rows(validated: Sequence[tuple[Entity, ibis.Table]]) -> ibis.Table:
     """Refused versions of every snapshot entity."""
     parts = [
         refused(rows, snapshot_rules(entity), table_name=f"bronze/{entity.name}", key=entity.key)
-        for entity, rows in judged
+        for entity, rows in validated
     ]
     return ibis.union(*(part.select(silver.REJECTED_SNAPSHOT_ROWS.column_names) for part in parts))
 
@@ -295,8 +295,8 @@ def _judged(
     known = _with_known(_with_known(_normal_ids(given), stores, "store_id"), products, "product_id")
     dated = _with_day_starts(with_ids_as_delivered(known, _given(known)), day_starts)
     without_repeats = [rule for rule in rules if rule not in (DUPLICATE, SUPERSEDED)]
-    first = judge(dated, without_repeats)
-    return judge(_with_repeats(first, entity), rules)
+    first = validate(dated, without_repeats)
+    return validate(_with_repeats(first, entity), rules)
 
 
 def _with_known(rows: ibis.Table, reference: ibis.Table, column: str) -> ibis.Table:
@@ -324,15 +324,17 @@ def _with_day_starts(rows: ibis.Table, day_starts: ibis.Table | None) -> ibis.Ta
     return rows.left_join(starts, rows.business_date == starts.starting_date).drop("starting_date")
 
 
-def _with_repeats(judged: ibis.Table, entity: Entity) -> ibis.Table:
+def _with_repeats(validated: ibis.Table, entity: Entity) -> ibis.Table:
     """Marks all but the newest sound row of each key: repeats of it, and older versions."""
     key = dict.fromkeys(("business_date", *entity.key))
     newest = ibis.window(
-        group_by=[*key, judged[BROKEN_RULE].isnull()],
+        group_by=[*key, validated[BROKEN_RULE].isnull()],
         order_by=[ibis.desc("modified_at", nulls_first=False), ibis.desc("extracted_at"), *_content(entity)],
     )
-    content = ibis.struct({name: judged[name] for name in _content(entity)})
-    marked = judged.mutate(position=ibis.row_number().over(newest), content=content, kept=content.first().over(newest))
+    content = ibis.struct({name: validated[name] for name in _content(entity)})
+    marked = validated.mutate(
+        position=ibis.row_number().over(newest), content=content, kept=content.first().over(newest)
+    )
     same = marked.content.identical_to(marked.kept)
     is_extra = ibis.and_(marked.position > 0, marked[BROKEN_RULE].isnull())
     flagged = marked.mutate(is_repeated=ibis.and_(is_extra, same), is_older=ibis.and_(is_extra, ~same))
@@ -343,10 +345,10 @@ def _content(entity: Entity) -> list[str]:
     return [name for name in entity.column_names if name not in ("business_date", "modified_at", *entity.key)]
 
 
-def _delivered(judged: ibis.Table) -> ibis.Table:
+def _delivered(validated: ibis.Table) -> ibis.Table:
     """Without the working columns, so that the content shown is what the source delivered."""
     working = ("is_known_store", "is_known_product", "is_repeated", "is_older", "begins_at", "is_foreign_currency")
-    return judged.drop(*(name for name in working if name in judged.columns))
+    return validated.drop(*(name for name in working if name in validated.columns))
 
 
 def _ids(rows: ibis.Table) -> list[str]:

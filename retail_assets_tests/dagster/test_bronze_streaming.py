@@ -163,5 +163,5 @@ def test_a_database_that_keeps_failing_fails_the_step_in_its_words(
     assert not result.success
     assert len(watched.asked) == 2 + 3, "three retries"
     [failed] = result.get_step_failure_events()
-    assert "cannot be read now: database is locked" in str(failed.step_failure_data.error)
+    assert "cannot be used now: database is locked" in str(failed.step_failure_data.error)
     assert {row[2] for row in held_by(lake, bronze.SALES)} <= {FIRST + timedelta(days=n) for n in range(12)}

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from deltalake import DeltaTable
 
 from retail_assets.checks import bronze as bronze_checks
-from retail_assets.checks import contract, moved, reconciliation
+from retail_assets.checks import contract, declare, moved, reconciliation
 from retail_assets.checks import forecast as forecast_checks
 from retail_assets.checks import gold as gold_checks
 from retail_assets.checks import inventory as inventory_checks
@@ -254,7 +255,7 @@ FAILING: list[tuple[str, Callable[[Rows], Finding], Given, str]] = [
     ("a stock count lost", _STOCK, {bronze.INVENTORY: [COUNT], silver.INVENTORY: [COUNT]}, "fact 0 rows"),
     ("values against the contract", contract.values_keep_the_contract(gold.PRODUCT_SEGMENTS).find,
      {gold.PRODUCT_SEGMENTS: [SEGMENT, SEGMENT | {"abc_class": "D", "mean_daily_units": -1.0, "store_id": None}]},
-     "store_id is empty in 1 rows; abc_class is none of A, B, C in 1 rows; mean_daily_units is below 0 in 1 rows."),
+     "store_id is empty in 1 rows; abc_class is not one of A, B, C in 1 rows; mean_daily_units is below 0 in 1 rows."),
     ("a rate beyond its end", contract.values_keep_the_contract(forecast.DEMAND_FORECAST).find,
      {forecast.DEMAND_FORECAST: [FORECAST | {"p_zero": 1.1}]}, "p_zero is above 1 in 1 rows."),
     ("an unknown store", _REFERENCES, KNOWN | {gold.FACT_SALES: [FACT, FACT | {"store_id": "S7"}]},
@@ -536,6 +537,100 @@ def test_a_line_that_moved_within_a_long_range_is_found_and_no_more_than_a_month
     assert list(finding.listed[moved.OLDER_DAYS]) == [str(day) for day in sorted(days)[:31]]
 
 
+_SEGMENTS = contract.values_keep_the_contract(gold.PRODUCT_SEGMENTS)
+_SEGMENT_KEY = {"valid_from": DAY, "store_id": "S1", "product_id": "P1"}
+_CUSTOMER = {"customer_id": "C1", "valid_from": DAY, "is_current": True, "is_reconstructed": False}
+
+
+def test_broken_values_show_a_few_rows_with_key_fault_and_value_and_every_fault_among_them() -> None:
+    worse = [SEGMENT | {"product_id": f"P{n}", "abc_class": "D"} for n in range(7)]
+    finding = _find(_SEGMENTS.find, {gold.PRODUCT_SEGMENTS: [*worse, SEGMENT | {"mean_daily_units": -1.0}]})
+    assert finding.failing == [
+        _SEGMENT_KEY | {"product_id": "P0", "fault": "abc_class is none of A, B, C", "value": "D"},
+        _SEGMENT_KEY | {"fault": "mean_daily_units is below 0", "value": -1.0},
+        *(
+            _SEGMENT_KEY | {"product_id": f"P{n}", "fault": "abc_class is none of A, B, C", "value": "D"}
+            for n in range(1, 4)
+        ),
+    ]
+
+
+def test_repeated_keys_show_the_keys_and_how_often_they_occur() -> None:
+    finding = _find(key_is_unique(gold.PRODUCT_SEGMENTS).find, {gold.PRODUCT_SEGMENTS: [SEGMENT] * 3})
+    assert finding.failing == [_SEGMENT_KEY | {"copies": 3}]
+
+
+def test_unknown_references_show_the_rows_that_name_them() -> None:
+    strange = FACT | {"sale_line_id": "L7", "store_id": "S7"}
+    finding = _find(_REFERENCES, KNOWN | {gold.FACT_SALES: [FACT, strange]})
+    assert finding.failing == [
+        {"business_date": DAY, "sale_line_id": "L7", "fault": "store_id is not in gold/dim_store", "value": "S7"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("find", "given", "shown"),
+    [
+        (
+            gold_checks.demand_covers_sales,
+            {gold.DEMAND_DAILY: [DEMAND | {"store_id": "S1", "product_id": "P1", "unconstrained_units": 1.9}]},
+            {
+                "business_date": DAY,
+                "store_id": "S1",
+                "product_id": "P1",
+                "sold_units": 2.0,
+                "unconstrained_units": 1.9,
+            },
+        ),
+        (
+            inventory_checks.orders_are_packs,
+            {inventory.REPLENISHMENT_PLAN: [PLAN | {"order_units": 9.0}]},
+            {"order_units": 9.0, "pack_units": 6.0},
+        ),
+        (
+            inventory_checks.every_line_says_why,
+            {inventory.REPLENISHMENT_PLAN: [PLAN | {"order_units": 0.0}]},
+            {"order_units": 0.0, "exception": None, "reason": "Runs out on Monday."},
+        ),
+        (_ORDERED, {forecast.DEMAND_FORECAST: [QUANTILES | {"q025": -0.5}]}, {"q025": -0.5, "mean_units": 3.0}),
+    ],
+    ids=["demand", "packs", "reasons", "quantiles"],
+)
+def test_a_check_of_rows_shows_the_values_it_refuses(
+    find: Callable[[Rows], Finding], given: Given, shown: dict[str, Any]
+) -> None:
+    [row] = _find(find, given).failing
+    assert shown.items() <= row.items()
+
+
+def test_a_sound_table_shows_no_rows() -> None:
+    assert _find(_SEGMENTS.find, {gold.PRODUCT_SEGMENTS: [SEGMENT]}).failing == []
+    assert _find(key_is_unique(gold.PRODUCT_SEGMENTS).find, {gold.PRODUCT_SEGMENTS: [SEGMENT]}).failing == ()
+
+
+def test_no_check_shows_who_a_customer_is() -> None:
+    customers = {gold.DIM_CUSTOMER: [_CUSTOMER, _CUSTOMER]}
+    twice = _find(key_is_unique(gold.DIM_CUSTOMER).find, customers)
+    assert twice.failing == [{"valid_from": DAY, "copies": 2}] and twice.examples == f"valid_from={DAY}"
+    nobody = {gold.DIM_CUSTOMER: [_CUSTOMER | {"is_current": None}]}
+    [row] = _find(contract.values_keep_the_contract(gold.DIM_CUSTOMER).find, nobody).failing
+    assert row == {"valid_from": DAY, "fault": "is_current is empty", "value": None}
+    personal = replace(gold.PRODUCT_SEGMENTS, personal=("abc_class",))
+    [row] = _find(
+        contract.values_keep_the_contract(personal).find, {personal: [SEGMENT | {"abc_class": "Anna"}]}
+    ).failing
+    assert row["value"] is None and "Anna" not in str(row)
+
+
+def test_failing_rows_reach_the_metadata_of_the_check() -> None:
+    finding = _find(key_is_unique(gold.PRODUCT_SEGMENTS).find, {gold.PRODUCT_SEGMENTS: [SEGMENT] * 2})
+    shown = declare._result(key_is_unique(gold.PRODUCT_SEGMENTS), finding).metadata["failing rows"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    assert [dict(record.data) for record in shown.records] == [
+        {"valid_from": str(DAY), "store_id": "S1", "product_id": "P1", "copies": "2"}
+    ]
+
+
 def test_refused_rows_are_counted_by_rule() -> None:
     refusals = [_REFUSAL, _REFUSAL, _REFUSAL | {"rule": "zero_quantity"}]
     finding = _find(_FEW, {bronze.SALES: [LINE] * 3, silver.REJECTED_ROWS: refusals})
@@ -544,8 +639,8 @@ def test_refused_rows_are_counted_by_rule() -> None:
 
 
 def test_every_table_of_silver_says_how_many_refusals_are_too_many() -> None:
-    judged = [*silver.SNAPSHOTS, silver.SALES, silver.INVENTORY, silver.STOCK_MOVEMENTS]
-    assert all(table.quality and 0 < table.quality.warn_rate < table.quality.stop_rate < 1 for table in judged)
+    validated = [*silver.SNAPSHOTS, silver.SALES, silver.INVENTORY, silver.STOCK_MOVEMENTS]
+    assert all(table.quality and 0 < table.quality.warn_rate < table.quality.stop_rate < 1 for table in validated)
     with pytest.raises(ValueError, match="gold/fact_sales does not say how many refused rows are too many"):
         silver_checks.refusals_are_few(bronze.SALES, gold.FACT_SALES)
 

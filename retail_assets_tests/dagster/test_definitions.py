@@ -11,6 +11,8 @@ import dagster as dg
 import pytest
 
 from retail_assets.graph import jobs
+from retail_assets.graph.specs import Systems
+from retail_assets.settings import Settings
 from retail_assets.sources.mapping import load_mapping
 from retail_assets.tables import catalog
 from retail_assets.tables.contract import Partitioning
@@ -89,6 +91,67 @@ def test_lineage_starts_at_the_source_and_ends_in_the_warehouse(found):
     graph = found.resolve_asset_graph()
     above = {key.to_user_string() for key in graph.get_ancestor_asset_keys(dg.AssetKey(["warehouse", "fact_sales"]))}
     assert {"source/pos_sale_line", "bronze/sales", "silver/sales", "gold/fact_sales"} <= above
+
+
+def test_every_asset_says_what_it_is_whose_it_is_and_where_it_lies(found):
+    for spec in found.resolve_all_asset_specs():
+        name, layer = spec.key.to_user_string(), spec.key.path[0]
+        assert spec.group_name == spec.tags["retail/layer"] == layer, name
+        assert spec.description and spec.owners, name
+        assert 2 <= len(spec.kinds) <= 3, f"{name}: Dagster shows three at most"
+        assert spec.metadata["documentation"].value.startswith("docs/"), name
+
+
+def test_layers_have_their_medals_and_systems_their_own_icons(found):
+    kinds = {spec.key.to_user_string(): spec.kinds for spec in found.resolve_all_asset_specs()}
+    assert kinds["silver/sales"] == {"silver", "deltalake", "duckdb"}
+    assert kinds["forecast/demand_model"] == {"deltalake", "duckdb", "mlflow"}
+    assert kinds["warehouse/fact_sales"] == {"table", "duckdb"}
+    assert kinds["source/pos_sale_line"] == {"source", "sqlite"}
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("mssql+pyodbc://loader:secret@tills/erp", "sqlserver"),
+        ("mssql+pyodbc://loader:secret@pool.sql.azuresynapse.net/retail", "synapse"),
+        ("postgresql+psycopg://loader:secret@server/warehouse", "postgresql"),
+        ("duckdb:////data/warehouse.duckdb", "duckdb"),
+        ("kv:warehouse-url", "sql"),
+    ],
+)
+def test_the_icon_of_a_database_follows_its_address_and_fetches_no_secret(url, kind):
+    settings = Settings(_env_file=None, start_date=dt.date(2025, 1, 1), source_url=url, warehouse_url=url)
+    assert Systems.of(settings) == Systems(kind, "duckdb", kind)
+
+
+def test_columns_say_their_type_limits_and_whether_they_tell_of_a_person(found):
+    metadata = {spec.key.to_user_string(): spec.metadata for spec in found.resolve_all_asset_specs()}
+    for table in catalog.TABLES:
+        shown = metadata[table.path]["dagster/column_schema"]
+        assert [column.name for column in shown.columns] == table.column_names
+        assert {column.name for column in shown.columns if "personal" in column.tags} == set(table.personal)
+        assert all(column.description and column.type for column in shown.columns), table.path
+    weekday = next(c for c in metadata["gold/dim_date"]["dagster/column_schema"].columns if c.name == "weekday")
+    assert weekday.constraints.other == ["at least 1", "at most 7"]
+
+
+def test_every_job_schedule_and_sensor_has_a_description(found):
+    named = [*found.jobs, *found.schedules, *found.sensors]
+    assert len(named) > 10 and [item.name for item in named if not item.description] == []
+
+
+def test_assets_declare_columns_that_exist(found):
+    """In the input's metadata, as for other IO managers of Dagster."""
+    declared = []
+    for assets in found.assets:
+        if not isinstance(assets, dg.AssetsDefinition):
+            continue
+        for given in assets.op.input_defs:
+            for column in given.metadata.get("columns", []):
+                declared.append(("/".join(assets.keys_by_input_name[given.name].path), column))
+    assert ("gold/product_segments", "abc_class") in declared
+    assert [(path, column) for path, column in declared if column not in catalog.table_at(path).column_names] == []
 
 
 def _parents(found: dg.Definitions, child: list[str], parent: list[str], *, key: str, now: dt.datetime) -> list[str]:

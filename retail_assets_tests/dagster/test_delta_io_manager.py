@@ -13,12 +13,13 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from retail_assets.assets.declare import Days, outputs, reads, table_asset
-from retail_assets.engines.aside import in_file
+from retail_assets.assets.declare import Columns, Days, outputs, reads, table_asset
 from retail_assets.engines.duckdb import DuckDBEngine
-from retail_assets.engines.protocol import SetAside
+from retail_assets.engines.protocol import Spilled
+from retail_assets.engines.spilled import in_file
+from retail_assets.failures import PermanentFailure
 from retail_assets.io_managers import delta as io_module
-from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_month
+from retail_assets.io_managers.chunks import Chunks, SharedOutputs, asked_windows, by_month
 from retail_assets.io_managers.delta import DeltaTableIOManager
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import ContractViolation, Table
@@ -177,6 +178,40 @@ def test_an_input_comes_as_annotated_and_only_the_asked_days(
     assert days_held(folder, COPY) == {FIRST + 2 * DAY: 6, FIRST + 3 * DAY: 6}
 
 
+@pytest.mark.parametrize(("kind", "names"), [(pd.DataFrame, list), (pa.Table, lambda t: t.column_names),
+                                             (ibis.Table, lambda t: list(t.columns))])  # fmt: skip
+def test_an_input_has_only_the_columns_that_the_asset_declares(
+    run: Callable, received: dict[str, Any], kind: type, names: Callable
+) -> None:
+    declared = ["product_id", "sold_units"]
+
+    def consume(given: Any) -> pa.Table:
+        received["columns"] = names(given)
+        return rows([FIRST])
+
+    consume.__annotations__["given"] = kind
+    consumer = table_asset(WHOLE, given=Columns(MONTHLY, declared))(consume)
+    upstream = source(MONTHLY)
+    run(upstream, days=RANGE)
+    run(upstream, consumer, selection=[dg.AssetKey(WHOLE.asset_key)])
+    assert received["columns"] == declared
+
+
+def test_a_declared_column_that_does_not_exist_is_named_with_the_asset(run: Callable) -> None:
+    @table_asset(WHOLE, given=Columns(MONTHLY, ["product_id", "colour"]))
+    def consumer(given: pd.DataFrame) -> pd.DataFrame:
+        return given
+
+    upstream = source(MONTHLY)
+    run(upstream, days=RANGE)
+    with pytest.raises(PermanentFailure) as raised:
+        run(upstream, consumer, selection=[dg.AssetKey(WHOLE.asset_key)])
+    assert str(raised.value) == (
+        "test/whole reads the column colour of test/monthly, which does not exist; its columns are "
+        f"{', '.join(MONTHLY.column_names)}."
+    )
+
+
 @table_asset(COPY, given=Days(MONTHLY, before=2))
 def looking_back(context: dg.AssetExecutionContext, given: pd.DataFrame) -> Chunks:
     RECEIVED["days"] = sorted(set(pd.to_datetime(given["business_date"]).dt.date))
@@ -265,15 +300,15 @@ def test_a_failure_keeps_finished_months_and_a_rerun_completes(run: Callable, fo
 def test_siblings_become_two_tables_of_one_computation(run: Callable, folder: Path) -> None:
     computed: list[Window] = []
 
-    def compute(window: Window) -> dict[str, SetAside]:
+    def compute(window: Window) -> dict[str, Spilled]:
         computed.append(window)
         return {table.name: in_file(rows(window.days(), count=n)) for n, table in enumerate((MONTHLY, DAILY), start=1)}
 
     @dg.multi_asset(outs=outputs(MONTHLY, DAILY), ins=reads())
     def twins(context: dg.AssetExecutionContext) -> tuple[Chunks, Chunks]:
         windows = [part for window in asked_windows(context) for part in window.by_month()]
-        siblings = Siblings(compute)
-        return siblings.chunks(windows, MONTHLY.name), siblings.chunks(windows, DAILY.name)
+        shared = SharedOutputs(compute)
+        return shared.chunks(windows, MONTHLY.name), shared.chunks(windows, DAILY.name)
 
     run(_daily(twins), days=RANGE)
     assert computed == RANGE.by_month()

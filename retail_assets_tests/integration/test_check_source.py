@@ -74,7 +74,7 @@ def test_a_good_mapping_tells_its_days_and_the_next_command(check):
 def test_a_server_that_is_down(check, server):
     code, printed, error = check(url=server.set(port=1))
     assert (code, printed) == (75, "")
-    assert error.startswith("The operational database 127.0.0.1:1/postgres cannot be read now: ")
+    assert error.startswith("The operational database 127.0.0.1:1/postgres cannot be used now: ")
     assert error.endswith("Try again later.")
 
 

@@ -216,7 +216,7 @@ def test_a_text_beyond_the_odbc_buffer_is_refused_rather_than_cut(server):
 def test_a_stopped_server_may_come_back(url):
     with pytest.raises(TransientFailure) as raised:
         _source(url.set(port=1)).read_snapshot(entities.STORES)
-    assert str(raised.value).startswith("The operational database 127.0.0.1:1/postgres cannot be read now: ")
+    assert str(raised.value).startswith("The operational database 127.0.0.1:1/postgres cannot be used now: ")
     assert "\n" not in str(raised.value) and PASSWORD not in str(raised.value)
 
 
@@ -367,7 +367,7 @@ def test_a_month_that_loses_one_of_its_sessions_fails_as_a_whole(server, monthly
         "'client backend'",
     )
     if ending == "pg_terminate_backend":
-        with pytest.raises(TransientFailure, match="cannot be read now: "):
+        with pytest.raises(TransientFailure, match="cannot be used now: "):
             reader.read_all()
         return
     try:  # a session that was just waiting for its client is not cancelled
@@ -451,7 +451,7 @@ def test_a_server_that_ends_the_session_midway_may_come_back(server, url):
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = "
         "'client backend'",
     )
-    with pytest.raises(TransientFailure, match="cannot be read now: "):
+    with pytest.raises(TransientFailure, match="cannot be used now: "):
         reader.read_all()
 
 

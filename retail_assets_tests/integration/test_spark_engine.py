@@ -180,7 +180,7 @@ def test_a_frame_set_aside_outlives_what_it_was_made_from(engine: SparkEngine, k
     frame = rows([FIRST])
     with engine.kept(as_spark(engine, frame)) as kept:
         given = {"ibis": kept.filter(kept.product_id == "b"), "pandas": frame.to_pandas()[1:], "arrow": frame[1:]}
-        take = engine.set_aside(given[kind])
+        take = engine.spill(given[kind])
     engine.overwrite(WHOLE, take())
     assert engine.scan(WHOLE).to_pyarrow()["product_id"].to_pylist() == ["b"]
 

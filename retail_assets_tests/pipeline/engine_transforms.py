@@ -12,7 +12,7 @@ import ibis
 import numpy as np
 import pyarrow as pa
 
-from retail_assets.as_of_day.knowledge import SNAPSHOTS, Knowledge
+from retail_assets.as_of_day.snapshot import SNAPSHOTS, AsOfSnapshot
 from retail_assets.engines.protocol import Engine, Frame
 from retail_assets.engines.writing.delta import as_arrow
 from retail_assets.tables import bronze, entities, gold, layered, silver
@@ -60,9 +60,9 @@ def _judged(engine: Engine, days: Window) -> tuple[ibis.Table, ibis.Table, ibis.
         "day_starts": day_starts(days, ZoneInfo("Europe/London")),
     }
     return (
-        to_silver.judged_sales(engine.scan(bronze.SALES, [days]), currency="GBP", **known),
-        to_silver.judged_inventory(engine.scan(bronze.INVENTORY, [days]), **known),
-        to_silver.judged_stock_movements(engine.scan(bronze.STOCK_MOVEMENTS, [days]), **known),
+        to_silver.validated_sales(engine.scan(bronze.SALES, [days]), currency="GBP", **known),
+        to_silver.validated_inventory(engine.scan(bronze.INVENTORY, [days]), **known),
+        to_silver.validated_stock_movements(engine.scan(bronze.STOCK_MOVEMENTS, [days]), **known),
     )
 
 
@@ -82,12 +82,12 @@ def _silver_snapshot(engine: Engine, days: Window, *, entity: Entity, raw: Table
 
 
 def _judged_snapshot(engine: Engine, entity: Entity, raw: Table, table: Table) -> ibis.Table:
-    return to_silver.judged_snapshot(engine.scan(raw), entity, to_silver.known_of(table, engine.scan))
+    return to_silver.validated_snapshot(engine.scan(raw), entity, to_silver.known_of(table, engine.scan))
 
 
 def _rejected_snapshots(engine: Engine, days: Window) -> ibis.Table:
-    judged = [(entity, _judged_snapshot(engine, entity, raw, table)) for entity, raw, table in layered.SNAPSHOTS]
-    return to_silver.rejected_snapshot_rows(judged)
+    validated = [(entity, _judged_snapshot(engine, entity, raw, table)) for entity, raw, table in layered.SNAPSHOTS]
+    return to_silver.rejected_snapshot_rows(validated)
 
 
 def _of_gold() -> Iterator[tuple[str, Transform]]:
@@ -146,15 +146,15 @@ def _of_planning() -> Iterator[tuple[str, Transform]]:
     yield "planning/approved_proposals", lambda engine, days: _approved_proposals(_known(engine, days.last))
 
 
-def _approved_proposals(known: Knowledge) -> pa.Table:
+def _approved_proposals(known: AsOfSnapshot) -> pa.Table:
     return pa.table({"proposal_id": pa.array(sorted(known.approved_proposals()), pa.string())})
 
 
-def _known(engine: Engine, day: date) -> Knowledge:
+def _known(engine: Engine, day: date) -> AsOfSnapshot:
     tables = {name: as_of.known_on(engine.scan(table), key=_KEYS[name], as_of=day) for name, table in SNAPSHOTS.items()}
     if not tables["assortment"].count().to_pyarrow().as_py():
         tables["assortment"] = demand.assortment_from_sales(engine.scan(gold.FACT_SALES))
-    return Knowledge(day, tables)
+    return AsOfSnapshot(day, tables)
 
 
 def assert_equal(left: Frame, right: Frame) -> int:

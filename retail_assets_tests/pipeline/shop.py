@@ -92,8 +92,8 @@ class Shop:
         assert was_running, f"the run ended before it was killed: {errors[-2000:]}"
 
     def copy(self, folder: Path) -> "Shop":
-        """The same shop elsewhere, as it is now."""
-        shutil.copytree(self.folder, folder)
+        """The same shop elsewhere, as it is while no command is at work in it; tests may read it meanwhile."""
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
         return replace(self, folder=folder)
 
     def sql(self, *statements: str) -> list[tuple]:

@@ -73,7 +73,7 @@ def test_a_database_that_does_not_answer(shop, refused, monkeypatch):
 
 def _mapping(folder: Path, *, entity: str, column: str) -> str:
     """The demo's mapping with one column that the database does not have."""
-    shipped = (Path(cli.__file__).parent / "sources" / "demo.yaml").read_text(encoding="utf-8")
+    shipped = (Path(cli.__file__).parents[1] / "sources" / "demo.yaml").read_text(encoding="utf-8")
     start = shipped.index(f"\n  {entity}:")
     changed = shipped[:start] + shipped[start:].replace(column, f"no_such_{column}", 1)
     file = folder / "mine.yaml"

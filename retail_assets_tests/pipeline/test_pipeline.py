@@ -84,9 +84,9 @@ def test_the_last_days_are_published(finished, table):
 
 
 def test_the_backtest_scores_every_contender_and_stores_nothing(finished, tmp_path):
-    before = {table.path: finished.delta(table).version() for table in LAKE_TABLES}
-    wanted = tmp_path / "card.csv"
-    done = command("backtest", "--to", str(wanted), environment=finished.environment)
+    shop = finished.copy(tmp_path / "shop")
+    before, wanted = shop.versions(LAKE_TABLES), tmp_path / "card.csv"
+    done = command("backtest", "--to", str(wanted), environment=shop.environment)
     assert done.returncode == 0, done.stderr[-2000:]
     card = pd.read_csv(wanted)
     whole = card.query("segment_kind == 'all' and horizon == 'all' and kind == 'daily'").set_index("model_name")
@@ -96,7 +96,7 @@ def test_the_backtest_scores_every_contender_and_stores_nothing(finished, tmp_pa
     assert official.groupby("model_name").size().to_dict() == {"chosen": 2, "seasonal_naive": 2}
     assert set(card["segment_kind"]) == {"all", "demand_class", "abc_class"}
     assert "wspl" in done.stdout
-    assert {table.path: finished.delta(table).version() for table in LAKE_TABLES} == before
+    assert shop.versions(LAKE_TABLES) == before
 
 
 @pytest.mark.parametrize("table", [t for t in LAKE_TABLES if t.key], ids=lambda table: table.path)
@@ -268,10 +268,11 @@ def test_every_run_succeeded(finished):
     assert {run.job_name for run in runs} == {"ingest", "train", "publish"}
 
 
-def test_a_second_run_does_nothing_twice(finished):
-    before, count = finished.versions(LAKE_TABLES), _run_count(finished)
-    assert "nothing was missing" in finished.succeed()
-    assert (finished.versions(LAKE_TABLES), _run_count(finished)) == (before, count)
+def test_a_second_run_does_nothing_twice(finished, tmp_path):
+    shop = finished.copy(tmp_path / "shop")
+    before, count = shop.versions(LAKE_TABLES), _run_count(shop)
+    assert "nothing was missing" in shop.succeed()
+    assert (shop.versions(LAKE_TABLES), _run_count(shop)) == (before, count)
 
 
 def test_the_next_day_reads_the_trailing_days_again(finished, tmp_path):

@@ -37,9 +37,10 @@ def test_a_run_carries_on_with_the_installed_command(installed, finished, tmp_pa
     assert (shop.home / "dagster" / "dagster.yaml").read_text() == (ROOT / "dagster.yaml").read_text()
 
 
-def test_the_code_location_of_the_installed_workspace_loads(installed, source_only):
+def test_the_code_location_of_the_installed_workspace_loads(installed, source_only, tmp_path):
     [workspace] = installed.rglob("workspace.yaml")
     program = "import sys, retail_assets; from dagster._cli import main; print(retail_assets.__file__); main()"
-    done = _python(installed, source_only, "-c", program, "definitions", "validate", "-w", str(workspace))
+    shop = source_only.copy(tmp_path / "shop")
+    done = _python(installed, shop, "-c", program, "definitions", "validate", "-w", str(workspace))
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.startswith(str(installed))

@@ -14,6 +14,7 @@ from retail_assets_tests.unit.m5_folder import CALENDAR_COLUMNS, PRICE_COLUMNS, 
 FIRST = dt.date(2015, 3, 2)
 DAYS = [FIRST + dt.timedelta(days=n) for n in range(72)]
 AS_OF = DAYS[-1] - dt.timedelta(days=28)
+_PRINTED = "printed.txt"
 SERIES = {(store, item) for store in ("CA_1", "TX_1") for item in ("BREAD_1", "MILK_1", "SOAP_1")}
 
 
@@ -32,7 +33,12 @@ class Walmart:
         return DeltaTable(str(self.home / "lake" / path)).to_pyarrow_table()
 
 
-def run_walmart(base: Path) -> Walmart:
+def walmart_at(base: Path) -> Walmart:
+    """What `run_walmart` left in the folder."""
+    return Walmart(base / "home" / "m5", (base / _PRINTED).read_text(encoding="utf-8"))
+
+
+def run_walmart(base: Path) -> None:
     """Writes the folder, loads it and runs the graph up to 28 days before its end."""
     folder = base / "m5"
     folder.mkdir()
@@ -53,4 +59,4 @@ def run_walmart(base: Path) -> Walmart:
     mapped = environment | {"RETAIL_SOURCE_MAPPING": "m5"}
     ran = command("run", "--from", str(FIRST), "--to", str(AS_OF), environment=mapped)
     assert ran.returncode == 0, ran.stderr
-    return Walmart(base / "home" / "m5", ran.stdout)
+    (base / _PRINTED).write_text(ran.stdout, encoding="utf-8")

@@ -13,7 +13,7 @@ from retail_assets.demand.calibration.conformal import (
     Calibration,
     CalibrationSet,
     Errors,
-    Nature,
+    SeriesProfile,
     calibrate,
 )
 from retail_assets.demand.metrics import mase_scale, rmsse_scale
@@ -35,7 +35,7 @@ class Fold:
     origin: int
     actual: np.ndarray
     scored: np.ndarray
-    nature: Nature
+    profile: SeriesProfile
     step: np.ndarray
     season_step: np.ndarray
     means: dict[str, np.ndarray]
@@ -43,28 +43,28 @@ class Fold:
 
     def daily_errors(self, name: str, days: slice) -> Errors:
         mean = self.means[name][:, days]
-        return Errors(mean.ravel(), self.scored[:, days].ravel(), self.nature.for_days(mean.shape[1]))
+        return Errors(mean.ravel(), self.scored[:, days].ravel(), self.profile.for_days(mean.shape[1]))
 
     def total_errors(self, name: str, days: int) -> Errors:
         """Of the sum over the first `days` days; unknown when one of them is."""
-        return Errors(self.means[name][:, :days].sum(axis=1), self.actual[:, :days].sum(axis=1), self.nature)
+        return Errors(self.means[name][:, :days].sum(axis=1), self.actual[:, :days].sum(axis=1), self.profile)
 
 
 def joined(parts: Sequence[Errors]) -> Errors:
-    natures = [part.nature for part in parts]
-    nature = Nature(
-        segment=np.concatenate([nature.segment for nature in natures]),
-        dispersion=np.concatenate([nature.dispersion for nature in natures]),
-        is_whole=np.concatenate([nature.is_whole for nature in natures]),
-        series=_series_of(natures),
+    profiles = [part.profile for part in parts]
+    profile = SeriesProfile(
+        segment=np.concatenate([profile.segment for profile in profiles]),
+        dispersion=np.concatenate([profile.dispersion for profile in profiles]),
+        is_whole=np.concatenate([profile.is_whole for profile in profiles]),
+        series=_series_of(profiles),
     )
     mean = np.concatenate([part.mean for part in parts])
-    return Errors(mean, np.concatenate([part.actual for part in parts]), nature)
+    return Errors(mean, np.concatenate([part.actual for part in parts]), profile)
 
 
-def _series_of(natures: Sequence[Nature]) -> np.ndarray | None:
-    numbers = [nature.series for nature in natures if nature.series is not None]
-    return np.concatenate(numbers) if len(numbers) == len(natures) else None
+def _series_of(profiles: Sequence[SeriesProfile]) -> np.ndarray | None:
+    numbers = [profile.series for profile in profiles if profile.series is not None]
+    return np.concatenate(numbers) if len(numbers) == len(profiles) else None
 
 
 def fold_origins(day_count: int, *, window: int, step: int = 7) -> list[int]:
@@ -97,7 +97,7 @@ def _fold(panel: Panel, contenders: Contenders, *, origin: int) -> Fold:
         origin=origin,
         actual=actual,
         scored=np.where(hidden, np.nan, actual),
-        nature=Nature.of(past),
+        profile=SeriesProfile.of(past),
         step=rmsse_scale(past.demand),
         season_step=mase_scale(past.demand),
         means=_means(past, contenders),

@@ -57,7 +57,7 @@ def is_integer_like(panel: Panel) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Nature:
+class SeriesProfile:
     """What decides how wide a series' errors are pooled and drawn, (n,) each, as of one day.
 
     `series` numbers the series, so that none has the say in a pool; without it every row is a series of its own.
@@ -69,15 +69,15 @@ class Nature:
     series: np.ndarray | None = None
 
     @classmethod
-    def of(cls, panel: Panel) -> "Nature":
+    def of(cls, panel: Panel) -> "SeriesProfile":
         number = np.arange(panel.series_count)
         return cls(demand_class(panel), dispersion(panel), is_integer_like(panel), number)
 
-    def take(self, rows: np.ndarray) -> "Nature":
+    def take(self, rows: np.ndarray) -> "SeriesProfile":
         series = None if self.series is None else self.series[rows]
-        return Nature(self.segment[rows], self.dispersion[rows], self.is_whole[rows], series)
+        return SeriesProfile(self.segment[rows], self.dispersion[rows], self.is_whole[rows], series)
 
-    def for_days(self, days: int) -> "Nature":
+    def for_days(self, days: int) -> "SeriesProfile":
         """Each series `days` times: the order of a raveled (n, days) array."""
         return self.take(np.repeat(np.arange(len(self.segment)), days))
 
@@ -88,10 +88,10 @@ class Errors:
 
     mean: np.ndarray
     actual: np.ndarray
-    nature: Nature
+    profile: SeriesProfile
 
     def where(self, kept: np.ndarray) -> "Errors":
-        return Errors(self.mean[kept], self.actual[kept], self.nature.take(kept))
+        return Errors(self.mean[kept], self.actual[kept], self.profile.take(kept))
 
     @property
     def scaled(self) -> np.ndarray:
@@ -100,8 +100,8 @@ class Errors:
         Then the distribution function read at a whole unit is right, and a quantile rounded up to the next
         whole unit is exact; errors of the bare values rounded up would hold too much.
         """
-        offset = np.where(self.nature.is_whole[:, None], np.array(_OFFSETS)[None, :], 0.0)
-        width = scale(self.mean, self.nature.dispersion)[:, None]
+        offset = np.where(self.profile.is_whole[:, None], np.array(_OFFSETS)[None, :], 0.0)
+        width = scale(self.mean, self.profile.dispersion)[:, None]
         return (self.actual[:, None] - offset - self.mean[:, None]) / width
 
 
@@ -135,7 +135,7 @@ def calibrate(errors: Errors) -> Calibration:
     """
     kept = np.isfinite(errors.actual) & np.isfinite(errors.mean)
     pool = _Pool.of(errors.where(kept))
-    segment, size = pool.errors.nature.segment, size_bin(pool.errors.mean)
+    segment, size = pool.errors.profile.segment, size_bin(pool.errors.mean)
     segments = tuple(sorted(set(segment.tolist())))
     every = pool.quantiles() if len(segment) >= _MIN_ERRORS else ndtri(GRID)
     table = np.empty((len(segments) + 1, len(SIZE_EDGES) + 1, len(GRID)))
@@ -143,7 +143,7 @@ def calibrate(errors: Errors) -> Calibration:
         of_size = pool.where(size == number)
         table[-1, number] = of_size.leaning_on(every)
         for row, name in enumerate(segments):
-            of_cell = of_size.where(of_size.errors.nature.segment == name)
+            of_cell = of_size.where(of_size.errors.profile.segment == name)
             table[row, number] = of_cell.leaning_on(table[-1, number])
     return Calibration(segments, table)
 
@@ -158,7 +158,7 @@ class _Pool:
 
     @classmethod
     def of(cls, errors: Errors) -> "_Pool":
-        scaled, series = errors.scaled, errors.nature.series
+        scaled, series = errors.scaled, errors.profile.series
         weight = np.ones(len(scaled)) if series is None else say_of_errors(scaled[:, 1], series)
         return cls(errors, scaled, weight)
 
@@ -170,7 +170,7 @@ class _Pool:
 
     @property
     def series_count(self) -> int:
-        series = self.errors.nature.series
+        series = self.errors.profile.series
         return len(self.weight) if series is None else len(np.unique(series))
 
     def leaning_on(self, wider: np.ndarray) -> np.ndarray:
@@ -191,7 +191,7 @@ class Distribution:
 
 def distribution(
     mean: np.ndarray,
-    nature: Nature,
+    profile: SeriesProfile,
     *,
     calibration: Calibration,
     levels: Sequence[float] | np.ndarray,
@@ -203,8 +203,8 @@ def distribution(
     exceeds what the mean allows by Markov's inequality, P(D >= x) <= mean / x: pooled errors of products that came
     back from silence would else promise hundreds of units of one that hardly sells.
     """
-    steps = calibration.errors_of(mean, nature.segment)
-    width = scale(mean, nature.dispersion)
+    steps = calibration.errors_of(mean, profile.segment)
+    width = scale(mean, profile.dispersion)
     nothing = mean <= 0
     at = np.interp(np.asarray(levels), GRID, np.arange(len(GRID)))
     low, part = np.floor(at).astype(int), at - np.floor(at)
@@ -214,7 +214,7 @@ def distribution(
     quantiles = np.where(nothing[..., None], 0.0, np.maximum.accumulate(quantiles, axis=-1))
     most = np.maximum(mean, _LEAST_MEAN * days)[..., None] / (1 - np.asarray(levels))
     whole = np.minimum(np.ceil(quantiles), np.floor(most + 1e-9))
-    quantiles = np.where(nature.is_whole[..., None], whole, np.minimum(quantiles, most))
+    quantiles = np.where(profile.is_whole[..., None], whole, np.minimum(quantiles, most))
     p_zero = np.where(nothing, 1.0, _probability_below(steps, -mean / width))
     return Distribution(quantiles, p_zero)
 

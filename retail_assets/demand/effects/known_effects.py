@@ -1,6 +1,6 @@
 """What is known to multiply demand on a day, so that models can forecast the rest: promotions, and a product's launch.
 
-Every effect of a day is told by the days before its week alone, in the past as ahead. How models use what is left
+Only the days before its week give the effects of a day, in the past as ahead. How models use what is left
 belongs to them.
 """
 

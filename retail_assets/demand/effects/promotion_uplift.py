@@ -1,6 +1,6 @@
 """What past promotions brought, product by product: units sold beyond usual demand, beside what the model expects.
 
-Usual demand is told by days without a discount before the day. How forecasts use promotions is in `known_effects`.
+Days without a discount before the day give the usual demand. How forecasts use promotions is in `known_effects`.
 """
 
 import numpy as np
@@ -35,14 +35,14 @@ def promotion_uplift(panel: Panel) -> pd.DataFrame:
     usual = usual_demand(panel)[:, days]
     effects = known_effects(panel).past
     expected = usual if effects is None else usual * effects[:, days]
-    told = (discount > 0) & np.isfinite(demand) & (np.nan_to_num(usual) > 0)
+    is_promoted = (discount > 0) & np.isfinite(demand) & (np.nan_to_num(usual) > 0)
     product = group_codes(panel.series, ["product_id"])
     sums = {
-        "promoted_days": told.sum(axis=1).astype(float),
-        "mean_discount_rate": np.where(told, discount, 0.0).sum(axis=1),
-        "demand_units": np.where(told, demand, 0.0).sum(axis=1),
-        "usual_units": np.where(told, usual, 0.0).sum(axis=1),
-        "expected_units": np.where(told, expected, 0.0).sum(axis=1),
+        "promoted_days": is_promoted.sum(axis=1).astype(float),
+        "mean_discount_rate": np.where(is_promoted, discount, 0.0).sum(axis=1),
+        "demand_units": np.where(is_promoted, demand, 0.0).sum(axis=1),
+        "usual_units": np.where(is_promoted, usual, 0.0).sum(axis=1),
+        "expected_units": np.where(is_promoted, expected, 0.0).sum(axis=1),
     }
     by_product = pd.DataFrame({name: np.bincount(product, values) for name, values in sums.items()})
     names = panel.series.loc[:, ["product_id", "department"]].groupby(product).first()

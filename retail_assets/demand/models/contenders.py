@@ -173,7 +173,7 @@ def _effects(panel: Panel, means: Means) -> KnownEffects:
     try:
         return known_effects(panel)
     except Exception as error:
-        means.note(f"the effects of promotions and launches could not be told: {error}")
+        means.note(f"the effects of promotions and launches could not be estimated: {error}")
         return NO_EFFECTS
 
 

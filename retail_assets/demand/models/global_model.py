@@ -178,7 +178,7 @@ def training_rows(source: FeatureSource, boosting: Boosting) -> tuple[np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class _Draw:
-    """Even random numbers that belong to a series: the same whatever else is in the panel."""
+    """Even random numbers that belong to a series: other series in the panel do not change them."""
 
     key: np.ndarray
 

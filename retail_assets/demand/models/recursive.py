@@ -106,7 +106,7 @@ def _over(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class _State:
+class _SeriesMemory:
     """Memory of some series and of the groups they belong to, and the level that like series lend the short ones.
 
     `so_far` (2, r, 1) holds each series' total and known days: what bounds its say in the groups.
@@ -121,7 +121,7 @@ class _State:
     so_far: np.ndarray
 
     @classmethod
-    def at(cls, source: FeatureSource, origin: int, *, rows: np.ndarray, steps: int) -> "_State":
+    def at(cls, source: FeatureSource, origin: int, *, rows: np.ndarray, steps: int) -> "_SeriesMemory":
         own = _Memory.before(source.filled[rows], source.seen[rows], origin=origin, steps=steps)
         groups = {name: _group_memory(mean, origin, steps) for name, mean in source.group_means.items()}
         recent, price = source.demand[:, max(origin - 28, 0) : origin], source.panel.price[:, origin - 1]
@@ -211,7 +211,7 @@ class RecursiveModel:
         Groups take in every series' forecast, so all series go step by step together.
         """
         source = FeatureSource(panel, self.vocabulary)
-        state = _State.at(source, panel.day_count, rows=np.arange(panel.series_count), steps=panel.horizon)
+        state = _SeriesMemory.at(source, panel.day_count, rows=np.arange(panel.series_count), steps=panel.horizon)
         out = np.zeros((panel.series_count, panel.horizon))
         for step in range(panel.horizon):
             level = state.level()
@@ -240,7 +240,7 @@ def fit_recursive(panel: Panel, boosting: Boosting) -> RecursiveModel:
     source = FeatureSource(panel, vocabulary)
     parts = list(_training_parts(source, boosting))
     tables, demand, level, age = (list(column) for column in zip(*parts, strict=True))
-    names = list(_State.at(source, panel.day_count, rows=np.arange(1), steps=1).columns(0))
+    names = list(_SeriesMemory.at(source, panel.day_count, rows=np.arange(1), steps=1).columns(0))
     rows = lgb.Dataset(
         np.concatenate(tables),
         label=np.concatenate(demand),
@@ -262,5 +262,5 @@ def _training_parts(source: FeatureSource, boosting: Boosting) -> Iterator[tuple
     for day in days.tolist():
         demand = source.demand[:, day]
         rows = np.flatnonzero(np.isfinite(demand) & (rng.random(panel.series_count) < share))
-        state = _State.at(source, day, rows=rows, steps=1)
+        state = _SeriesMemory.at(source, day, rows=rows, steps=1)
         yield _table(state.columns(0)), demand[rows], state.level(), np.full(len(rows), newest - day)

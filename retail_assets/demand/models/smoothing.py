@@ -52,23 +52,23 @@ class Smoothing:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class SmoothingState:
     """Level and trend (n,) or (G, n), additive weekday terms (7, n) or (7, G, n) by day number modulo 7."""
 
     level: np.ndarray
     trend: np.ndarray
     season: np.ndarray
 
-    def pick(self, best: np.ndarray) -> "State":
+    def pick(self, best: np.ndarray) -> "SmoothingState":
         season = np.stack([_picked(term, best) for term in self.season])
-        return State(_picked(self.level, best), _picked(self.trend, best), season)
+        return SmoothingState(_picked(self.level, best), _picked(self.trend, best), season)
 
 
 def _picked(values: np.ndarray, best: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, best[None], axis=0)[0]
 
 
-def smooth(values: np.ndarray, start: State, smoothing: Smoothing) -> tuple[State, np.ndarray]:
+def smooth(values: np.ndarray, start: SmoothingState, smoothing: Smoothing) -> tuple[SmoothingState, np.ndarray]:
     """States after the last day and the sums of squared one-step errors, (G, n), of values (T, n)."""
     seen, filled = ~np.isnan(values), np.nan_to_num(values)
     shape = (smoothing.count, values.shape[1])
@@ -90,7 +90,7 @@ def smooth(values: np.ndarray, start: State, smoothing: Smoothing) -> tuple[Stat
         if has_season:
             season[day % _SEASON] += smoothing.season * error
         squares += error * error
-    return State(level, trend, season), squares
+    return SmoothingState(level, trend, season), squares
 
 
 def ses(values: np.ndarray, levels: tuple[float, ...] = SES_SMOOTHING) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +101,7 @@ def ses(values: np.ndarray, levels: tuple[float, ...] = SES_SMOOTHING) -> tuple[
     seen = ~np.isnan(values)
     first = np.take_along_axis(values, seen.argmax(axis=0)[None], axis=0)[0]
     still = np.zeros_like(first)
-    start = State(np.nan_to_num(first), still, np.zeros((_SEASON, len(first))))
+    start = SmoothingState(np.nan_to_num(first), still, np.zeros((_SEASON, len(first))))
     grid = _grid(level=levels)
     state, squares = smooth(values, start, grid)
     best = squares.argmin(axis=0)
@@ -121,7 +121,7 @@ def _grid(
 class _Fit:
     """The best of one form: its state, squared errors and smoothing, and how many values were estimated."""
 
-    state: State
+    state: SmoothingState
     squares: np.ndarray
     smoothing: Smoothing
     parameters: int
@@ -147,7 +147,7 @@ def _ets_block(values: np.ndarray, horizon: int) -> np.ndarray:
 def _fits(values: np.ndarray) -> tuple[_Fit, _Fit, _Fit]:
     """The damped trend searches only its own two parameters: level and season keep what they have without it."""
     start = starting_state(values)
-    flat = State(start.level, start.trend, np.zeros_like(start.season))
+    flat = SmoothingState(start.level, start.trend, np.zeros_like(start.season))
     level = _best(values, flat, _grid(level=SES_SMOOTHING), parameters=3)
     weekly = _best(values, start, _grid(level=SES_SMOOTHING[:-1], season=_SEASONAL_SMOOTHING), parameters=10)
     share, damping = (part.ravel()[:, None] for part in np.meshgrid(_TREND_SHARE, _DAMPING))
@@ -156,13 +156,13 @@ def _fits(values: np.ndarray) -> tuple[_Fit, _Fit, _Fit]:
     return level, weekly, _best(values, start, damped, parameters=13)
 
 
-def _best(values: np.ndarray, start: State, smoothing: Smoothing, *, parameters: int) -> _Fit:
+def _best(values: np.ndarray, start: SmoothingState, smoothing: Smoothing, *, parameters: int) -> _Fit:
     state, squares = smooth(values, start, smoothing)
     best = squares.argmin(axis=0)
     return _Fit(state.pick(best), _picked(squares, best), smoothing.pick(best), parameters)
 
 
-def starting_state(values: np.ndarray) -> State:
+def starting_state(values: np.ndarray) -> SmoothingState:
     """Mean of the first four observed weeks, no trend, and weekday means of all days around their mean."""
     seen, filled = ~np.isnan(values), np.nan_to_num(values)
     early = seen & (np.cumsum(seen, axis=0) <= _START_DAYS)
@@ -170,7 +170,7 @@ def starting_state(values: np.ndarray) -> State:
     mean = _over(filled.sum(axis=0), seen.sum(axis=0))
     weekday = np.stack([_over(filled[k::7].sum(axis=0), seen[k::7].sum(axis=0)) for k in range(_SEASON)])
     season = np.where(np.stack([seen[k::7].any(axis=0) for k in range(_SEASON)]), weekday - mean, 0.0)
-    return State(level, np.zeros_like(level), season - season.mean(axis=0))
+    return SmoothingState(level, np.zeros_like(level), season - season.mean(axis=0))
 
 
 def aicc(squares: np.ndarray, count: np.ndarray, *, parameters: int) -> np.ndarray:
@@ -182,7 +182,7 @@ def aicc(squares: np.ndarray, count: np.ndarray, *, parameters: int) -> np.ndarr
     return np.where(spare > 0, likelihood + correction, _NEVER * parameters)
 
 
-def ahead(state: State, smoothing: Smoothing, *, day_count: int, horizon: int) -> np.ndarray:
+def ahead(state: SmoothingState, smoothing: Smoothing, *, day_count: int, horizon: int) -> np.ndarray:
     """Mean of the `horizon` days after day `day_count`, (n, H), from states and parameters of one row."""
     steps = np.arange(1, horizon + 1)
     damped = np.cumsum(smoothing.damping[0][:, None] ** steps, axis=1)

@@ -95,7 +95,7 @@ def _of_series(folds: Sequence[Fold], name: str) -> list[np.ndarray]:
         calibrations = cross_calibrated(folds, lambda fold, days=days: fold.daily_errors(name, days))
         for fold, found, calibration in zip(folds, made, calibrations, strict=True):
             mean = fold.means[name][:, days]
-            nature = fold.nature.for_days(mean.shape[1])
-            spread = distribution(mean.ravel(), nature, calibration=calibration, levels=QUANTILE_LEVELS)
+            profile = fold.profile.for_days(mean.shape[1])
+            spread = distribution(mean.ravel(), profile, calibration=calibration, levels=QUANTILE_LEVELS)
             found[:, days] = spread.quantiles.reshape(*mean.shape, -1)
     return made

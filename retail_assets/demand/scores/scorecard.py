@@ -39,7 +39,7 @@ class FoldQuantiles:
 def fold_segments(panel: Panel, folds: Sequence[Fold]) -> dict[str, list[np.ndarray]]:
     """Demand class and ABC class of each series as of each fold."""
     pasts = [panel.through(panel.dates[fold.origin - 1].astype(object)) for fold in folds]
-    return {"demand_class": [fold.nature.segment for fold in folds], "abc_class": [abc_class(past) for past in pasts]}
+    return {"demand_class": [fold.profile.segment for fold in folds], "abc_class": [abc_class(past) for past in pasts]}
 
 
 def fold_quantiles(folds: Sequence[Fold], name: str) -> list[FoldQuantiles]:
@@ -60,7 +60,7 @@ def _made(folds: Sequence[Fold], errors: Callable[[Fold], Errors], *, days: int 
     levels = tuple(QUANTILE_LEVELS.values())
     asked = zip(map(errors, folds), cross_calibrated(folds, errors), strict=True)
     return [
-        distribution(here.mean, here.nature, calibration=calibration, levels=levels, days=days).quantiles
+        distribution(here.mean, here.profile, calibration=calibration, levels=levels, days=days).quantiles
         for here, calibration in asked
     ]
 

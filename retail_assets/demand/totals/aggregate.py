@@ -22,13 +22,21 @@ from retail_assets.demand.models.baselines import seasonal_naive, seasonal_smoot
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.pooling import ordinary_days, shared_ratio
 from retail_assets.demand.totals.group_models import MODELS, Fit, Order, fitted, forecast, searched_order
-from retail_assets.demand.totals.group_series import Calendar, GroupSeries, group_series
-from retail_assets.demand.totals.hierarchy import BY_NAME, LEVELS, Level, Target, coherent, groups_of, pulled
+from retail_assets.demand.totals.group_series import CalendarRegressors, GroupSeries, group_series
+from retail_assets.demand.totals.hierarchy import (
+    BY_NAME,
+    LEVELS,
+    HierarchyLevel,
+    Target,
+    coherent,
+    groups_of,
+    reconciled,
+)
 from retail_assets.tables.forecast import BOTTOM_UP, HIERARCHY_QUANTILES, MEAN_OF_BEST
 
 AGGREGATE_FILE = "aggregate_models.json"
 ORIGINS = 3
-PULL_LEVELS = ("department",)
+RECONCILED_LEVELS = ("department",)
 PULL_MODELS = ("ets_effects", "regression", "arima")
 STRENGTH = 1 / 3
 """Series move a third of the way, in logs, to the plain mean of three unlike models of their department: a model chosen
@@ -36,12 +44,12 @@ anew each time moved them worse (docs/forecasting.md)."""
 _MIN_DAYS = 56
 _COSTLY = {"arma": 0, "arima": 1}
 _COSTLY_GROUPS = {True: 40, False: 1}
-"""Groups of a level up to which ARIMA competes, by whether series are pulled towards the level."""
+"""Groups of a level up to which ARIMA competes, by whether series are reconciled towards the level."""
 _BEST_COUNT = 3
 _PRIOR_ERRORS = 28
 _GUESSED_SPREAD = 0.25
 _PROBABILITIES = np.array(list(HIERARCHY_QUANTILES.values()))
-_PULLED = tuple(BY_NAME[name] for name in PULL_LEVELS)
+_PULLED = tuple(BY_NAME[name] for name in RECONCILED_LEVELS)
 _COLUMNS = ("region", "store_id", "category", "department")
 # The matrices of an ARIMA are tiny: threads that wait for each other made fitting three times as slow.
 _ONE_THREAD = threadpool_limits.wrap(limits=1)
@@ -78,7 +86,7 @@ class Spread:
 class LevelModel:
     """One level: `chosen` did best in the backtest; it is bottom_up where sums of the series did.
 
-    `fits` holds, by group, the fits whose mean the chosen model is, `pull_fits` those the series are pulled towards;
+    `fits` holds, by group, the fits whose mean the chosen model is, `reconciling_fits` those the series must sum to;
     a group that could not be fitted is in neither.
     """
 
@@ -86,7 +94,7 @@ class LevelModel:
     chosen: str
     scores: dict[str, Score]
     fits: dict[str, tuple[Fit, ...]]
-    pull_fits: dict[str, tuple[Fit, ...]]
+    reconciling_fits: dict[str, tuple[Fit, ...]]
     spread: Spread
 
 
@@ -95,13 +103,13 @@ class AggregateModel:
     """All levels, top down; `failures` says which groups have no model of their own and why."""
 
     levels: tuple[LevelModel, ...]
-    calendar: Calendar
+    calendar: CalendarRegressors
     failures: tuple[str, ...] = ()
 
     @property
     def groups(self) -> tuple[tuple[str, str], ...]:
         """Level and name of every group that has a model of its own."""
-        return tuple((level.level, name) for level in self.levels for name in level.fits | level.pull_fits)
+        return tuple((level.level, name) for level in self.levels for name in level.fits | level.reconciling_fits)
 
     def level(self, name: str) -> LevelModel | None:
         return next((level for level in self.levels if level.level == name), None)
@@ -113,7 +121,7 @@ class AggregateModel:
 def load_aggregate(folder: Path) -> AggregateModel:
     """Reads what `AggregateModel.save` wrote."""
     read = json.loads((folder / AGGREGATE_FILE).read_text(encoding="utf-8"))
-    calendar = Calendar(tuple(read["calendar"]["event_types"]), read["calendar"]["is_yearly"])
+    calendar = CalendarRegressors(tuple(read["calendar"]["event_types"]), read["calendar"]["is_yearly"])
     return AggregateModel(tuple(_read_level(level) for level in read["levels"]), calendar, tuple(read["failures"]))
 
 
@@ -124,7 +132,7 @@ def _read_level(read: dict) -> LevelModel:
         chosen=read["chosen"],
         scores={name: Score(**score) for name, score in read["scores"].items()},
         fits=_read_fits(read["fits"]),
-        pull_fits=_read_fits(read["pull_fits"]),
+        reconciling_fits=_read_fits(read["pull_fits"]),
         spread=Spread(spread["level_scale"], spread["scale"], tuple(spread["quantiles"])),
     )
 
@@ -165,7 +173,7 @@ def fit_aggregate(
         models: names in `MODELS` that may compete.
         origins: how many horizons back the backtest goes.
     """
-    calendar = Calendar.of(panel)
+    calendar = CalendarRegressors.of(panel)
     starts = [panel.day_count - back * panel.horizon for back in range(origins, 0, -1)]
     starts = [start for start in starts if start >= _MIN_DAYS]
     if not starts:
@@ -179,10 +187,10 @@ def fit_aggregate(
         able = _able(models, level, len(groups))
         scores, parts = _judged(folds, level, models=able, orders=orders)
         fits = _fits(groups, parts, orders=orders, failures=failures)
-        towards = [name for name in PULL_MODELS if name in able and level in PULL_LEVELS]
-        pull_fits = _fits(shared.get(level, ()), towards, orders=orders, failures=failures)
+        towards = [name for name in PULL_MODELS if name in able and level in RECONCILED_LEVELS]
+        reconciling_fits = _fits(shared.get(level, ()), towards, orders=orders, failures=failures)
         name = MEAN_OF_BEST if len(parts) > 1 else (parts or (BOTTOM_UP,))[0]
-        levels.append(LevelModel(level, name, scores, fits, pull_fits, Spread()))
+        levels.append(LevelModel(level, name, scores, fits, reconciling_fits, Spread()))
     spreads = _spreads(folds)
     found = tuple(replace(level, spread=spreads[level.level]) for level in levels)
     return AggregateModel(found, calendar, tuple(dict.fromkeys(failures)))
@@ -191,12 +199,12 @@ def fit_aggregate(
 @_ONE_THREAD
 def fit_pull(panel: Panel) -> AggregateModel:
     """Only what `nudge` needs, without a backtest: for contenders, and for histories too short for one."""
-    calendar, failures = Calendar.of(panel), []
+    calendar, failures = CalendarRegressors.of(panel), []
     if panel.day_count < _MIN_DAYS:
         return AggregateModel((), calendar)
     now = _by_level(_ordinary(panel), calendar)
     orders, levels = _orders(now, PULL_MODELS), []
-    for level in PULL_LEVELS:
+    for level in RECONCILED_LEVELS:
         able = _able(PULL_MODELS, level, len(now[level]))
         fits = _fits(now[level], able, orders=orders, failures=failures)
         levels.append(LevelModel(level, BOTTOM_UP, {}, {}, fits, Spread()))
@@ -204,12 +212,12 @@ def fit_pull(panel: Panel) -> AggregateModel:
 
 
 def _able(models: Sequence[str], level: str, count: int) -> tuple[str, ...]:
-    few = count <= _COSTLY_GROUPS[level in PULL_LEVELS]
+    few = count <= _COSTLY_GROUPS[level in RECONCILED_LEVELS]
     return tuple(name for name in models if few or name not in _COSTLY)
 
 
 def _ordinary(panel: Panel) -> Panel:
-    """The panel in which no series has the say in its department's total: what others are pulled towards."""
+    """The panel in which no series has the say in its department's total: what others are reconciled towards."""
     return replace(panel, units=ordinary_days(panel.demand, _pulled_groups(panel)))
 
 
@@ -217,14 +225,14 @@ def _pulled_groups(panel: Panel) -> np.ndarray:
     return groups_of(panel.series, _PULLED[-1]).code
 
 
-def _by_level(panel: Panel, calendar: Calendar, levels: tuple[Level, ...] = LEVELS) -> Series:
+def _by_level(panel: Panel, calendar: CalendarRegressors, levels: tuple[HierarchyLevel, ...] = LEVELS) -> Series:
     found: Series = {level.name: [] for level in levels}
     for group in group_series(panel, levels, calendar):
         found[group.level].append(group)
     return found
 
 
-def _fold(panel: Panel, start: int, *, calendar: Calendar, bottom: Contender, now: Series) -> _Fold:
+def _fold(panel: Panel, start: int, *, calendar: CalendarRegressors, bottom: Contender, now: Series) -> _Fold:
     past, ahead = panel.through(panel.dates[start - 1].astype(object)), slice(start, start + panel.horizon)
     actual = {
         level: np.stack([group.total[ahead] * group.open_share[ahead] for group in groups])
@@ -322,19 +330,22 @@ def _forecast(fit: Fit, group: GroupSeries) -> np.ndarray | None:
 
 
 def _spreads(folds: Sequence[_Fold]) -> dict[str, Spread]:
-    """Relative errors of what would have been published: sums of the series after they were pulled."""
+    """Relative errors of what would have been published: sums of the series after they were reconciled."""
     errors: dict[str, list[np.ndarray]] = {level.name: [] for level in LEVELS}
     for fold in folds:
         series = fold.panel.series
-        targets = [Target(groups_of(series, BY_NAME[level]), _pull_mean(fold.means[level])) for level in PULL_LEVELS]
-        for level, mean in coherent(pulled(fold.bottom, targets, strength=STRENGTH), series).items():
+        targets = [
+            Target(groups_of(series, BY_NAME[level]), _reconciling_mean(fold.means[level]))
+            for level in RECONCILED_LEVELS
+        ]
+        for level, mean in coherent(reconciled(fold.bottom, targets, strength=STRENGTH), series).items():
             gap = fold.actual[level] - mean
             errors[level].append(np.divide(gap, mean, out=np.full_like(mean, np.nan), where=mean > 0))
     names = {level: [group.name for group in groups] for level, groups in folds[-1].series.items()}
     return {level: _spread(np.concatenate(found, axis=1), names[level]) for level, found in errors.items()}
 
 
-def _pull_mean(means: Mapping[str, np.ndarray]) -> np.ndarray:
+def _reconciling_mean(means: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.mean([means[name] for name in PULL_MODELS if name in means] or [means[BOTTOM_UP]], axis=0)
 
 
@@ -363,7 +374,7 @@ def group_totals(panel: Panel, model: AggregateModel) -> dict[tuple[str, str], n
 
 @_ONE_THREAD
 def _said(
-    panel: Panel, calendar: Calendar, fits: Mapping[str, Mapping[str, tuple[Fit, ...]]]
+    panel: Panel, calendar: CalendarRegressors, fits: Mapping[str, Mapping[str, tuple[Fit, ...]]]
 ) -> dict[tuple[str, str], np.ndarray]:
     levels = tuple(BY_NAME[level] for level, of_level in fits.items() if of_level)
     found: dict[tuple[str, str], np.ndarray] = {}
@@ -380,15 +391,15 @@ def nudge(mean: np.ndarray, panel: Panel, model: AggregateModel, *, strength: fl
     Sums and models both leave out what no second series of a department comes near.
     """
     shared = ordinary_days(mean, _pulled_groups(panel))
-    moved = pulled(shared, pull_targets(panel, model), strength=strength)
+    moved = reconciled(shared, reconciliation_targets(panel, model), strength=strength)
     return mean * np.divide(moved, shared, out=np.ones_like(shared), where=shared > 0)
 
 
-def pull_targets(panel: Panel, model: AggregateModel) -> list[Target]:
+def reconciliation_targets(panel: Panel, model: AggregateModel) -> list[Target]:
     """What `nudge` moves the series towards, level by level."""
-    fits = {level.level: level.pull_fits for level in model.levels if level.level in PULL_LEVELS}
+    fits = {level.level: level.reconciling_fits for level in model.levels if level.level in RECONCILED_LEVELS}
     totals = _said(_ordinary(panel), model.calendar, fits)
-    return [_target(panel, level, totals) for level in PULL_LEVELS]
+    return [_target(panel, level, totals) for level in RECONCILED_LEVELS]
 
 
 def _target(panel: Panel, level: str, totals: Mapping[tuple[str, str], np.ndarray]) -> Target:

@@ -12,10 +12,10 @@ import pandas as pd
 
 from retail_assets.demand.models.baselines import smoothed_level
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.totals.hierarchy import Groups, Level, groups_of
+from retail_assets.demand.totals.hierarchy import Groups, HierarchyLevel, groups_of
 from retail_assets.tables.silver import EVERY
 
-_CELL = Level("cell", ("store_id", "region", "category", "department"))
+_CELL = HierarchyLevel("cell", ("store_id", "region", "category", "department"))
 _OBSERVED_SHARE = 0.5
 _BLOCK_ROWS = 2048
 _FOURIER_TERMS = 3
@@ -24,14 +24,14 @@ _LEAST_WEIGHT = 1e-9
 
 
 @dataclass(frozen=True)
-class Calendar:
-    """Which calendar regressors a model has: those it was fitted with, whatever is planned on a later day."""
+class CalendarRegressors:
+    """Which calendar regressors a model has: those it was fitted with, also on a later day with other plans."""
 
     event_types: tuple[str, ...]
     is_yearly: bool
 
     @classmethod
-    def of(cls, panel: Panel) -> "Calendar":
+    def of(cls, panel: Panel) -> "CalendarRegressors":
         return cls(tuple(sorted(panel.events["event_type"].unique())), panel.day_count >= _YEAR)
 
 
@@ -70,7 +70,9 @@ class _Cells:
     price: np.ndarray
 
 
-def group_series(panel: Panel, levels: tuple[Level, ...], calendar: Calendar) -> Iterator[GroupSeries]:
+def group_series(
+    panel: Panel, levels: tuple[HierarchyLevel, ...], calendar: CalendarRegressors
+) -> Iterator[GroupSeries]:
     """Every group of the levels, top down."""
     cells, season = _cells(panel), _season(panel, calendar)
     events = _event_days(panel, calendar)
@@ -134,7 +136,7 @@ def _grossed_up(demand: np.ndarray, seen: np.ndarray, started: np.ndarray) -> np
     return np.divide(demand, share, out=np.full_like(demand, np.nan), where=share >= _OBSERVED_SHARE)
 
 
-def _season(panel: Panel, calendar: Calendar) -> np.ndarray:
+def _season(panel: Panel, calendar: CalendarRegressors) -> np.ndarray:
     days = pd.Series(panel.dates).dt
     columns = [(days.dayofweek == weekday).to_numpy(dtype=float) for weekday in range(6)]
     if calendar.is_yearly:
@@ -143,7 +145,7 @@ def _season(panel: Panel, calendar: Calendar) -> np.ndarray:
     return np.column_stack(columns)
 
 
-def _event_days(panel: Panel, calendar: Calendar) -> dict[str, np.ndarray]:
+def _event_days(panel: Panel, calendar: CalendarRegressors) -> dict[str, np.ndarray]:
     """Whether a region has an event of each type on a day, (T + H, types), by region."""
     events = panel.events
     day = (events["event_date"].to_numpy().astype("datetime64[D]") - panel.dates[0]).astype(int)

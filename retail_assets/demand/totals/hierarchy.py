@@ -19,7 +19,7 @@ _LIMIT = 2.0
 
 
 @dataclass(frozen=True)
-class Level:
+class HierarchyLevel:
     """Series with the same values of `columns` are one group."""
 
     name: str
@@ -27,15 +27,15 @@ class Level:
 
 
 LEVELS = (
-    Level("total", ()),
-    Level("region", ("region",)),
-    Level("store", ("store_id",)),
-    Level("category", ("category",)),
-    Level("department", ("department",)),
-    Level("region_category", ("region", "category")),
-    Level("region_department", ("region", "department")),
-    Level("store_category", ("store_id", "category")),
-    Level("store_department", ("store_id", "department")),
+    HierarchyLevel("total", ()),
+    HierarchyLevel("region", ("region",)),
+    HierarchyLevel("store", ("store_id",)),
+    HierarchyLevel("category", ("category",)),
+    HierarchyLevel("department", ("department",)),
+    HierarchyLevel("region_category", ("region", "category")),
+    HierarchyLevel("region_department", ("region", "department")),
+    HierarchyLevel("store_category", ("store_id", "category")),
+    HierarchyLevel("store_department", ("store_id", "department")),
 )
 """Top down, without the bottom, which is forecast.demand_forecast."""
 BY_NAME = {level.name: level for level in LEVELS}
@@ -45,7 +45,7 @@ BY_NAME = {level.name: level for level in LEVELS}
 class Groups:
     """The groups of one level: `keys` has a row a group and the level's columns, `code` (n,) each series' row in it."""
 
-    level: Level
+    level: HierarchyLevel
     keys: pd.DataFrame
     code: np.ndarray
 
@@ -75,7 +75,7 @@ class Groups:
         return self.members @ values
 
 
-def groups_of(series: pd.DataFrame, level: Level) -> Groups:
+def groups_of(series: pd.DataFrame, level: HierarchyLevel) -> Groups:
     """Groups of one level, ascending by name; `series` holds a row a series."""
     if not level.columns:
         return Groups(level, pd.DataFrame(index=range(1)), np.zeros(len(series), dtype=np.int64))
@@ -85,7 +85,9 @@ def groups_of(series: pd.DataFrame, level: Level) -> Groups:
     return Groups(level, keys.reset_index(drop=True), code)
 
 
-def coherent(bottom: np.ndarray, series: pd.DataFrame, levels: Sequence[Level] = LEVELS) -> dict[str, np.ndarray]:
+def coherent(
+    bottom: np.ndarray, series: pd.DataFrame, levels: Sequence[HierarchyLevel] = LEVELS
+) -> dict[str, np.ndarray]:
     """Sums of the bottom forecast (n, H) at every level, (groups, H) by the level's name."""
     return {level.name: groups_of(series, level).summed(bottom) for level in levels}
 
@@ -98,7 +100,7 @@ class Target:
     totals: np.ndarray
 
 
-def pulled(bottom: np.ndarray, targets: Sequence[Target], *, strength: float, limit: float = _LIMIT) -> np.ndarray:
+def reconciled(bottom: np.ndarray, targets: Sequence[Target], *, strength: float, limit: float = _LIMIT) -> np.ndarray:
     """Scales series so that their sums move towards each target in turn by ratio ** strength.
 
     Strength 1 meets the last target exactly where the ratio is within `limit` and something is forecast. The limit is

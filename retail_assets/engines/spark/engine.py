@@ -22,10 +22,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema, from_arrow_type
 from pyspark.storagelevel import StorageLevel
 
-from retail_assets.engines.aside import in_file
-from retail_assets.engines.protocol import Frame, Part, Result, SetAside, WriteResult
+from retail_assets.engines.origins import Origins
+from retail_assets.engines.protocol import Frame, Part, Result, Spilled, WriteResult
 from retail_assets.engines.spark.backend import ArrowBackend
 from retail_assets.engines.spark.contract import conformed, count_valid
+from retail_assets.engines.spilled import in_file
 from retail_assets.engines.writing import delta
 from retail_assets.engines.writing.committing import LostRace, committed
 from retail_assets.engines.writing.evolution import physical_columns, refuse_unreadable
@@ -34,6 +35,7 @@ from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import MONTH_COLUMN, Layout, Table
 from retail_assets.tables.validation import conform, refuse_whole, refuse_window
 from retail_assets.transforms.days import within
+from retail_assets.transforms.lineage import ColumnSources
 from retail_assets.windows import Window
 
 _PARTS_AT_A_TIME = 8
@@ -53,6 +55,7 @@ class SparkEngine:
         self._views: list[str] = []
         self._stored: list[DataFrame] = []
         self._taken: DataFrame | None = None
+        self._origins = Origins()
 
     @cached_property
     def session(self) -> SparkSession:
@@ -70,6 +73,7 @@ class SparkEngine:
         if "session" not in self.__dict__:
             return
         self._taken = None
+        self._origins.forget()
         while self._stored:
             self._stored.pop().unpersist()
         while self._views:
@@ -83,27 +87,30 @@ class SparkEngine:
         rows = reader.load(self.lake.spark_table_uri(table))
         if windows and table.layout is Layout.MONTH:
             rows = rows.filter(F.col(MONTH_COLUMN).isin(sorted({month for w in windows for month in w.months()})))
-        named = self._named(_with_every_column(rows, table))
+        named = self._origins.scanned(self._named(_with_every_column(rows, table)), table)
         return named if windows is None else within(named, windows, str(table.partition_column))
 
     def scan_or_empty(self, table: Table) -> ibis.Table:
         return self._empty(table) if self.lake.open(table) is None else self.scan(table)
 
+    def sources(self, frame: Frame) -> ColumnSources:
+        return self._origins.of(frame)
+
     @contextmanager
     def kept(self, rows: ibis.Table) -> Iterator[ibis.Table]:
         frame = self._dataframe(rows).persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            yield self._named(frame)
+            yield self._origins.kept(self._named(frame), rows)
         finally:
             frame.unpersist()
 
-    def set_aside(self, frame: Frame) -> SetAside:
+    def spill(self, frame: Frame) -> Spilled:
         if not isinstance(frame, ibis.Table):
             return in_file(frame)
         stored = self._dataframe(frame).persist(StorageLevel.DISK_ONLY)
         stored.count()
         self._stored.append(stored)
-        return lambda: self._take(stored)
+        return Spilled(lambda: self._take(stored), self._origins.later(frame))
 
     def apply(self, rows: ibis.Table, function: Callable[[pd.DataFrame], pd.DataFrame], table: Table) -> Frame:
         """One task of the cluster gets all rows: the function looks at series beside each other."""
@@ -172,7 +179,8 @@ class SparkEngine:
 
     def _reconciled(self, table: Table, count: int, write_id: str) -> WriteResult:
         """Rows handed over = rows committed, by the metrics of this very commit."""
-        commits = self.lake.require(table).history(_RECENT_COMMITS)
+        delta_table = self.lake.require(table)
+        commits = delta_table.history(_RECENT_COMMITS)
         commit = next((commit for commit in commits if commit.get("userMetadata") == write_id), None)
         if commit is None:
             raise TransientFailure(f"{table.path}: the commit that was just made is not in the table's recent history.")
@@ -180,7 +188,9 @@ class SparkEngine:
         added = int(metrics.get("numOutputRows", 0)) - int(metrics.get("numCopiedRows", 0))
         if added != count:
             raise TransientFailure(f"{table.path}: {count} rows were handed over, {added} were committed.")
-        return WriteResult(rows=count, bytes=int(metrics.get("numOutputBytes", 0)), version=int(commit["version"]))
+        version, size = int(commit["version"]), int(metrics.get("numOutputBytes", 0))
+        held = delta_table if delta_table.version() == version else None
+        return WriteResult(rows=count, bytes=size, version=version, delta=held)
 
     def _dataframe(self, rows: ibis.Table) -> DataFrame:
         return self.connection.dataframe(rows)
@@ -192,7 +202,8 @@ class SparkEngine:
         return self.connection.table(name)
 
     def _empty(self, table: Table) -> ibis.Table:
-        return self._named(self.session.createDataFrame([], from_arrow_schema(table.schema)))
+        empty = self.session.createDataFrame([], from_arrow_schema(table.schema))
+        return self._origins.scanned(self._named(empty), table)
 
     def _take(self, stored: DataFrame) -> ibis.Table:
         self._forget_taken()

@@ -6,9 +6,9 @@ There is no write without a predicate on a partitioned table; that is what loses
 sorted file: writing part of it rewrites it, in memory where its rows are few, else through temporary files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -73,9 +73,12 @@ def overwrite_window(
     refuse_window(table)
     with _checked(table, frame, window, folder) as rows:
         results = [_commit(lake, table, change, folder) for change in _changes(table, rows, window)]
-    return WriteResult(
-        rows=sum(r.rows for r in results), bytes=sum(r.bytes for r in results), version=results[-1].version
-    )
+    return of_all(results)
+
+
+def of_all(results: Sequence[WriteResult]) -> WriteResult:
+    """Several commits of one table as one, at the version of the last."""
+    return replace(results[-1], rows=sum(r.rows for r in results), bytes=sum(r.bytes for r in results))
 
 
 def overwrite(lake: Lake, table: Table, frame: Frame) -> WriteResult:
@@ -233,7 +236,7 @@ def _written(table: Table, delta: DeltaTable, change: _Change) -> WriteResult:
         writer_properties=PROPERTIES,
     )
     _reconcile(table, delta, rows, write_id)
-    return WriteResult(rows=change.count, bytes=change.bytes, version=delta.version())
+    return WriteResult(rows=change.count, bytes=change.bytes, version=delta.version(), delta=delta)
 
 
 def _written_through_files(lake: Lake, table: Table, delta: DeltaTable, change: _Change, sorter: Sorter) -> WriteResult:
@@ -251,7 +254,8 @@ def _written_through_files(lake: Lake, table: Table, delta: DeltaTable, change: 
     file = written_file(lake, table, _folder(table, change), sorter.batches(rows))
     _refuse_other_count(table, rest_count + change.count, file.row_count)
     version = file.commit(lake, delta, metadata={_WRITE_ID: uuid4().hex})
-    return WriteResult(rows=change.count, bytes=change.bytes, version=version)
+    held = delta if delta.version() == version else None
+    return WriteResult(rows=change.count, bytes=change.bytes, version=version, delta=held)
 
 
 def _with_rest(table: Table, delta: DeltaTable, change: _Change) -> pa.Table:

@@ -95,7 +95,7 @@ class Sorter:
             start += batch.num_rows
 
     def _told(self, rows: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Keeps what the rows raise, of which DuckDB would make an error of its own, and which is none of the sort."""
+        """Keeps an error of the rows: DuckDB would turn it into one of its own, and the sort did not cause it."""
         try:
             yield from rows
         except Exception as error:

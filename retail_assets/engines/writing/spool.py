@@ -66,7 +66,7 @@ class Spool:
 
     @contextmanager
     def _writer(self) -> Iterator[pa.RecordBatchStreamWriter]:
-        """Closing writes too; what the pieces raise is none of the folder."""
+        """Closing writes too; what the pieces raise is not an error of the folder."""
         with ExitStack() as closing:
             with temporary.writing(self._folder):
                 sink = closing.enter_context(pa.OSFile(self._path, "wb"))
@@ -94,7 +94,7 @@ def received(
 ) -> Iterator[pa.Table | Spool]:
     """The reader's rows, each batch checked as it comes: a table where they are few, else a spool.
 
-    Whatever the reader or the check raises passes through, and nothing is left behind.
+    An error of the reader or the check passes through, and no file is left behind.
     """
     few = deque([check(reader.schema.empty_table())])  # an empty reader keeps the contract too
     checked = (check(pa.Table.from_batches([batch])) for batch in reader)

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retail_assets.inventory.protection import delay_chances, series_index
+from retail_assets.inventory.cumulative_forecast import delay_probabilities, series_index
+from retail_assets.inventory.order_days import Opportunities
+from retail_assets.inventory.plan.inputs import PlanInputs
 
 Array = NDArray[np.float64]
 Dates = NDArray[np.datetime64]
@@ -62,15 +64,10 @@ class Position:
 
 
 def stock_position(
+    inputs: PlanInputs,
     series: pd.MultiIndex,
-    as_of: date,
+    opportunities: Opportunities,
     *,
-    on_hand: pd.DataFrame,
-    open_orders: pd.DataFrame,
-    decisions: pd.DataFrame,
-    delays: pd.DataFrame,
-    expected_delivery: Dates,
-    next_delivery: Dates,
     overdue_days_max: int,
     lead_times: Mapping[str, float],
 ) -> Position:
@@ -84,19 +81,26 @@ def stock_position(
     means that the date has passed, or that the decision (`decided_at`, where given) is two days old at closing.
     The order of the rows changes nothing, to the last bit.
     """
-    lines = _expected_lines(open_orders, as_of, delays=delays, overdue_days_max=overdue_days_max, lead_times=lead_times)
-    approved = _approved_lines(decisions, as_of)
+    as_of = inputs.as_of
+    lines = _expected_lines(
+        inputs.open_orders,
+        as_of,
+        delays=inputs.delays,
+        overdue_days_max=overdue_days_max,
+        lead_times=lead_times,
+    )
+    approved = _approved_lines(inputs.decisions, as_of)
     ago = (np.datetime64(as_of, "D") - _dates(approved["arrives"])).astype(np.int64) - overdue_days_max
     incoming, row = _in_order(series, pd.concat([lines, approved.loc[ago <= 0]], ignore_index=True))
     lapsed = series.get_indexer(series_index(approved.loc[(ago > 0) & (ago <= LAPSED_NAMED_DAYS)]))
     units, arrives = incoming["units"].to_numpy(dtype=np.float64), _dates(incoming["arrives"])
     is_stopped, is_late = incoming["is_stopped"].to_numpy(dtype=bool), incoming["is_late"].to_numpy(dtype=bool)
-    in_time = ~is_stopped & (arrives < next_delivery[row])
+    in_time = ~is_stopped & (arrives < opportunities.next_delivery_date[row])
 
     def total(mask: Flags) -> Array:
         return np.bincount(row[mask], weights=units[mask], minlength=len(series)).astype(np.float64)
 
-    stock, has_stock = _stock(series, on_hand)
+    stock, has_stock = _stock(series, inputs.on_hand)
     is_coming = ~is_stopped & incoming["promised"].notna().to_numpy()
     return Position(
         on_hand=stock,
@@ -106,7 +110,7 @@ def stock_position(
         late=total(is_late),
         beyond=total(~is_stopped & ~in_time),
         stopped=total(is_stopped),
-        before_delivery=total(~is_stopped & (arrives < expected_delivery[row])),
+        before_delivery=total(~is_stopped & (arrives < opportunities.expected_delivery_date[row])),
         has_unmatched=total(incoming["is_unmatched"].to_numpy(dtype=bool)) > 0,
         has_undated=total(incoming["is_undated"].to_numpy(dtype=bool)) > 0,
         has_lapsed=np.isin(np.arange(len(series)), lapsed),
@@ -212,10 +216,10 @@ def _decision_days(decisions: pd.DataFrame) -> Dates:
 
 def _median_delay(delays: pd.DataFrame, supplier_ids: NDArray[Any], *, overdue: NDArray[np.int64]) -> NDArray[np.int64]:
     """Median delay of lines that are already `overdue` days late and have not come, at least a day more."""
-    chances = delay_chances(delays, supplier_ids)
-    reached = np.cumsum(chances, axis=1)
-    days = np.arange(chances.shape[1])
-    so_far = np.where(days <= overdue[:, None], chances, 0.0).sum(axis=1, keepdims=True)
+    probabilities = delay_probabilities(delays, supplier_ids)
+    reached = np.cumsum(probabilities, axis=1)
+    days = np.arange(probabilities.shape[1])
+    so_far = np.where(days <= overdue[:, None], probabilities, 0.0).sum(axis=1, keepdims=True)
     is_median = (days > overdue[:, None]) & (reached >= so_far + 0.5 * (1 - so_far) - 1e-12)
     is_known = is_median.any(axis=1) & (so_far[:, 0] < 1 - 1e-9)
     return np.where(is_known, is_median.argmax(axis=1), overdue + 1)

@@ -4,17 +4,17 @@ Arrays of plan.py in, rows of `inventory/replenishment_plan` out.
 """
 
 import uuid
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from itertools import count
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from retail_assets.inventory.order_days import Opportunities
-from retail_assets.inventory.plan.lines import Level, Lines
+from retail_assets.inventory.plan.lines import LineLevels, Lines
 from retail_assets.inventory.plan.position import Position
 from retail_assets.inventory.plan.reasons import reason
 from retail_assets.inventory.policies import fill_rate
@@ -23,6 +23,7 @@ from retail_assets.inventory.quantity import PlannedOrder, shortage_avoided
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 
 Flags = NDArray[np.bool_]
+Columns = dict[str, NDArray]
 
 _PROPOSALS = uuid.uuid5(uuid.NAMESPACE_URL, "retail-assets:replenishment-proposal")
 _CENTS = Decimal("0.0001")
@@ -33,38 +34,41 @@ UNDATED = "open order without a promised date"
 MISBOOKED = "open order with less than nothing received"
 
 
-def plan_rows(
-    as_of: date,
-    lines: Lines,
-    chance: Opportunities,
-    *,
-    position: Position,
-    level: Level,
-    order: PlannedOrder,
-    future: Outlook,
-    is_fill: Flags,
-) -> pd.DataFrame:
+@dataclass(frozen=True)
+class PlannedLines:
+    """The lines of a plan with what was decided about each of them."""
+
+    as_of: date
+    lines: Lines
+    opportunities: Opportunities
+    position: Position
+    levels: LineLevels
+    order: PlannedOrder
+
+
+def plan_rows(planned: PlannedLines, future: Outlook, *, is_fill: Flags) -> pd.DataFrame:
     """Rows that order or need a person, ordered by the margin they save."""
-    blocked = _joined(_blocking(lines, position, level))
-    attention = _joined(_attention(lines, position, level=level, order=order))
-    is_stopped = level.would_order & position.has_stock & level.is_known
-    ends = _ends(lines, level, order, is_stopped=is_stopped)
+    lines, position, levels = planned.lines, planned.position, planned.levels
+    blocked = _joined(_blocking(lines, position, levels))
+    attention = _joined(_attention(planned))
+    is_stopped = levels.would_order & position.has_stock & levels.is_known
+    ends = _ends(planned, is_stopped=is_stopped)
     frame = pd.DataFrame(
         {
-            "as_of_date": as_of,
+            "as_of_date": planned.as_of,
             "store_id": lines.series.get_level_values(0),
             "product_id": lines.series.get_level_values(1),
             "supplier_id": lines.supplier_ids,
-            **_calendar_columns(lines, chance),
-            **_service_columns(position, level, order=order, future=future, is_fill=is_fill),
+            **_calendar_columns(planned),
+            **_service_columns(planned, future, is_fill=is_fill),
             **_position_columns(position),
-            **_quantity_columns(lines, position, level=level, order=order),
+            **_quantity_columns(planned),
             "has_order_days": lines.has_order_days,
             "source_choice": lines.source_choice,
             "blocked": blocked,
             "end": ends,
-            "is_over": level.is_over & (ends != ""),
-            "sells_nothing": level.sells_nothing & is_stopped,
+            "is_over": levels.is_over & (ends != ""),
+            "sells_nothing": levels.sells_nothing & is_stopped,
             "exception": ["; ".join(filter(None, all_)) or None for all_ in zip(blocked, ends, attention, strict=True)],
         }
     )
@@ -73,32 +77,33 @@ def plan_rows(
     return _finished(frame.sort_values(list(keys), ascending=list(keys.values()), ignore_index=True))
 
 
-def _calendar_columns(lines: Lines, chance: Opportunities) -> dict[str, Any]:
+def _calendar_columns(planned: PlannedLines) -> Columns:
+    opportunities = planned.opportunities
     dates = ("order_date", "expected_delivery_date", "next_order_date", "next_delivery_date")
     return {
-        **{name: getattr(chance, name).astype(object) for name in dates},
-        "lead_time_days": np.nan_to_num(lines.lead_time_days).astype(np.int32),
-        "review_period_days": chance.review_period_days.astype(np.int32),
-        "protection_days": chance.protection_days.astype(np.int32),
+        **{name: getattr(opportunities, name).astype(object) for name in dates},
+        "lead_time_days": np.nan_to_num(planned.lines.lead_time_days).astype(np.int32),
+        "review_period_days": opportunities.review_period_days.astype(np.int32),
+        "protection_days": opportunities.protection_days.astype(np.int32),
     }
 
 
-def _service_columns(
-    position: Position, level: Level, *, order: PlannedOrder, future: Outlook, is_fill: Flags
-) -> dict[str, Any]:
-    after = position.inventory_position + order.units
-    formula = np.where(is_fill, fill_rate(level.demand, level.before_delivery, position=after), level.demand.cdf(after))
+def _service_columns(planned: PlannedLines, future: Outlook, *, is_fill: Flags) -> Columns:
+    levels = planned.levels
+    after = planned.position.inventory_position + planned.order.units
+    fill = fill_rate(levels.demand, levels.before_delivery, position=after)
+    formula = np.where(is_fill, fill, levels.demand.cdf(after))
     predicted = formula + np.where(is_fill, future.fill_change, future.service_change)
     return {
         "service_measure": np.where(is_fill, "fill", "cycle"),
-        "service_level": level.nominal,
-        "target_service_rate": level.target,
-        "predicted_service_rate": np.round(np.where(level.is_known, np.clip(predicted, 0.0, 1.0), 0.0), 9),
+        "service_level": levels.nominal,
+        "target_service_rate": levels.target,
+        "predicted_service_rate": np.round(np.where(levels.is_known, np.clip(predicted, 0.0, 1.0), 0.0), 9),
         "expected_waste_units": future.wasted_units,
     }
 
 
-def _position_columns(position: Position) -> dict[str, Any]:
+def _position_columns(position: Position) -> Columns:
     return {
         "on_hand_units": position.on_hand,
         "on_order_units": position.on_order,
@@ -109,14 +114,15 @@ def _position_columns(position: Position) -> dict[str, Any]:
     }
 
 
-def _quantity_columns(lines: Lines, position: Position, *, level: Level, order: PlannedOrder) -> dict[str, Any]:
-    stock, steps = position.inventory_position, order.quantities
-    avoided = shortage_avoided(level.demand, level.cycle_mean, position=stock, order_units=order.units)
+def _quantity_columns(planned: PlannedLines) -> Columns:
+    lines, levels, order = planned.lines, planned.levels, planned.order
+    stock, steps = planned.position.inventory_position, order.quantities
+    avoided = shortage_avoided(levels.demand, levels.cycle_mean, position=stock, order_units=order.units)
     return {
-        "demand_mean_units": level.demand.mean,
-        "reorder_point_units": level.reorder_point,
+        "demand_mean_units": levels.demand.mean,
+        "reorder_point_units": levels.reorder_point,
         "order_up_to_units": stock + order.units,
-        "safety_stock_units": level.reorder_point + lines.unit_step - level.demand.mean,
+        "safety_stock_units": levels.reorder_point + lines.unit_step - levels.demand.mean,
         "pack_units": np.where(lines.can_pack, lines.pack_units, 0.0),
         "qty_need_units": steps.need,
         "qty_after_minimum_units": steps.after_minimum,
@@ -126,13 +132,13 @@ def _quantity_columns(lines: Lines, position: Position, *, level: Level, order: 
         "qty_after_budget_units": order.units,
         "order_units": order.units,
         "unit_cost": lines.unit_cost,
-        "expected_shortage_units": level.demand.expected_shortage(stock),
+        "expected_shortage_units": levels.demand.expected_shortage(stock),
         "lost_margin_avoided_value": np.nan_to_num(lines.unit_margin) * avoided,
         "is_margin_known": ~np.isnan(lines.unit_margin),
     }
 
 
-def _blocking(lines: Lines, position: Position, level: Level) -> dict[str, Flags]:
+def _blocking(lines: Lines, position: Position, levels: LineLevels) -> dict[str, Flags]:
     """Why nothing can be ordered, with the word a person searches for."""
     has_supplier, has_lead_time = lines.supplier_ids != "", ~np.isnan(lines.lead_time_days)
     return {
@@ -140,19 +146,20 @@ def _blocking(lines: Lines, position: Position, level: Level) -> dict[str, Flags
         "missing lead time": has_supplier & ~has_lead_time,
         "missing pack size": has_supplier & ~lines.can_pack,
         "missing stock": ~position.has_stock,
-        "missing forecast": has_lead_time & ~level.is_known,
+        "missing forecast": has_lead_time & ~levels.is_known,
     }
 
 
-def _ends(lines: Lines, level: Level, order: PlannedOrder, *, is_stopped: Flags) -> NDArray[np.object_]:
+def _ends(planned: PlannedLines, *, is_stopped: Flags) -> NDArray[np.object_]:
     """`carried until` and the last day, where that day stops an order or makes it smaller; else nothing."""
-    steps = order.quantities
+    lines, level, steps = planned.lines, planned.levels, planned.order.quantities
     is_named = np.where(level.is_over, is_stopped, level.ends_first & (steps.after_cap < steps.after_pack))
     return np.where(is_named, "carried until " + lines.carried_until.astype(str).astype(object), "")
 
 
-def _attention(lines: Lines, position: Position, *, level: Level, order: PlannedOrder) -> dict[str, Flags]:
+def _attention(planned: PlannedLines) -> dict[str, Flags]:
     """What needs a person although a quantity was computed."""
+    lines, position, level, order = planned.lines, planned.position, planned.levels, planned.order
     is_ordered, steps = order.units > 0, order.quantities
     return {
         "negative stock counted as 0": position.on_hand < 0,

@@ -81,20 +81,20 @@ class Forecasts:
         daily = self._daily_mean(row, as_of, max(int(days.max(initial=0)), 1))
         return np.where(np.arange(daily.shape[1]) < days[:, None], daily, 0.0).sum(axis=1)
 
-    def needs(self, row: Days, as_of: Days, protection: Days, *, delay_chances: Array, unit_step: Array) -> Needs:
+    def needs(self, row: Days, as_of: Days, protection: Days, *, delay_probabilities: Array, unit_step: Array) -> Needs:
         """Demand over the protection days and those a delivery may be late.
 
         Where the days of a delay are not stored for a pair, those without it stand in.
         """
         fallback, scale = self.find(row, as_of, protection)
         demands, is_scaled = [], False
-        for delay in range(delay_chances.shape[1]):
+        for delay in range(delay_probabilities.shape[1]):
             line, factor = self.find(row, as_of, protection + delay)
-            is_scaled |= bool(((factor != 1) & (delay_chances[:, delay] > 0)).any())
+            is_scaled |= bool(((factor != 1) & (delay_probabilities[:, delay] > 0)).any())
             line, factor = np.where(line >= 0, line, fallback), np.where(line >= 0, factor, scale)
             demands.append(self.demand(line, factor, unit_step=unit_step))
-        mixed = demands[0] if len(demands) == 1 else Demand.mix(delay_chances, demands)
-        reach = int(protection.max()) + delay_chances.shape[1] - 1
+        mixed = demands[0] if len(demands) == 1 else Demand.mix(delay_probabilities, demands)
+        reach = int(protection.max()) + delay_probabilities.shape[1] - 1
         return Needs(mixed, tuple(demands), self._daily_mean(row, as_of, reach), is_scaled)
 
     def _daily_mean(self, row: Days, as_of: Days, days: int) -> Array:
@@ -110,3 +110,21 @@ class Forecasts:
             before, reached = total, horizon
         daily[:, reached:] = rate[:, None]
         return daily
+
+
+@dataclass(frozen=True)
+class LinesOfBook:
+    """The forecasts of n (series, as-of date) pairs, read at any number of days ahead."""
+
+    book: Forecasts
+    row: Days
+    as_of: Days
+    unit_step: Array
+
+    def within(self, days: Days) -> Demand:
+        """Demand over `days` (n,)."""
+        return self.book.within(self.row, self.as_of, days, unit_step=self.unit_step)
+
+    def mean_within(self, days: Days) -> Array:
+        """(n, m) expected demand over the next `days` (n, m)."""
+        return np.column_stack([self.book.mean_within(self.row, self.as_of, column) for column in days.T])

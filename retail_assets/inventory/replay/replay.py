@@ -6,6 +6,7 @@ run by replay_run.py and simulator.py on the arrays of replay_world.py.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from retail_assets.inventory.money import money
 from retail_assets.inventory.parameters import LineParameters, Policies
 from retail_assets.inventory.replay.forecasts import Forecasts
 from retail_assets.inventory.replay.run import PolicyName, Run
-from retail_assets.inventory.replay.world import World, days_of, replay_world, rows_of
+from retail_assets.inventory.replay.world import ReplayInputs, World, days_of, replay_world, rows_of
 from retail_assets.inventory.simulator import Trace, UnmetDemand
 from retail_assets.tables.contract import ALL
 from retail_assets.tables.inventory import POLICY_REPLAY
@@ -60,33 +61,16 @@ class Replay:
     @classmethod
     def of(
         cls,
-        demand: pd.DataFrame,
-        cumulative: pd.DataFrame,
+        inputs: ReplayInputs,
         *,
-        opening: pd.DataFrame,
-        purchase_orders: pd.DataFrame,
-        terms: pd.DataFrame,
-        order_days: pd.DataFrame,
-        delays: pd.DataFrame,
-        segments: pd.DataFrame,
         policies: Policies | None = None,
         seed: int = 0,
         unmet_demand: UnmetDemand = "lost",
-    ) -> "Replay":
-        """The arguments are those of `policy_replay`."""
+    ) -> Self:
+        """The past of `inputs`; what a replay draws depends on `seed` alone."""
         given = policies or Policies()
-        world = replay_world(
-            demand,
-            cumulative,
-            opening=opening,
-            purchase_orders=purchase_orders,
-            terms=terms,
-            order_days=order_days,
-            delays=delays,
-            plan=given.plan,
-            seed=seed,
-        )
-        book, classes = Forecasts.of(cumulative, world.series), _classes(segments, world.series)
+        world = replay_world(inputs, plan=given.plan, seed=seed)
+        book, classes = Forecasts.of(inputs.cumulative, world.series), _classes(inputs.segments, world.series)
         rules = given.of_lines(world.series, supplier_ids=world.supplier_ids, classes=classes)
         return cls(world, book, classes, rules, unmet_demand, seed)
 
@@ -152,15 +136,8 @@ class Replay:
 
 
 def policy_replay(
-    demand: pd.DataFrame,
-    cumulative: pd.DataFrame,
+    inputs: ReplayInputs,
     *,
-    opening: pd.DataFrame,
-    purchase_orders: pd.DataFrame,
-    terms: pd.DataFrame,
-    order_days: pd.DataFrame,
-    delays: pd.DataFrame,
-    segments: pd.DataFrame,
     targets: Sequence[float] = TARGETS,
     policies: Policies | None = None,
     seed: int = 0,
@@ -174,18 +151,11 @@ def policy_replay(
     cycles from one lorry to the next; a cycle fails when a customer goes or waits without goods, unfinished ones are
     left out. The simple rules and history do not know the target: their rows are the same for each. Predicted service
     is F_H at the position right after ordering, changed by what lost sales and waste do on sampled paths of demand.
-    Every frame but the first two may be empty; what is assumed instead is said in `assumptions`.
+    What is not known is assumed, and `assumptions` lists it.
 
     Args:
-        demand: store_id, product_id, business_date, unconstrained_units, from 28 days before the replay on; with
-            sold_units and unconstrained_sd, demand of censored days is drawn above sales.
-        cumulative: forecast/cumulative_forecast; a horizon that is not stored is scaled from the next longer one.
-        opening: store_id, product_id, on_hand_units at closing of the first as-of date.
-        purchase_orders: silver/purchase_orders, the newest version of each line.
-        terms: store_id, product_id, supplier_id, pack_units, moq_units, lead_time_days, unit_cost, unit_price;
-            optionally unit_step, shelf_life_days, shelf_max_units and min_order_value.
-        order_days, delays: as in the plan; segments: store_id, product_id, abc_class and perhaps valid_from, of
-            which the newest counts; all as of the first as-of date.
+        inputs: the past.
+        targets: service levels of the forecast policy.
         policies: costs, service measure and shelf-life cap of each line; its service levels give way to `targets`.
         seed: of drawn demand, delays and paths.
         order_line_value: cost of one order line.
@@ -193,21 +163,9 @@ def policy_replay(
     Returns:
         No rows when nothing can be scored: no common series, or fewer days than the protection takes.
     """
-    if demand.empty or cumulative.empty or not _has_days(demand, cumulative):
+    if inputs.demand.empty or inputs.cumulative.empty or not _has_days(inputs.demand, inputs.cumulative):
         return _empty()
-    replay = Replay.of(
-        demand,
-        cumulative,
-        opening=opening,
-        purchase_orders=purchase_orders,
-        terms=terms,
-        order_days=order_days,
-        delays=delays,
-        segments=segments,
-        policies=policies,
-        seed=seed,
-        unmet_demand=unmet_demand,
-    )
+    replay = Replay.of(inputs, policies=policies, seed=seed, unmet_demand=unmet_demand)
     return _rows(replay, targets, order_line_value=order_line_value)
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.inventory.cumulative_forecast import delay_probabilities
 from retail_assets.inventory.order_days import order_weekdays
-from retail_assets.inventory.parameters import PlanPolicy
-from retail_assets.inventory.protection import delay_chances
+from retail_assets.inventory.order_levels import OrderTerms
+from retail_assets.inventory.parameters import LineParameters, PlanPolicy
 from retail_assets.inventory.simulator import Supply
 
 Array = NDArray[np.float64]
@@ -44,7 +45,7 @@ class World:
     supply: Supply
     lead_time_days: Days
     next_order: Days
-    delay_chances: Array
+    delay_probabilities: Array
     beyond: Array
     received: Array
     ordered: Array
@@ -55,6 +56,7 @@ class World:
     unit_step: Array
     shelf_life_days: Array
     shelf_max_units: Array
+    presentation_min_units: Array
     assumptions: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -68,6 +70,17 @@ class World:
     def has_orders(self) -> bool:
         return bool(self.received.any())
 
+    def order_terms(self, rules: LineParameters) -> OrderTerms:
+        return OrderTerms(
+            pack_units=self.pack_units,
+            line_minimum_units=self.moq_units,
+            unit_step=self.unit_step,
+            presentation_min_units=self.presentation_min_units,
+            unit_cost=self.unit_cost,
+            unit_margin=np.maximum(self.unit_price - self.unit_cost, 0.0),
+            rules=rules,
+        )
+
     def take(self, rows: Days) -> "World":
         """These series only."""
         taken = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -78,19 +91,37 @@ class World:
         return replace(self, **(taken | {"supply": supply}))
 
 
-def replay_world(
-    demand: pd.DataFrame,
-    cumulative: pd.DataFrame,
-    *,
-    opening: pd.DataFrame,
-    purchase_orders: pd.DataFrame,
-    terms: pd.DataFrame,
-    order_days: pd.DataFrame,
-    delays: pd.DataFrame,
-    plan: PlanPolicy | None = None,
-    seed: int,
-) -> World:
-    """Everything the policies share; the arguments are those of `policy_replay`."""
+@dataclass(frozen=True)
+class ReplayInputs:
+    """What a replay knows of the past; every frame but the first two may be empty.
+
+    Attributes:
+        demand: store_id, product_id, business_date, unconstrained_units, from 28 days before the replay on; with
+            sold_units and unconstrained_sd, demand of censored days is drawn above sales.
+        cumulative: forecast/cumulative_forecast; a horizon that is not stored is scaled from the next longer one.
+        opening: store_id, product_id, on_hand_units at closing of the first as-of date.
+        purchase_orders: silver/purchase_orders, the newest version of each line.
+        terms: store_id, product_id, supplier_id, pack_units, moq_units, lead_time_days, unit_cost, unit_price;
+            optionally unit_step, shelf_life_days, shelf_max_units, presentation_min_units.
+        order_days: supplier_id, location_id, order_weekday.
+        delays: supplier_id, delay_days, probability.
+        segments: store_id, product_id, abc_class and perhaps valid_from, of which the newest counts. It and what
+            stands above it from `terms` on are as of the first as-of date.
+    """
+
+    demand: pd.DataFrame
+    cumulative: pd.DataFrame
+    opening: pd.DataFrame
+    purchase_orders: pd.DataFrame
+    terms: pd.DataFrame
+    order_days: pd.DataFrame
+    delays: pd.DataFrame
+    segments: pd.DataFrame
+
+
+def replay_world(inputs: ReplayInputs, *, plan: PlanPolicy | None = None, seed: int) -> World:
+    """Everything the policies share; `seed` draws censored demand and delays."""
+    demand, cumulative, terms = inputs.demand, inputs.cumulative, inputs.terms
     series = _series(demand, cumulative)
     first, last = int(days_of(cumulative["as_of_date"]).min()) + 1, int(days_of(demand["business_date"]).max())
     rng = np.random.default_rng(seed)
@@ -102,17 +133,22 @@ def replay_world(
     given = plan or PlanPolicy()
     lead += given.receipt_delay_days
     can_order, next_order = _order_days(
-        order_days, suppliers, series.get_level_values(0), has_supplier=has_supplier, first=first, days=wanted.shape[1]
+        inputs.order_days,
+        suppliers,
+        series.get_level_values(0),
+        has_supplier=has_supplier,
+        first=first,
+        days=wanted.shape[1],
     )
-    chances = _chances(delays, suppliers, has_supplier)
-    late = _late(chances, suppliers, series, days=wanted.shape[1], rng=rng)
-    lines = _sellable(_lines(purchase_orders, series), first=first, receipt_delay_days=given.receipt_delay_days)
+    probabilities = _delay_probabilities(inputs.delays, suppliers, has_supplier)
+    late = _late(probabilities, suppliers, series, days=wanted.shape[1], rng=rng)
+    lines = _sellable(_lines(inputs.purchase_orders, series), first=first, receipt_delay_days=given.receipt_delay_days)
     arriving = _arriving(lines, shape=wanted.shape, first=first)
     expected, beyond = _expected(
         lines, first=first, overdue_days_max=given.overdue_days_max, next_arrival=next_order + lead[:, None]
     )
     mean_daily = _mean_daily(history, wanted)
-    stock, has_stock = _opening(opening, series, mean=mean_daily[:, 0])
+    stock, has_stock = _opening(inputs.opening, series, mean=mean_daily[:, 0])
     return World(
         series=series,
         supplier_ids=suppliers,
@@ -123,7 +159,7 @@ def replay_world(
         supply=Supply(can_order, lead[:, None] + late, arriving, expected),
         lead_time_days=lead,
         next_order=next_order,
-        delay_chances=chances,
+        delay_probabilities=probabilities,
         beyond=beyond,
         received=_sums(lines, "received_day", "received_units", shape=wanted.shape, first=first),
         ordered=_sums(lines, "ordered_day", "ordered_units", shape=wanted.shape, first=first),
@@ -199,7 +235,7 @@ def _drawn(demand: pd.DataFrame, rng: np.random.Generator) -> Array:
     excess = np.maximum(units - sold, 0.0)
     at = np.flatnonzero((deviation > 0) & (excess > 0))
     keys = demand[["store_id", "product_id", "business_date"]].iloc[at]
-    at = at[keys.reset_index(drop=True).sort_values(list(keys), kind="stable").index]  # whatever order the rows came in
+    at = at[keys.reset_index(drop=True).sort_values(list(keys), kind="stable").index]  # rows may come in any order
     shape = (excess[at] / deviation[at]) ** 2
     above = rng.gamma(shape, excess[at] / shape)
     is_whole = sold[at] == np.floor(sold[at])
@@ -211,15 +247,22 @@ def _drawn(demand: pd.DataFrame, rng: np.random.Generator) -> Array:
 def _terms(terms: pd.DataFrame, series: pd.MultiIndex) -> pd.DataFrame:
     """One row of terms a series; missing columns and rows are empty."""
     names = ["supplier_id", "pack_units", "moq_units", "lead_time_days", "unit_cost", "unit_price"]
+    optional = ["unit_step", "shelf_life_days", "shelf_max_units", "presentation_min_units"]
     row = rows_of(terms, series)
-    held = terms.reindex(columns=[*names, "unit_step", "shelf_life_days", "shelf_max_units"]).loc[row >= 0]
+    held = terms.reindex(columns=[*names, *optional]).loc[row >= 0]
     held = held.assign(row=row[row >= 0]).drop_duplicates("row").set_index("row")
     return held.reindex(np.arange(len(series)))
 
 
 def _numbers(held: pd.DataFrame) -> dict[str, Array]:
-    defaults = {"pack_units": 1.0, "moq_units": 0.0, "unit_step": 1.0, "shelf_max_units": np.inf}
-    names = ("pack_units", "moq_units", "unit_cost", "unit_price", "unit_step", "shelf_life_days", "shelf_max_units")
+    defaults = {
+        "pack_units": 1.0,
+        "moq_units": 0.0,
+        "unit_step": 1.0,
+        "shelf_max_units": np.inf,
+        "presentation_min_units": 0.0,
+    }
+    names = (*defaults, "unit_cost", "unit_price", "shelf_life_days")
     numbers = {name: _floats(held[name]) for name in names}
     numbers["pack_units"] = np.where(numbers["pack_units"] > 0, numbers["pack_units"], np.nan)
     numbers["shelf_life_days"] = np.maximum(numbers["shelf_life_days"], 1.0)  # the day of receipt at least
@@ -253,20 +296,20 @@ def _order_days(
     return taken[:, :days], following
 
 
-def _chances(delays: pd.DataFrame, suppliers: NDArray[np.object_], has_supplier: Flags) -> Array:
-    chances = delay_chances(delays, suppliers)
-    chances[~has_supplier] = np.eye(1, chances.shape[1])
-    return chances
+def _delay_probabilities(delays: pd.DataFrame, suppliers: NDArray[np.object_], has_supplier: Flags) -> Array:
+    probabilities = delay_probabilities(delays, suppliers)
+    probabilities[~has_supplier] = np.eye(1, probabilities.shape[1])
+    return probabilities
 
 
 def _late(
-    chances: Array, suppliers: NDArray[np.object_], series: pd.MultiIndex, *, days: int, rng: np.random.Generator
+    probabilities: Array, suppliers: NDArray[np.object_], series: pd.MultiIndex, *, days: int, rng: np.random.Generator
 ) -> Days:
     """Delay of an order leaving on each day: one lorry a supplier and store, the same under every policy."""
     lorry = pd.DataFrame({"store": series.codes[0], "supplier": suppliers.astype(str)}).groupby(["store", "supplier"])
     luck = rng.random((lorry.ngroups, days))[lorry.ngroup().to_numpy()]
     late = np.zeros(luck.shape, dtype=np.int64)
-    for reached in np.cumsum(chances, axis=1)[:, :-1].T:
+    for reached in np.cumsum(probabilities, axis=1)[:, :-1].T:
         late += luck >= reached[:, None]
     return late
 
@@ -355,7 +398,7 @@ def _assumptions(
     count = len(held)
     no_money = int((held["unit_cost"].isna() | held["unit_price"].isna()).sum())
     has_life = held["shelf_life_days"].notna().any()
-    said = [
+    found = [
         (not has_supplier.all(), f"lead time {ASSUMED_LEAD_TIME_DAYS} days and orders on Mondays for "
          f"{int((~has_supplier).sum())} of {count} series without a supplier"),
         (not has_stock.all(), f"opening stock of {_ASSUMED_COVER_DAYS} days' demand for "
@@ -365,4 +408,4 @@ def _assumptions(
         (missing > 0, f"no demand on {missing} series-days that were closed or not delivered"),
         (bool(has_life), "opening stock as fresh"),
     ]  # fmt: skip
-    return tuple(text for applies, text in said if applies)
+    return tuple(text for applies, text in found if applies)

@@ -13,6 +13,8 @@ from retail_assets.tables.contract import Column, Table
 from retail_assets.windows import Window
 
 SCHEMA = "retail"
+SETTING = "RETAIL_WAREHOUSE_URL"
+ADVICE = f"compare the tables of its schema {SCHEMA} with docs/tables.md"
 COLUMNS_QUERY = "SELECT COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {}"
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, columns_to_add
+from retail_assets.database_errors import Database
+from retail_assets.failures import TransientFailure
+from retail_assets.resources.warehouses.backend import ADVICE, COLUMNS_QUERY, SCHEMA, SETTING, columns_to_add
 from retail_assets.resources.warehouses.rows import CheckedRows
 from retail_assets.tables.contract import Column, Table
 from retail_assets.windows import Window
@@ -36,6 +37,7 @@ class DuckDBFile:
     def __init__(self, path: Path, *, lock_wait_seconds: float) -> None:
         self._path = path
         self._lock_wait_seconds = lock_wait_seconds
+        self._database = Database(self.place, SETTING, advice=ADVICE)
 
     @property
     def place(self) -> str:
@@ -73,10 +75,8 @@ class DuckDBFile:
         connection = self._open()
         try:
             yield connection
-        except duckdb.TransactionException as error:
-            raise TransientFailure(f"The {self.place} was changed by somebody else: {_reason(error)}.") from None
         except duckdb.Error as error:
-            raise PermanentFailure(f"The {self.place} refused: {_reason(error)}.") from None
+            raise self._database.failure(error) from None
         finally:
             connection.close()
 
@@ -86,8 +86,8 @@ class DuckDBFile:
             try:
                 return duckdb.connect(str(self._path))
             except duckdb.IOException as error:
-                if "lock" not in str(error).lower():
-                    raise PermanentFailure(f"The {self.place} cannot be opened: {_reason(error)}.") from None
+                if not self._database.may_pass(error):
+                    raise self._database.failure(error) from None
                 if time.monotonic() >= deadline:
                     raise TransientFailure(
                         f"The {self.place} is open in another process; close it there and load again."
@@ -143,7 +143,3 @@ def _where(table: Table, window: Window | None) -> str:
 def _held_columns(connection: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
     rows = connection.execute(COLUMNS_QUERY.format("?", "?"), [SCHEMA, table.name]).fetchall()
     return [row[0] for row in rows]
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")

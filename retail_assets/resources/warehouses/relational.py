@@ -3,7 +3,6 @@
 How one database takes many rows at once belongs in its own module.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -11,12 +10,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import mssql
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 from sqlalchemy.types import TypeEngine
 
-from retail_assets.addresses import without_secrets
-from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
-from retail_assets.resources.warehouses.backend import COLUMNS_QUERY, SCHEMA, columns_to_add
+from retail_assets.database_errors import Database
+from retail_assets.resources.warehouses.backend import ADVICE, COLUMNS_QUERY, SCHEMA, SETTING, columns_to_add
 from retail_assets.resources.warehouses.rows import CheckedRows
 from retail_assets.tables.contract import Column, Table
 from retail_assets.windows import Window
@@ -30,16 +28,6 @@ _TYPES: dict[pa.DataType, TypeEngine] = {
     pa.int32(): sa.Integer(),
     pa.bool_(): sa.Boolean(),
 }
-_PERMANENT_MARKS = (
-    "authentication failed",
-    "login failed",
-    "does not exist",
-    "28000",
-    "im002",
-    "can't open lib",
-    "file not found",
-)
-_ODBC_WRAPPING = re.compile(r"^(\[[^]]*]\s*)+|\s*\(\d+\) \(SQL\w+\)$")
 
 
 class RelationalTransaction:
@@ -132,33 +120,8 @@ class RelationalBackend:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
-            raise self._failure(error) from None
-        except ImportError as error:
-            raise PermanentFailure(f"The {self.place} needs a driver that cannot be loaded: {error}.") from None
-
-    def _failure(self, error: DBAPIError) -> RetailError:
-        reason = without_secrets(reason_of(error.orig), self._url.render_as_string(hide_password=False))
-        if is_passing(error):
-            return TransientFailure(f"The {self.place} cannot be used now: {reason}.")
-        return PermanentFailure(f"The {self.place} refused: {reason}.")
-
-
-def reason_of(error: BaseException | None) -> str:
-    """First line of what the driver says; pyodbc wraps it in a state, its own name and a function's name."""
-    texts = [part for part in getattr(error, "args", ()) if isinstance(part, str)]
-    lines = (texts[-1] if texts else str(error)).splitlines() or ["no reason given"]
-    return _ODBC_WRAPPING.sub("", lines[0]).rstrip(".")
-
-
-def is_passing(error: DBAPIError) -> bool:
-    """Whether the same statement may succeed later: no connection, a deadlock, a time-out."""
-    text = str(error.orig).lower()
-    if any(mark in text for mark in _PERMANENT_MARKS):
-        return False
-    state = getattr(error.orig, "sqlstate", None) or ""
-    deadlock = state.startswith("40") or "40001" in text
-    return deadlock or error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+        except (DBAPIError, NoSuchModuleError, ImportError) as error:
+            raise Database(self.place, SETTING, self._url, ADVICE).failure(error) from None
 
 
 def sql_table(table: Table) -> sa.Table:

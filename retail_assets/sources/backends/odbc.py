@@ -13,10 +13,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.connectors.pyodbc import PyODBCConnector
 
+from retail_assets.addresses import place
+from retail_assets.database_errors import OdbcError
 from retail_assets.failures import PermanentFailure
 from retail_assets.sources.backends import postgresql, sql_server
 from retail_assets.sources.backends.batches import Parameters, RawBatch, RawBatches, is_moment, parameter_text
-from retail_assets.sources.database_errors import OdbcError, place
 from retail_assets.sources.statement import Statement
 
 _LONGEST_TEXT_BYTES = 4096
@@ -55,8 +56,8 @@ class OdbcBackend:
             yield from self._fetched(arrow_odbc, statement, asked, batch_rows=batch_rows)
             return
         except arrow_odbc.Error as error:
-            said = OdbcError(str(error))
-        raise said  # out here the library's error is gone, whose frames would keep the sessions open
+            plain = OdbcError(str(error))
+        raise plain  # out here the library's error is gone, whose frames would keep the sessions open
 
     def _fetched(
         self, arrow_odbc: Any, statement: Statement, asked: Sequence[Parameters], *, batch_rows: int
@@ -73,7 +74,7 @@ class OdbcBackend:
 
     def _reader(
         self, arrow_odbc: Any, session: Any, statement: Statement, parameters: Parameters, *, batch_rows: int
-    ) -> "_Reader":
+    ) -> "_OpenCursor":
         kinds: list[pa.DataType] = []
 
         def exact(reported: pa.Schema) -> pa.Schema:
@@ -82,7 +83,7 @@ class OdbcBackend:
             return pa.schema([pa.field(name, kind) for name, kind in zip(reported.names, fetched, strict=True)])
 
         batches = session.read_arrow_batches(
-            # Parameters travel as text: the cast keeps the day readable whatever the server's date format.
+            # Parameters travel as text: the cast keeps the day readable under every date format of the server.
             statement.rendered(lambda name: f"CAST(? AS {self._moment if is_moment(parameters[name]) else 'date'})"),
             batch_size=batch_rows,
             parameters=[parameter_text(parameters[name]) for name in statement.parameters],
@@ -91,7 +92,7 @@ class OdbcBackend:
             map_schema=exact,
             payload_text_encoding=self._text_encoding(arrow_odbc),
         )
-        return _Reader(batches, kinds, parameters)
+        return _OpenCursor(batches, kinds, parameters)
 
     def _sessions(self, arrow_odbc: Any, *, count: int) -> list[Any]:
         """So many sessions that see one moment; one alone where the server allows no other that does."""
@@ -177,7 +178,7 @@ def _halves(parameters: Parameters) -> list[Parameters]:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _OpenCursor:
     """What a session gives of the parameters it was asked with, and the types its columns mean."""
 
     batches: Any
@@ -190,7 +191,7 @@ class _Reader:
         return RawBatch(batch.schema.names, columns, self.asked)
 
 
-def _in_turn(readers: list[_Reader]) -> Iterator[RawBatch]:
+def _in_turn(readers: list[_OpenCursor]) -> Iterator[RawBatch]:
     """A batch of each while they last: each fetches its next one while another's is worked on."""
     while readers:
         for reader in tuple(readers):
@@ -223,7 +224,7 @@ def _as_text(kind: pa.DataType) -> pa.DataType:
 
 
 def _meant(column: pa.Array, kind: pa.DataType) -> pa.Array:
-    """A column fetched as text in its own type; as text where a value is none of that type."""
+    """A column fetched as text in its own type; as text where a value is not of that type."""
     if column.type == kind:
         return column
     try:

@@ -15,8 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine.reflection import Inspector, ObjectKind
 
+from retail_assets.addresses import place
+from retail_assets.database_errors import DRIVER_ERRORS, ConnectionRefused
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources.database_errors import DRIVER_ERRORS, ConnectionRefused, failure, place, short_message
+from retail_assets.sources.operational_database import operational_database
 
 _SYSTEM_SCHEMAS = {"information_schema", "sys", "guest", "mysql", "performance_schema", "pg_catalog", "pg_toast"}
 _SYSTEM_PREFIXES = ("db_", "pg_")
@@ -85,15 +87,9 @@ def inspect_database(url: sa.URL) -> list[SourceTable]:
     try:
         with _inspector(url) as inspector:
             tables = [table for schema in _schemas(inspector, url) for table in _tables(inspector, schema)]
-    except ImportError as error:
-        if isinstance(error, ModuleNotFoundError):
-            raise failure(error, url, reading="") from None
-        raise ConnectionRefused(
-            f"RETAIL_SOURCE_URL needs a driver that cannot be loaded: {error}; install unixODBC (apt-get install "
-            "unixodbc, brew install unixodbc) and the driver."
-        ) from None
     except DRIVER_ERRORS as error:
-        raise _failure(error, url) from None
+        database = operational_database(url, advice="let the login see their definitions")
+        raise database.failure(error, refusal=f"The tables of {place(url)} cannot be listed") from None
     if not tables:
         raise PermanentFailure(
             f"The database {place(url)} shows this login no tables; name the right database in RETAIL_SOURCE_URL, or "
@@ -106,16 +102,6 @@ def _refuse_missing_file(url: sa.URL) -> None:
     """Opening a missing SQLite file would create it."""
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise ConnectionRefused(f"There is no database at {url.database}; correct RETAIL_SOURCE_URL.")
-
-
-def _failure(error: Exception, url: sa.URL) -> Exception:
-    found = failure(error, url, reading="")
-    if type(found) is not PermanentFailure:
-        return found
-    return PermanentFailure(
-        f"The tables of {place(url)} cannot be listed: {short_message(error, url)}; let the login see their "
-        "definitions."
-    )
 
 
 @contextmanager

@@ -9,9 +9,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from retail_assets.addresses import database_url
+from retail_assets.addresses import database_url, place
 from retail_assets.failures import PermanentFailure
-from retail_assets.sources.database_errors import place
 from retail_assets.sources.dialects import quoted
 from retail_assets.sources.mapping_schema import SCHEMA_NAME, schema_text
 from retail_assets.sources.proposing.inspection import inspect_database

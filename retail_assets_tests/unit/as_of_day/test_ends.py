@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 
 from retail_assets.as_of_day.history import History, Snapshots
-from retail_assets.as_of_day.knowledge import SNAPSHOTS, ends_of
-from retail_assets.as_of_day.stock_state import DayState, SupplyKnowledge
+from retail_assets.as_of_day.snapshot import SNAPSHOTS, ends_of
+from retail_assets.as_of_day.stock_state import DayState, SupplySnapshot
 from retail_assets.command_line.what_if import compare
 from retail_assets.demand import forecasting
 from retail_assets.demand.calibration.conformal import guessed
 from retail_assets.demand.forecasting import forecast
-from retail_assets.inventory.health import inventory_health
+from retail_assets.inventory.health import StockInputs, inventory_health
 from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.inventory.parameters import Policies
 from retail_assets.inventory.plan.plan import replenishment_plan
@@ -133,20 +133,20 @@ class Night:
             horizon_days=HORIZON,
             history_days=HISTORY,
         )
-        self.panel, self.knowledge = history.panel(A)
-        supply = SupplyKnowledge.of(self.knowledge)
+        self.panel, self.snapshot = history.panel(A)
+        supply = SupplySnapshot.of(self.snapshot)
         horizons = horizons_in_use(supply.terms, supply.delays, horizon_days=HORIZON, order_days=supply.order_days)
         self.forecast = forecast(self.panel, None, horizons=horizons)
         table, cumulative = forecast_tables.CUMULATIVE_FORECAST, self.forecast.cumulative.assign(origin="live")
         self.engine.tables[table.path] = frame_of(table, cumulative.to_dict("records"))
         self.state = DayState.of(
-            self.knowledge,
+            self.snapshot,
             cumulative=self.engine.scan(table),
             stock=self.engine.scan(gold.FACT_INVENTORY),
             demand_rows=self.engine.scan(gold.DEMAND_DAILY),
             segments=self.engine.scan(gold.PRODUCT_SEGMENTS),
         )
-        self.plan = replenishment_plan(**self.state.plan)
+        self.plan = replenishment_plan(self.state.plan)
 
     def line(self, product: str) -> dict[str, Any]:
         (row,) = self.plan.loc[self.plan["product_id"] == product].to_dict("records")
@@ -274,7 +274,7 @@ def test_the_totals_up_to_an_end_have_the_spread_of_its_days(night: Night, monke
 
 
 def test_stock_that_will_not_sell_before_the_end_is_excess(night: Night) -> None:
-    health = inventory_health(A, **night.state.stock).set_index("product_id")
+    health = inventory_health(night.state.stock).set_index("product_id")
     assert health.loc["AMPLE", "status"] == "excess" and 80 <= health.loc["AMPLE", "excess_units"] <= 90
     assert health.loc["GOES", "excess_units"] == 0
     assert health.loc["ENDS", "expected_lost_units"] < 1, "ten are on hand for the two days that are left"
@@ -283,24 +283,28 @@ def test_stock_that_will_not_sell_before_the_end_is_excess(night: Night) -> None
 
 def test_a_store_is_given_no_more_than_it_sells_before_the_end(night: Night) -> None:
     """Its supplier delivers on Wednesday, but the product ends on Monday, and one store of two holds 200."""
-    rows = {name: frame.loc[frame["product_id"] == "ENDS"] for name, frame in night.state.stock.items()}
+    rows = {
+        name: frame.loc[frame["product_id"] == "ENDS"]
+        for name, frame in vars(night.state.stock).items()
+        if name != "as_of"
+    }
     other = {name: pd.concat([frame, frame.assign(store_id="S9")]) for name, frame in rows.items()}
     other["on_hand"] = other["on_hand"].assign(on_hand_units=[200.0, 0.0])
     other["products"] = other["products"].assign(unit_price=Decimal(9))
-    (move,) = transfer_proposals(A, **other).to_dict("records")
+    (move,) = transfer_proposals(StockInputs(A, **other)).to_dict("records")
     assert 10 <= move["transfer_units"] < 15
 
 
 def test_a_what_if_run_orders_nothing_after_the_end_either(night: Night) -> None:
     tried = Policies.of({"default": {"service_level": 0.99}})
     found = compare(night.engine, CALENDAR, before=Policies(), after=tried, as_of=A)
-    orders = replenishment_plan(**night.state.plan, policies=tried).set_index("product_id")["order_units"]
+    orders = replenishment_plan(night.state.plan, policies=tried).set_index("product_id")["order_units"]
     assert (orders.loc[list(ENDS)] == 0).all()
     assert found.totals["order_units_after"].iloc[-1] == orders.sum()
 
 
 def test_spans_are_joined_in_any_order(night: Night) -> None:
-    ends = night.knowledge.ends().set_index("product_id")
+    ends = night.snapshot.ends().set_index("product_id")
     assert "GOES" not in ends.index and "SPANS" not in ends.index
     assert ends.loc["GAP", "carried_until"] == pd.Timestamp(day(3))
     assert ends.loc["GAP", "carried_again_from"] == pd.Timestamp(day(9))

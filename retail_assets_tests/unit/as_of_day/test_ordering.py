@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from retail_assets.as_of_day.history import Snapshots
-from retail_assets.as_of_day.knowledge import SNAPSHOTS
-from retail_assets.as_of_day.stock_state import DayState, SupplyKnowledge, replay_frames
+from retail_assets.as_of_day.snapshot import SNAPSHOTS
+from retail_assets.as_of_day.stock_state import DayState, SupplySnapshot, replay_inputs
 from retail_assets.command_line.what_if import compare
 from retail_assets.inventory.order_days import horizons_in_use
 from retail_assets.inventory.parameters import Policies
@@ -59,7 +59,7 @@ def state_of(engine: LakeInMemory) -> DayState:
 
 
 def test_the_plan_names_what_nobody_supplies() -> None:
-    plan = replenishment_plan(**state_of(lake()).plan).set_index("product_id")
+    plan = replenishment_plan(state_of(lake()).plan).set_index("product_id")
     assert plan.loc["P1", "order_units"] > 0
     assert plan.loc["P2", ["order_units", "exception"]].tolist() == [0, "missing supplier"]
 
@@ -70,14 +70,14 @@ def test_what_is_added_to_an_approved_order_has_a_name_of_its_own_every_time_the
     first, second = (proposal_id("S1", "P1", "U1", monday, number=number) for number in (1, 2))
     approval = DECISION | {"proposal_id": first, "order_date": monday, "decided_at": MOMENT - timedelta(days=2)}
     engine = lake(order_decisions=[approval | {"expected_delivery_date": A + timedelta(days=20)}])
-    plans = [replenishment_plan(**state_of(engine).plan).set_index("product_id") for _ in range(2)]
+    plans = [replenishment_plan(state_of(engine).plan).set_index("product_id") for _ in range(2)]
     pd.testing.assert_frame_equal(*plans)
     row = plans[0].loc["P1"]
     assert (row["order_date"], row["proposal_id"]) == (monday, second) and row["order_units"] > 0
     assert "approved order not in the purchase orders" in row["exception"]
     ordered = ORDER | {"proposal_id": first, "promised_date": A + timedelta(days=20)}
     matched = lake(order_decisions=[approval], purchase_orders=[ordered])
-    known = replenishment_plan(**state_of(matched).plan).set_index("product_id").loc["P1"]
+    known = replenishment_plan(state_of(matched).plan).set_index("product_id").loc["P1"]
     assert known["proposal_id"] == second and "approved order" not in known["exception"]
 
 
@@ -113,7 +113,7 @@ ON_ORDER = {
 @pytest.mark.parametrize("case", ON_ORDER)
 def test_every_order_counts_once_in_the_plan(case: str) -> None:
     decided, ordered, units, said = ON_ORDER[case]
-    plan = replenishment_plan(**state_of(lake(order_decisions=decided, purchase_orders=ordered)).plan)
+    plan = replenishment_plan(state_of(lake(order_decisions=decided, purchase_orders=ordered)).plan)
     row = plan.set_index("product_id").loc["P1"]
     assert (row["on_order_units"], row["inventory_position_units"]) == (units, units)
     words = [word for word in (row["exception"] or "").split("; ") if word and not word.startswith(("exp", "over"))]
@@ -121,7 +121,7 @@ def test_every_order_counts_once_in_the_plan(case: str) -> None:
 
 
 def test_nobody_is_no_supplier_with_delays_or_horizons() -> None:
-    supply = SupplyKnowledge.of(Snapshots(lake()).on(A))
+    supply = SupplySnapshot.of(Snapshots(lake()).on(A))
     assert supply.terms["supplier_id"].tolist() == ["U1", None]
     assert supply.delays["supplier_id"].tolist() == ["U1"]
     wanted, found = (
@@ -157,15 +157,15 @@ def test_the_replay_assumes_a_lead_time_where_nobody_supplies() -> None:
     dates = [A + timedelta(days=offset) for offset in range(-27, days)]
     demand = keys.loc[keys.index.repeat(len(dates))].assign(business_date=dates * 2, unconstrained_units=2.0)
     cumulative = forecasts(keys, 1, mean=2.0, horizons=[9]).assign(as_of_date=A)
-    known = replay_frames(
+    inputs = replay_inputs(
         snapshots.on,
+        demand,
         cumulative,
         last=A,
         stock=engine.scan(gold.FACT_INVENTORY),
         segments=engine.scan(gold.PRODUCT_SEGMENTS),
     )
-    known.pop("segments")
-    world = replay_world(demand, cumulative, **known, seed=0)
+    world = replay_world(inputs, seed=0)
     assert world.lead_time_days.tolist() == [2, ASSUMED_LEAD_TIME_DAYS]
-    assert np.array_equal(world.delay_chances[1], np.eye(1, world.delay_chances.shape[1])[0])
+    assert np.array_equal(world.delay_probabilities[1], np.eye(1, world.delay_probabilities.shape[1])[0])
     assert any("for 1 of 2 series without a supplier" in sentence for sentence in world.assumptions)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from retail_assets.as_of_day.history import History, Snapshots
-from retail_assets.as_of_day.knowledge import SNAPSHOTS, Knowledge, open_orders
+from retail_assets.as_of_day.snapshot import SNAPSHOTS, AsOfSnapshot, open_orders
 from retail_assets.engines.protocol import Frame, WriteResult
 from retail_assets.inventory.delays import delivery_delays
 from retail_assets.inventory.sourcing import best_offers
@@ -127,7 +127,7 @@ def _snapshots(**given: Sequence[dict[str, Any]]) -> Snapshots:
     return Snapshots(LakeInMemory({t.path: frame_of(t, rows.get(name, [])) for name, t in SNAPSHOTS.items()}))
 
 
-def _known(as_of: date = A, **given: Sequence[dict[str, Any]]) -> Knowledge:
+def _known(as_of: date = A, **given: Sequence[dict[str, Any]]) -> AsOfSnapshot:
     return _snapshots(**given).on(as_of)
 
 
@@ -283,7 +283,7 @@ def _chosen(*sourcing: dict[str, Any], suppliers: Sequence[dict[str, Any]], **gi
     """supplier_id and source_choice of the one series, whatever the order of the sourcing rows."""
     rows = {**BASE, "suppliers": suppliers, **given, "sourcing": sourcing[::-1]}
     tables = {name: ibis.memtable(frame_of(table, rows.get(name, []))) for name, table in SNAPSHOTS.items()}
-    known = Knowledge(A, tables)
+    known = AsOfSnapshot(A, tables)
     (row,) = known.supply_terms().to_dict("records")
     offers, days = known._offers(), known.order_days()
     (again,) = best_offers(offers[::-1], days, as_of=A).to_dict("records")
@@ -515,7 +515,7 @@ def test_decisions_are_the_approved_ones_of_the_day_that_no_order_carries() -> N
 def test_the_day_of_a_decision_is_that_of_the_zone() -> None:
     late = datetime(A.year, A.month, A.day, 23, tzinfo=UTC) - timedelta(days=3)
     decision = DECISION | {"decided_at": late}
-    east = Knowledge(A, _known(order_decisions=[decision]).tables, ZoneInfo("Asia/Tokyo"))
+    east = AsOfSnapshot(A, _known(order_decisions=[decision]).tables, ZoneInfo("Asia/Tokyo"))
     assert east.decisions()["decided_at"].dt.date.tolist() == [A - timedelta(days=2)]
     assert east.decisions()["decided_at"].tolist() == [pd.Timestamp(late)], "the same moment"
 
@@ -623,10 +623,30 @@ def test_snapshots_are_computed_once_for_days_that_saw_the_same() -> None:
     rows = {**BASE, "stores": changed}
     lake = LakeInMemory({t.path: frame_of(t, rows.get(name, [])) for name, t in SNAPSHOTS.items()})
     snapshots = Snapshots(lake)
-    regions = [snapshots.on(A + timedelta(days=n)).series()["region"].tolist() for n in range(0, 14)]
-    assert regions == [["North"]] * 11 + [["South"]] * 3
+    known = [snapshots.on(A + timedelta(days=n)) for n in (0, 10)]
+    assert all(set(dict(day.tables)) == set(SNAPSHOTS) for day in known)
+    assert lake.kept_count == len(SNAPSHOTS)
+    regions = []
+    for n in range(14):
+        day = snapshots.on(A + timedelta(days=n))
+        assert len(dict(day.tables)) == len(SNAPSHOTS)
+        regions += day.series()["region"].tolist()
+    assert regions == ["North"] * 11 + ["South"] * 3
     assert lake.kept_count == 2 * len(SNAPSHOTS)
     assert snapshots.on(A).series()["region"].tolist() == ["North"], "an earlier day again"
+
+
+def test_a_snapshot_that_nobody_asks_for_is_not_computed() -> None:
+    lake = LakeInMemory({t.path: frame_of(t, BASE.get(name, [])) for name, t in SNAPSHOTS.items()})
+    known = Snapshots(lake).on(A)
+    known.series()
+    before = lake.kept_count
+    assert 0 < before < len(SNAPSHOTS) / 2
+    for _ in range(2):
+        known.tables["purchase_orders"]
+    assert lake.kept_count == before + 1
+    with pytest.raises(KeyError):
+        known.tables["tills"]
 
 
 def _history(days: Window, frame: pd.DataFrame) -> History:
@@ -648,8 +668,8 @@ def _sold() -> pd.DataFrame:
 
 def test_the_panel_ends_on_the_day_and_starts_where_history_begins() -> None:
     """61 days are sold as 0, 1, 2 …; the as-of day is the 61st."""
-    panel, knowledge = _history(Window(A, A), _sold()).panel(A)
-    assert knowledge.as_of == A and panel.as_of == A and panel.horizon == 7
+    panel, snapshot = _history(Window(A, A), _sold()).panel(A)
+    assert snapshot.as_of == A and panel.as_of == A and panel.horizon == 7
     assert panel.day_count == 30 and panel.units[0].tolist() == [float(n) for n in range(31, 61)]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dashboards import queries
 from dashboards.decisions import DECISIONS_SCHEMA
-from dashboards.queries import PlanFilter, Reader, Slice
+from dashboards.queries import LakeReader, PlanFilter, Slice
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import table_at
 from retail_assets.tables.gold import DEMAND_DAILY
@@ -31,10 +31,10 @@ FROM = AS_OF - timedelta(days=40)
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> tuple[Reader, dict[str, pd.DataFrame]]:
+def frames(tmp_path_factory: pytest.TempPathFactory) -> tuple[LakeReader, dict[str, pd.DataFrame]]:
     folder = tmp_path_factory.mktemp("lake")
     written = write_lake(folder)
-    return Reader(Lake(str(folder))), written
+    return LakeReader(Lake(str(folder))), written
 
 
 def _of(frame: pd.DataFrame, slice_: Slice) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def test_a_lake_without_groups_still_sums_its_series(tmp_path):
     frames = build_frames()
     for path in ("forecast/demand_forecast", "gold/dim_store", "gold/dim_product"):
         write_table(tmp_path, table_at(path), frames[path])
-    answer = queries.forecast(Reader(Lake(str(tmp_path))), as_of_date=AS_OF, slice_=Slice(region="North"))
+    answer = queries.forecast(LakeReader(Lake(str(tmp_path))), as_of_date=AS_OF, slice_=Slice(region="North"))
     assert set(answer["series_count"]) == {16}
     assert answer["q500"].count() == 0
     assert not answer["is_group"].any()
@@ -239,7 +239,7 @@ def test_dates_are_the_partitions_newest_first(frames):
 
 
 def test_a_missing_table_has_no_version_and_no_rows(tmp_path: Path):
-    reader = Reader(Lake(str(tmp_path)))
+    reader = LakeReader(Lake(str(tmp_path)))
     assert reader.version(DEMAND_DAILY) is None
     assert queries.plan_dates(reader) == []
     assert queries.stores(reader).empty
@@ -334,4 +334,4 @@ def test_an_unreadable_table_is_one_sentence(tmp_path: Path):
     log.mkdir(parents=True)
     (log / "00000000000000000000.json").write_text("not a log")
     with pytest.raises(Exception, match="gold/dim_store"):
-        queries.stores(Reader(Lake(str(tmp_path))))
+        queries.stores(LakeReader(Lake(str(tmp_path))))

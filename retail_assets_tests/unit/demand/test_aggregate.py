@@ -19,10 +19,10 @@ from retail_assets.demand.totals.aggregate import (
     hierarchy_rows,
     load_aggregate,
     nudge,
-    pull_targets,
+    reconciliation_targets,
 )
 from retail_assets.demand.totals.group_models import MODELS, exponential_smoothing, fitted, forecast
-from retail_assets.demand.totals.group_series import Calendar, GroupSeries, group_series
+from retail_assets.demand.totals.group_series import CalendarRegressors, GroupSeries, group_series
 from retail_assets.demand.totals.hierarchy import LEVELS
 from retail_assets.tables.forecast import BOTTOM_UP, HIERARCHY_FORECAST
 from retail_assets_tests.unit.demand_frames import AS_OF, panel_of, retailer
@@ -47,7 +47,7 @@ def _too_little(panel: Panel) -> np.ndarray:
 
 
 def _total(panel: Panel) -> GroupSeries:
-    return next(group_series(panel, LEVELS[:1], Calendar.of(panel)))
+    return next(group_series(panel, LEVELS[:1], CalendarRegressors.of(panel)))
 
 
 @pytest.mark.parametrize("model", ["ets_effects", "regression", "arma", "arima"])
@@ -152,7 +152,7 @@ def test_series_move_by_the_ratio_to_the_strength_and_keep_their_shares():
     moved = nudge(flat, panel, model, strength=0.5)
     for name in np.unique(groups):
         rows = groups == name
-        total = pull_targets(panel, model)[0].totals[["D0", "D1", "D2"].index(name)]
+        total = reconciliation_targets(panel, model)[0].totals[["D0", "D1", "D2"].index(name)]
         np.testing.assert_allclose(moved[rows].sum(axis=0), np.sqrt(flat[rows].sum(axis=0) * total))
         np.testing.assert_allclose(moved[rows] / moved[rows].sum(axis=0), flat[rows] / flat[rows].sum(axis=0))
 

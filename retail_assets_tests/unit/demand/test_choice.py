@@ -6,7 +6,7 @@ import pytest
 from retail_assets.demand import bias_correction, tournament
 from retail_assets.demand.bias_correction import BOUNDS, bias_factor, corrected
 from retail_assets.demand.calibration.backtest import Fold
-from retail_assets.demand.calibration.conformal import Nature
+from retail_assets.demand.calibration.conformal import SeriesProfile
 from retail_assets.demand.models.contenders import BLENDS, SIMPLEST_FIRST, SINGLE
 from retail_assets.demand.noise import Weekly, gap, standard_error
 from retail_assets.demand.tournament import TrainingConfig, choice
@@ -99,14 +99,14 @@ def test_fewer_than_four_weeks_say_nothing_about_noise():
 def _folds(share: np.ndarray, *, noise: float = 0.0) -> list[Fold]:
     """Weekly origins of Poisson demand of 5 a day; a contender `off` that expects `share` (origins,) of it."""
     rng = np.random.default_rng(3)
-    nature = Nature(np.full(SERIES, "smooth", dtype=object), np.ones(SERIES), np.ones(SERIES, dtype=bool))
+    profile = SeriesProfile(np.full(SERIES, "smooth", dtype=object), np.ones(SERIES), np.ones(SERIES, dtype=bool))
     made = []
     for number, part in enumerate(share):
         actual = rng.poisson(5.0, (SERIES, HORIZON)).astype(float)
         mean = np.full(actual.shape, 5.0 * part * (1 + noise * rng.normal()))
         means = {"off": mean, "seasonal_naive": mean}
         step = np.ones(SERIES)
-        made.append(Fold(7 * number + 70, actual, actual, nature, step, step, means, block=number * 3 // len(share)))
+        made.append(Fold(7 * number + 70, actual, actual, profile, step, step, means, block=number * 3 // len(share)))
     return made
 
 

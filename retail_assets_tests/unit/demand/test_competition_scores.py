@@ -99,7 +99,7 @@ def test_wspl_reads_quantiles_of_sums_from_the_other_block(panel, folds):
 def _single(folds, number, days, others):
     told = joined([folds[other].daily_errors("moving_mean", days) for other in others])
     here = folds[number].daily_errors("moving_mean", days)
-    found = distribution(here.mean, here.nature, calibration=calibrate(told), levels=QUANTILE_LEVELS)
+    found = distribution(here.mean, here.profile, calibration=calibrate(told), levels=QUANTILE_LEVELS)
     return found.quantiles.reshape(-1, days.stop - days.start, len(QUANTILE_LEVELS))
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 from retail_assets.demand.calibration.conformal import (
     CalibrationSet,
     Errors,
-    Nature,
+    SeriesProfile,
     calibrate,
     dispersion,
     distribution,
@@ -22,8 +22,8 @@ from retail_assets_tests.unit.demand_frames import panel_of
 LEVELS = np.array([0.1, 0.5, 0.9, 0.95, 0.975])
 
 
-def _nature(count: int, *, is_whole: bool, dispersed: float = 1.0, segment: str = "smooth") -> Nature:
-    return Nature(np.full(count, segment, dtype=object), np.full(count, dispersed), np.full(count, is_whole))
+def _nature(count: int, *, is_whole: bool, dispersed: float = 1.0, segment: str = "smooth") -> SeriesProfile:
+    return SeriesProfile(np.full(count, segment, dtype=object), np.full(count, dispersed), np.full(count, is_whole))
 
 
 @pytest.mark.parametrize("mean", [0.4, 2.0, 20.0])
@@ -40,10 +40,10 @@ def test_coverage_over_series_of_all_sizes_brackets_the_probability():
     rng = np.random.default_rng(6)
     mean = np.exp(rng.normal(0.5, 1.2, 60_000))
     actual = rng.negative_binomial(2, 2 / (2 + mean)) * 1.0
-    nature = _nature(len(mean), is_whole=True, dispersed=2.0)
+    profile = _nature(len(mean), is_whole=True, dispersed=2.0)
     half = np.arange(len(mean)) < 30_000
-    past = Errors(mean, actual, nature).where(half)
-    found = distribution(mean[~half], nature.take(~half), calibration=calibrate(past), levels=LEVELS)
+    past = Errors(mean, actual, profile).where(half)
+    found = distribution(mean[~half], profile.take(~half), calibration=calibrate(past), levels=LEVELS)
     for number, level in enumerate(LEVELS):
         below = (actual[~half] < found.quantiles[:, number]).mean()
         not_above = (actual[~half] <= found.quantiles[:, number]).mean()
@@ -55,10 +55,10 @@ def test_coverage_over_series_of_all_sizes_brackets_the_probability():
 def test_no_quantile_exceeds_what_the_mean_allows(days, is_whole):
     rng = np.random.default_rng(3)
     back = np.where(rng.random(4000) < 0.02, 200.0, 0.0)
-    wild = Nature(np.full(4000, "lumpy", dtype=object), np.full(4000, 0.2), np.full(4000, is_whole))
+    wild = SeriesProfile(np.full(4000, "lumpy", dtype=object), np.full(4000, 0.2), np.full(4000, is_whole))
     calibration = calibrate(Errors(np.full(4000, 0.02), back, wild))
     mean = np.array([0.001, 0.05, 0.25])
-    loud = Nature(np.full(3, "lumpy", dtype=object), np.full(3, 8.0), np.full(3, is_whole))
+    loud = SeriesProfile(np.full(3, "lumpy", dtype=object), np.full(3, 8.0), np.full(3, is_whole))
     found = distribution(mean, loud, calibration=calibration, levels=[*LEVELS, 0.99], days=days)
     most = np.maximum(mean, 0.02 * days) / 0.01
     assert (found.quantiles[:, -1] <= most + 1e-9).all() and (found.quantiles[:, -1] > most - 1).all()
@@ -68,8 +68,8 @@ def test_no_quantile_exceeds_what_the_mean_allows(days, is_whole):
 def test_weighed_goods_keep_fractions_and_exact_coverage():
     rng = np.random.default_rng(7)
     mean = rng.uniform(1, 5, 40_000)
-    actual, nature = mean * rng.lognormal(-0.08, 0.4, 40_000), _nature(40_000, is_whole=False)
-    found = distribution(mean, nature, calibration=calibrate(Errors(mean, actual, nature)), levels=LEVELS)
+    actual, profile = mean * rng.lognormal(-0.08, 0.4, 40_000), _nature(40_000, is_whole=False)
+    found = distribution(mean, profile, calibration=calibrate(Errors(mean, actual, profile)), levels=LEVELS)
     assert (found.quantiles % 1 > 0).mean() > 0.9
     np.testing.assert_allclose((actual[:, None] <= found.quantiles).mean(axis=0), LEVELS, atol=0.01)
 
@@ -77,12 +77,12 @@ def test_weighed_goods_keep_fractions_and_exact_coverage():
 def test_a_segment_with_few_errors_takes_those_of_its_size():
     rng = np.random.default_rng(8)
     many, few = _nature(5000, is_whole=False, segment="smooth"), _nature(5, is_whole=False, segment="lumpy")
-    nature = Nature(
+    profile = SeriesProfile(
         *(np.concatenate([getattr(many, k), getattr(few, k)]) for k in ("segment", "dispersion", "is_whole"))
     )
     mean = np.full(5005, 5.0)
     actual = np.concatenate([rng.poisson(5, 5000), np.full(5, 500)]) * 1.0
-    calibration = calibrate(Errors(mean, actual, nature))
+    calibration = calibrate(Errors(mean, actual, profile))
     asked = [
         distribution(np.array([5.0]), part.take(np.array([0])), calibration=calibration, levels=LEVELS)
         for part in (many, few)
@@ -108,9 +108,9 @@ def test_quantiles_never_cross_or_go_negative_and_agree_with_p_zero(means, is_wh
 
 
 def test_errors_of_unknown_outcomes_are_ignored_and_none_at_all_gives_normal_ones():
-    nature = _nature(500, is_whole=False)
-    empty = calibrate(Errors(np.full(500, 4.0), np.full(500, np.nan), nature))
-    found = distribution(np.array([4.0]), nature.take(np.array([0])), calibration=empty, levels=LEVELS)
+    profile = _nature(500, is_whole=False)
+    empty = calibrate(Errors(np.full(500, 4.0), np.full(500, np.nan), profile))
+    found = distribution(np.array([4.0]), profile.take(np.array([0])), calibration=empty, levels=LEVELS)
     np.testing.assert_allclose(found.quantiles[0], 4 + 2 * stats.norm.ppf(LEVELS), atol=0.02)
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.demand.totals.hierarchy import BY_NAME, LEVELS, Level, Target, coherent, groups_of
-from retail_assets.demand.totals.hierarchy import pulled as pulled_towards
+from retail_assets.demand.totals.hierarchy import BY_NAME, LEVELS, HierarchyLevel, Target, coherent, groups_of
+from retail_assets.demand.totals.hierarchy import reconciled as pulled_towards
 from retail_assets.tables.forecast import HIERARCHY_LEVELS
 from retail_assets_tests.unit.demand_frames import series_frame
 
@@ -22,7 +22,7 @@ def _chosen(seed: int, count: int) -> tuple[pd.DataFrame, np.ndarray, list[Targe
     return series, bottom, targets
 
 
-def _total(series: pd.DataFrame, bottom: np.ndarray, level: Level) -> pd.DataFrame:
+def _total(series: pd.DataFrame, bottom: np.ndarray, level: HierarchyLevel) -> pd.DataFrame:
     """The sums of a level by pandas, in the order of the group's names."""
     columns = [series[name] for name in level.columns] or [pd.Series(0, index=series.index)]
     return pd.DataFrame(bottom).groupby(columns).sum()

@@ -17,7 +17,8 @@ from retail_assets.demand.models.features import FeatureSource, Vocabulary
 from retail_assets.demand.models.global_model import Boosting, training_rows
 from retail_assets.demand.panel import Panel, build_panel
 from retail_assets.demand.totals.aggregate import fit_pull, nudge
-from retail_assets.demand.tournament import TrainingConfig, play
+from retail_assets.demand.tournament import TrainingConfig, run_tournament
+from retail_assets.inventory.plan.inputs import PlanInputs
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets_tests.unit.demand_frames import AS_OF, demand_rows, future_rows, no_events
@@ -217,7 +218,7 @@ def test_the_choice_of_contenders_is_not_that_of_one_series():
     config = TrainingConfig(horizon=HORIZON, trees=15, leaves=7, max_train_rows=8000, backtest_days=42, threads=1)
     scores = {}
     for label, row in {"before": None, "after": SHAPES["two spikes"]}.items():
-        found = play(_panel(row), config)
+        found = run_tournament(_panel(row), config)
         scores[label] = found.scores.set_index(["segment", "model_name"])
     kept = scores["before"].index.intersection(scores["after"].index)
     kept = kept[kept.get_level_values(0) == "smooth"]
@@ -238,12 +239,14 @@ def _orders(cumulative: pd.DataFrame) -> pd.Series:
     }
     frames: dict[str, Any] = {name: pd.DataFrame(columns=columns) for name, columns in lacking.items()}
     plan = replenishment_plan(
-        as_of=AS_OF,
-        cumulative=cumulative,
-        on_hand=keys.assign(on_hand_units=0.0),
-        terms=keys.assign(**TERMS),
-        prices=keys.assign(unit_price=3.5, unit_step=1.0),
-        **frames,
+        PlanInputs(
+            as_of=AS_OF,
+            cumulative=cumulative,
+            on_hand=keys.assign(on_hand_units=0.0),
+            terms=keys.assign(**TERMS),
+            prices=keys.assign(unit_price=3.5, unit_step=1.0),
+            **frames,
+        )
     )
     return plan.set_index("product_id")["order_units"].astype(float).drop(f"P{ODD:03d}")
 

@@ -7,7 +7,7 @@ from statsmodels.tsa.forecasting.theta import ThetaModel, ThetaModelResults
 from statsmodels.tsa.holtwinters import SimpleExpSmoothing
 
 from retail_assets.demand.models import smoothing
-from retail_assets.demand.models.smoothing import Smoothing, State
+from retail_assets.demand.models.smoothing import Smoothing, SmoothingState
 
 WEEK = np.array([-1.5, -0.5, 0.0, 0.5, -1.0, 1.5, 1.0])
 
@@ -21,9 +21,9 @@ def one_row(level: float, trend: float = 0.0, season: float = 0.0, damping: floa
     return Smoothing(*(np.array([[value]]) for value in (level, trend, season, damping)))
 
 
-def start_of(level: float, trend: float = 0.0, season: np.ndarray | None = None) -> State:
+def start_of(level: float, trend: float = 0.0, season: np.ndarray | None = None) -> SmoothingState:
     terms = np.zeros(7) if season is None else season
-    return State(np.array([level]), np.array([trend]), terms[:, None])
+    return SmoothingState(np.array([level]), np.array([trend]), terms[:, None])
 
 
 FORMS = {

@@ -133,7 +133,7 @@ def test_a_locked_database_is_a_transient_failure(tmp_path: Path) -> None:
     _write(path, START)
     with sqlite3.connect(path, isolation_level=None) as connection:
         connection.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(TransientFailure, match=r"cannot be written: database is locked; check that it is running"):
+        with pytest.raises(TransientFailure, match=r"cannot be used now: database is locked; try again"):
             write_days(f"{_url(path)}?timeout=0.05", start=START, through=START + timedelta(days=1), size=SMALL)
         connection.execute("ROLLBACK")
 

@@ -217,4 +217,4 @@ def test_a_path_that_cannot_be_written(folder):
 
 def test_a_database_without_a_driver(folder):
     complaint = _complaint(folder, "oracle+oracledb://loader:hidden@host/m5")
-    assert complaint.startswith("The database host/m5 cannot be filled: No module named 'oracledb'; correct its URL")
+    assert complaint.startswith("RETAIL_SOURCE_URL needs the Python package oracledb, which is not installed")

@@ -19,6 +19,7 @@ from retail_assets.failures import PermanentFailure
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import LAKE_TABLES
 from retail_assets.tables.contract import ContractViolation, Table
+from retail_assets.transforms.lineage import Source
 from retail_assets.windows import Window
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, WHOLE, rows
 from retail_assets_tests.unit.warehouse_frames import FIRST as FRAMES_FIRST
@@ -230,6 +231,22 @@ def test_kept_rows_are_computed_once_and_dropped(filled: DuckDBEngine) -> None:
         assert kept.count().to_pyarrow().as_py() == 29 * 2
         assert len(_temporary_tables(filled)) == 1
     assert _temporary_tables(filled) == set()
+
+
+def test_columns_are_followed_through_what_is_kept_and_set_aside(filled: DuckDBEngine) -> None:
+    units = {"units": frozenset([Source(MONTHLY.path, "sold_units")])}
+    with filled.kept(filled.scan(MONTHLY).select(twice=ibis._.sold_units * 2)) as kept:
+        whole = filled.spill(kept.select(units="twice"))
+        assert filled.sources(kept.select(units="twice")) == units
+    assert whole.sources() == units
+    assert filled.sources(whole()) == {}, "a frame in memory tells nothing"
+
+
+def test_only_the_columns_that_an_expression_uses_are_read(filled: DuckDBEngine) -> None:
+    """DuckDB prunes them itself, below the view over the files."""
+    used = filled.scan(MONTHLY, [FEBRUARY]).select("product_id")
+    plan = "\n".join(row[1] for row in filled.connection.raw_sql(f"EXPLAIN {ibis.to_sql(used)}").fetchall())
+    assert "Projections: product_id" in plan and "sold_units" not in plan and "line_count" not in plan
 
 
 def test_kept_rows_are_dropped_after_a_failure_too(filled: DuckDBEngine) -> None:

@@ -1,4 +1,4 @@
-"""Fetched files and rows set aside: gone with their process, however it ended, and a full disk is told as such."""
+"""Fetched files and spilled rows are gone with their process, however it ended, and a full disk is named as one."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from threading import Barrier
 import pyarrow as pa
 import pytest
 
-from retail_assets.engines import aside, fetched, temporary
+from retail_assets.engines import fetched, spilled, temporary
 from retail_assets.engines.fetched import FetchedFiles
 from retail_assets.engines.writing.delta import overwrite_window
 from retail_assets.engines.writing.spool import Spool
@@ -148,13 +148,13 @@ def test_a_killed_process_leaves_its_files_to_the_next_one(temp_folder: Path) ->
     assert not used.exists(), "a process that ends by itself takes its files with it"
 
 
-def test_a_full_disk_while_rows_are_set_aside_is_told(temp_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_while_rows_are_spilled_is_named(temp_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise FULL
 
-    monkeypatch.setattr(aside.pyarrow.feather, "write_feather", full)
+    monkeypatch.setattr(spilled.pyarrow.feather, "write_feather", full)
     with pytest.raises(PermanentFailure, match="cannot be written .No space left on device.; free space on its disk"):
-        aside.in_file(pa.table({"a": [1]}), temp_folder)
+        spilled.in_file(pa.table({"a": [1]}), temp_folder)
 
 
 @pytest.mark.parametrize("at", ["write_table", "close"])

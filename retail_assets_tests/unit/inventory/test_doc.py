@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from retail_assets.inventory.parameters import PlanPolicy
+from retail_assets.inventory.plan.inputs import PlanInputs
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.replay.replay import POLICY_REPLAY
 from retail_assets.tables.inventory import INVENTORY_HEALTH, REPLENISHMENT_PLAN, TRANSFER_PROPOSALS
@@ -23,7 +24,7 @@ def row():
     case = retailer(stock={"P": 5.0}, pack_units=12)
     case["order_days"] = pd.DataFrame({"supplier_id": "V1", "location_id": "*", "order_weekday": [1, 4]})
     case["open_orders"] = open_lines((1, 2.0))
-    return only_row(replenishment_plan(**case))
+    return only_row(replenishment_plan(PlanInputs(**case)))
 
 
 def test_the_plan_says_what_the_table_says(row):

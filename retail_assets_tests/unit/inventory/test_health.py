@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from retail_assets.inventory.health import inventory_health
+from retail_assets.inventory.health import StockInputs, inventory_health
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets.tables.inventory import INVENTORY_HEALTH
 
@@ -35,15 +35,17 @@ def health(stock, *, mean=5.0, sold_days_ago=0.0, orders=(), delivery=7, cumulat
     products |= {"last_sale_date": sold} | known
     lines = [("s", "p", AS_OF + timedelta(days=days), units) for days, units in orders]
     frame = inventory_health(
-        AS_OF,
-        on_hand=pd.DataFrame({"store_id": ["s"], "product_id": ["p"], "on_hand_units": [stock]}),
-        open_orders=pd.DataFrame(lines, columns=NO_ORDERS.columns) if lines else NO_ORDERS,
-        cumulative=forecast("p", mean) if cumulative is None else cumulative,
-        products=pd.DataFrame([{"store_id": "s", "product_id": "p"} | products]),
-        receipts=pd.DataFrame(
-            [("s", "p", AS_OF - timedelta(days=ago), units) for ago, units in receipts],
-            columns=["store_id", "product_id", "received_date", "received_units"],
-        ),
+        StockInputs(
+            AS_OF,
+            on_hand=pd.DataFrame({"store_id": ["s"], "product_id": ["p"], "on_hand_units": [stock]}),
+            open_orders=pd.DataFrame(lines, columns=NO_ORDERS.columns) if lines else NO_ORDERS,
+            cumulative=forecast("p", mean) if cumulative is None else cumulative,
+            products=pd.DataFrame([{"store_id": "s", "product_id": "p"} | products]),
+            receipts=pd.DataFrame(
+                [("s", "p", AS_OF - timedelta(days=ago), units) for ago, units in receipts],
+                columns=["store_id", "product_id", "received_date", "received_units"],
+            ),
+        )
     )
     assert pa.Table.from_pandas(frame, schema=INVENTORY_HEALTH.schema, preserve_index=False).num_rows == 1
     return frame.iloc[0]
@@ -108,7 +110,7 @@ def test_series_without_forecast_or_terms_is_listed():
     on_hand = pd.DataFrame({"store_id": ["s", "t"], "product_id": ["p", "q"], "on_hand_units": [30.0, 4.0]})
     products = pd.DataFrame(columns=["store_id", "product_id", "next_delivery_days", "unit_cost", "unit_price"])
     frame = inventory_health(
-        AS_OF, on_hand=on_hand, open_orders=NO_ORDERS, cumulative=forecast("p", 5.0), products=products
+        StockInputs(AS_OF, on_hand=on_hand, open_orders=NO_ORDERS, cumulative=forecast("p", 5.0), products=products)
     )
     assert frame["status"].tolist() == ["at_risk", "dead"]
     assert frame["stock_value"].tolist() == [None, None]
@@ -119,7 +121,7 @@ def test_series_without_forecast_or_terms_is_listed():
 def test_no_stock_data_gives_an_empty_frame():
     on_hand = pd.DataFrame({"store_id": [], "product_id": [], "on_hand_units": []})
     frame = inventory_health(
-        AS_OF, on_hand=on_hand, open_orders=NO_ORDERS, cumulative=forecast("p", 5.0), products=on_hand
+        StockInputs(AS_OF, on_hand=on_hand, open_orders=NO_ORDERS, cumulative=forecast("p", 5.0), products=on_hand)
     )
     assert frame.empty and list(frame.columns) == INVENTORY_HEALTH.column_names
 
@@ -130,11 +132,13 @@ def test_rows_keep_the_order_of_the_key_and_their_own_values():
         next_delivery_days=[3, 7], unit_cost=[1.0, 2.0], unit_price=3.0, unit_step=1.0, last_sale_date=AS_OF
     )
     frame = inventory_health(
-        AS_OF,
-        on_hand=on_hand,
-        open_orders=pd.DataFrame([("s", "q", AS_OF + timedelta(days=1), 8.0)], columns=NO_ORDERS.columns),
-        cumulative=pd.concat([forecast("p", 5.0), forecast("q", 1.0)]),
-        products=products.iloc[::-1],
+        StockInputs(
+            AS_OF,
+            on_hand=on_hand,
+            open_orders=pd.DataFrame([("s", "q", AS_OF + timedelta(days=1), 8.0)], columns=NO_ORDERS.columns),
+            cumulative=pd.concat([forecast("p", 5.0), forecast("q", 1.0)]),
+            products=products.iloc[::-1],
+        )
     )
     assert frame["product_id"].tolist() == ["p", "q"]
     assert frame["stock_value"].tolist() == [Decimal("100.0000"), Decimal("0.0000")]
@@ -184,7 +188,9 @@ def test_only_the_products_that_spoil_have_the_figure_in_whatever_order_they_com
     )
     cumulative = pd.concat([forecast(product, 5.0) for product in "pqr"])
     frames = [
-        inventory_health(AS_OF, on_hand=rows, open_orders=NO_ORDERS, cumulative=cumulative, products=products)
+        inventory_health(
+            StockInputs(AS_OF, on_hand=rows, open_orders=NO_ORDERS, cumulative=cumulative, products=products)
+        )
         for rows in (on_hand, on_hand.iloc[::-1])
     ]
     pd.testing.assert_frame_equal(*frames)

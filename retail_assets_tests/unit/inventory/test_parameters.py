@@ -1,5 +1,6 @@
 """Order parameters by scope: the narrowest wins, and what is wrong is one sentence."""
 
+import dataclasses
 import doctest
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from retail_assets.failures import PermanentFailure
 from retail_assets.graph.policy_file import policies_of
 from retail_assets.inventory import parameters
-from retail_assets.inventory.parameters import Policies
+from retail_assets.inventory.parameters import PlanPolicy, PlanRules, Policies
 
 SERIES = pd.MultiIndex.from_tuples([("S1", "P1"), ("S1", "P2"), ("S2", "P1")], names=["store_id", "product_id"])
 
@@ -57,6 +58,12 @@ def test_nothing_given_is_the_default():
     assert of_lines(None).service_level.tolist() == [0.95] * 3
 
 
+def test_every_parameter_has_limits_and_its_default_keeps_them():
+    plan = dataclasses.asdict(PlanPolicy())
+    assert set(PlanRules.__annotations__) == set(plan)
+    assert Policies.of({"default": plan}).plan == PlanPolicy()
+
+
 @pytest.mark.parametrize(
     ("read", "sentence"),
     [
@@ -94,6 +101,15 @@ def test_nothing_given_is_the_default():
             {"stores": {False: {"service_level": 0.9}}},
             "The policies are wrong: stores has the identifier False, which is no text: "
             "put every identifier in quotes.",
+        ),
+        (
+            {"default": {"service_level": None}},
+            "The policies are wrong: service_level of default is None, wanted a number from 0.5 to 0.9999 or "
+            "critical_ratio.",
+        ),
+        (
+            {"default": {"budget_value": float("nan")}},
+            "The policies are wrong: budget_value of default is nan, wanted a number from 0 to 1e+12.",
         ),
         ({"default": {"holding_rate": True}}, "The policies are wrong: holding_rate of default is True, wanted a "
          "number from 0 to 5."),

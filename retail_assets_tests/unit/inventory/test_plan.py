@@ -15,6 +15,7 @@ from scipy import stats
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.parameters import PlanPolicy, Policies
+from retail_assets.inventory.plan.inputs import PlanInputs
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.plan.rows import proposal_id
 from retail_assets.inventory.prospects import Prospect
@@ -118,7 +119,7 @@ def only_row(plan: pd.DataFrame) -> dict[str, Any]:
 
 
 def test_daily_ordering_covers_review_and_lead_time():
-    row = only_row(replenishment_plan(**retailer()))
+    row = only_row(replenishment_plan(PlanInputs(**retailer())))
     assert row["order_date"] == AS_OF + DAY
     assert row["expected_delivery_date"] == AS_OF + 3 * DAY
     assert row["next_delivery_date"] == AS_OF + 4 * DAY
@@ -141,7 +142,7 @@ def served_on_the_third_day(*, stock: float, order: float) -> float:
 
 
 def test_predicted_service_is_the_formula_where_nothing_is_lost_before_the_delivery():
-    row = only_row(replenishment_plan(**retailer(stock={"P": 1.0}, lead_time_days=0)))
+    row = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 1.0}, lead_time_days=0))))
     assert row["predicted_service_rate"] == pytest.approx(stats.poisson.cdf(row["order_up_to_units"], 1.4), abs=0.005)
 
 
@@ -152,7 +153,7 @@ def test_waste_is_expected_and_lowers_the_service():
     )
     case = retailer(stock={"P": 12.0}, shelf_life_days=8)
     case["order_days"] = pd.DataFrame({"supplier_id": "V1", "location_id": "*", "order_weekday": [1]})
-    fresh, old = (only_row(replenishment_plan(**case, receipts=some)) for some in (None, receipts))
+    fresh, old = (only_row(replenishment_plan(PlanInputs(**case, receipts=some))) for some in (None, receipts))
     spoiled = stats.poisson.pmf(np.arange(12), 1.4) @ (12 - np.arange(12))
     assert old["expected_waste_units"] == pytest.approx(spoiled, abs=0.1)
     assert fresh["expected_waste_units"] < 3
@@ -162,8 +163,8 @@ def test_waste_is_expected_and_lowers_the_service():
 
 def test_stock_without_receipts_is_fresh_whatever_others_received():
     receipts = pd.DataFrame({"store_id": "S", "product_id": ["B"], "received_date": [AS_OF], "received_units": [1.0]})
-    alone = only_row(replenishment_plan(**retailer(stock={"A": 5.0}, shelf_life_days=8)))
-    both = replenishment_plan(**retailer(stock={"A": 5.0, "B": 1.0}, shelf_life_days=8), receipts=receipts)
+    alone = only_row(replenishment_plan(PlanInputs(**retailer(stock={"A": 5.0}, shelf_life_days=8))))
+    both = replenishment_plan(PlanInputs(**retailer(stock={"A": 5.0, "B": 1.0}, shelf_life_days=8), receipts=receipts))
     row = both.set_index("product_id").loc["A"]
     assert row["expected_waste_units"] == alone["expected_waste_units"] == 0
     assert row["predicted_service_rate"] == pytest.approx(alone["predicted_service_rate"], abs=0.02)
@@ -172,7 +173,8 @@ def test_stock_without_receipts_is_fresh_whatever_others_received():
 def test_a_life_of_years_costs_no_more_than_one_of_weeks():
     """Nothing of either spoils before the next delivery, so the days beyond it are one."""
     long, short = (
-        only_row(replenishment_plan(**retailer(stock={"P": 5.0}, shelf_life_days=days))) for days in (3000, 40)
+        only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 5.0}, shelf_life_days=days))))
+        for days in (3000, 40)
     )
     assert long == short
     many = Prospect(
@@ -183,7 +185,7 @@ def test_a_life_of_years_costs_no_more_than_one_of_weeks():
         order_units=np.zeros(1),
         arrival=np.array([2]),
         next_arrival=np.array([3]),
-        delay_chances=np.ones((1, 1)),
+        delay_probabilities=np.ones((1, 1)),
         shelf_life_days=np.array([3000.0]),
         daily_mean=np.ones((1, 3)),
     ).within_days()
@@ -191,14 +193,16 @@ def test_a_life_of_years_costs_no_more_than_one_of_weeks():
 
 
 def test_a_presentation_minimum_is_kept():
-    row = only_row(replenishment_plan(**retailer(stock={"P": 5.0}, presentation_min_units=15)))
+    row = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 5.0}, presentation_min_units=15))))
     assert row["order_up_to_units"] == 15
 
 
 def test_a_budget_pays_for_what_saves_most_and_says_so():
     case = retailer(stock={"A": 0.0, "B": 0.0}, means={"A": 4.0, "B": 0.4})
-    free = replenishment_plan(**case).set_index("product_id")
-    bound = replenishment_plan(**case, policies=Policies(PlanPolicy(budget_value=20.0))).set_index("product_id")
+    free = replenishment_plan(PlanInputs(**case)).set_index("product_id")
+    bound = replenishment_plan(PlanInputs(**case), policies=Policies(PlanPolicy(budget_value=20.0))).set_index(
+        "product_id"
+    )
     assert free["order_value"].sum() > 20 >= bound["order_value"].sum() > 18
     assert bound.loc["A", "order_units"] > bound.loc["B", "order_units"]
     cut = bound.loc[bound["order_units"] < free["order_units"]]
@@ -208,7 +212,7 @@ def test_a_budget_pays_for_what_saves_most_and_says_so():
 
 
 def test_what_the_budget_cuts_is_not_blamed_on_the_maximum():
-    row = only_row(replenishment_plan(**retailer(), policies=Policies(PlanPolicy(budget_value=0.0))))
+    row = only_row(replenishment_plan(PlanInputs(**retailer()), policies=Policies(PlanPolicy(budget_value=0.0))))
     assert row["order_units"] == 0 and row["exception"] == "cut by the budget"
 
 
@@ -219,7 +223,9 @@ def test_parameters_of_a_class_and_of_a_product_change_their_lines_alone():
         "classes": {"A": {"service_level": 0.99}},
         "products": {"B": {"service_level": 0.8, "service_measure": "fill"}},
     }
-    plan = replenishment_plan(**case, segments=segments, policies=Policies.of(given)).set_index("product_id")
+    plan = replenishment_plan(PlanInputs(**case, segments=segments), policies=Policies.of(given)).set_index(
+        "product_id"
+    )
     assert plan["target_service_rate"].to_dict() == {"A": 0.99, "B": 0.8, "C": 0.95}
     assert plan["service_measure"].to_dict() == {"A": "cycle", "B": "fill", "C": "cycle"}
     assert plan.loc["A", "order_up_to_units"] == stats.poisson.ppf(0.99, 4.2)
@@ -228,7 +234,7 @@ def test_parameters_of_a_class_and_of_a_product_change_their_lines_alone():
 
 def test_packs_follow_the_reorder_point_that_knows_them():
     case = retailer(means={"P": 10 / 3}, pack_units=12)
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["reorder_point_units"] == 11
     assert row["qty_need_units"] == row["reorder_point_units"] + 1 - 5
     assert row["order_units"] == 12
@@ -238,7 +244,7 @@ def test_the_reason_adds_up():
     case = retailer(means={"P": 10 / 3}, pack_units=12, moq_units=20)
     case["open_orders"] = open_lines((2, 2), (25, 6))
     case["order_days"] = order_days(*[("V1", "*", weekday) for weekday in range(1, 8)])
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["reason"] == (
         f"Position 7 (on hand 5, on order 2, 6 more arriving later) is at or below the reorder point "
         f"{row['reorder_point_units']:.0f} for 3 days of demand (expected 10): "
@@ -251,7 +257,7 @@ def test_the_reason_adds_up():
 
 def test_money_is_exact_and_the_best_saving_comes_first():
     case = retailer(stock={"A": 3.0, "B": 0.0, "C": 2.0}, unit_cost=Decimal("2.3300"))
-    plan = replenishment_plan(**case)
+    plan = replenishment_plan(PlanInputs(**case))
     assert plan["product_id"].tolist() == ["B", "C", "A"]
     assert plan["lost_margin_avoided_value"].is_monotonic_decreasing
     for row in plan.to_dict("records"):
@@ -259,7 +265,7 @@ def test_money_is_exact_and_the_best_saving_comes_first():
 
 
 def test_saved_margin_is_the_shortage_the_order_prevents():
-    row = only_row(replenishment_plan(**retailer()))
+    row = only_row(replenishment_plan(PlanInputs(**retailer())))
     points = np.arange(60)
     chance = stats.poisson.pmf(points, 4.2)
     without, with_it = (np.sum(np.maximum(points - y, 0) * chance) for y in (5, row["order_up_to_units"]))
@@ -270,7 +276,7 @@ def test_saved_margin_is_the_shortage_the_order_prevents():
 def test_the_plan_keeps_its_contract():
     case = retailer(stock={"A": 3.0, "B": -2.0, "D": 0.0}, means={p: 1.4 for p in "ABCD"})
     case["terms"].loc[3, "unit_cost"] = None
-    plan = replenishment_plan(**case)
+    plan = replenishment_plan(PlanInputs(**case))
     assert plan["exception"].notna().sum() == 3
     table = pa.Table.from_pandas(plan, schema=REPLENISHMENT_PLAN.schema, preserve_index=False)
     table.validate(full=True)
@@ -282,17 +288,17 @@ def test_the_plan_keeps_its_contract():
 def test_without_stock_data_the_plan_is_empty():
     case = retailer()
     case["on_hand"] = case["on_hand"].iloc[:0]
-    plan = replenishment_plan(**case)
+    plan = replenishment_plan(PlanInputs(**case))
     assert plan.empty and plan.columns.tolist() == REPLENISHMENT_PLAN.column_names
     pa.Table.from_pandas(plan, schema=REPLENISHMENT_PLAN.schema, preserve_index=False)
 
 
 def test_enough_stock_needs_no_row():
-    assert replenishment_plan(**retailer(stock={"P": 30.0})).empty
+    assert replenishment_plan(PlanInputs(**retailer(stock={"P": 30.0}))).empty
 
 
 def test_the_same_input_gives_the_same_proposals_and_other_cycles_others():
-    first, again = (replenishment_plan(**retailer(stock={"A": 1.0, "B": 2.0})) for _ in range(2))
+    first, again = (replenishment_plan(PlanInputs(**retailer(stock={"A": 1.0, "B": 2.0}))) for _ in range(2))
     pd.testing.assert_frame_equal(first, again)
     assert first["proposal_id"].is_unique
     names = {proposal_id("S", "A", "V1", AS_OF + DAY * k) for k in range(3)} | {proposal_id("S", "A", "V2", AS_OF)}
@@ -305,14 +311,14 @@ def test_what_an_approved_order_lacks_is_a_proposal_of_its_own():
     assert proposal_id("S", "P", "V1", AS_OF + DAY) == first and len({first, second, third}) == 3
     wanted = {(): first, (first,): second, (second, first): third, (second,): first, ("other",): first}
     for taken, name in wanted.items():
-        plans = [replenishment_plan(**retailer(), approved_proposals=taken) for _ in range(2)]
+        plans = [replenishment_plan(PlanInputs(**retailer(), approved_proposals=taken)) for _ in range(2)]
         assert [only_row(plan)["proposal_id"] for plan in plans] == [name, name], taken
 
 
 def test_order_days_widen_the_protection():
     case = retailer()
     case["order_days"] = pd.DataFrame({"supplier_id": ["V1", "V1"], "order_weekday": [1, 4]})
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert (row["order_date"], row["next_order_date"]) == (date(2024, 3, 7), date(2024, 3, 11))
     assert row["review_period_days"] == 4 and row["protection_days"] == 6
     assert row["reorder_point_units"] == stats.poisson.ppf(0.95, 8.4) - 1
@@ -321,7 +327,7 @@ def test_order_days_widen_the_protection():
 def test_delivery_delays_are_mixed_into_the_level():
     case = retailer(means={"P": 4.0})
     case["delays"] = pd.DataFrame({"supplier_id": "V1", "delay_days": [0, 3], "probability": [0.8, 0.2]})
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["reorder_point_units"] + 1 == 27
     assert row["demand_mean_units"] == pytest.approx(14.4)
 
@@ -329,23 +335,23 @@ def test_delivery_delays_are_mixed_into_the_level():
 def test_delays_without_variance_equal_a_longer_lead_time():
     case = retailer()
     case["delays"] = pd.DataFrame({"supplier_id": ["V1"], "delay_days": [4], "probability": [1.0]})
-    late = only_row(replenishment_plan(**case))
-    longer = only_row(replenishment_plan(**retailer(lead_time_days=6)))
+    late = only_row(replenishment_plan(PlanInputs(**case)))
+    longer = only_row(replenishment_plan(PlanInputs(**retailer(lead_time_days=6))))
     for name in ("reorder_point_units", "order_units", "demand_mean_units", "predicted_service_rate"):
         assert late[name] == longer[name]
 
 
 def test_an_approved_order_counts_once_and_is_not_proposed_again():
-    proposed = only_row(replenishment_plan(**retailer()))
+    proposed = only_row(replenishment_plan(PlanInputs(**retailer())))
     case = retailer()
     case["decisions"] = approved(3, proposed["order_units"])
-    assert replenishment_plan(**case).empty
+    assert replenishment_plan(PlanInputs(**case)).empty
 
 
 def test_an_approved_order_that_never_arrived_is_named():
     case = retailer(stock={"P": 0.0})
     case["decisions"] = approved(-1, 30)
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["order_units"] == 0
     assert "approved order not in the purchase orders" in row["exception"]
     assert row["reason"].startswith("Position 30 (on hand 0, on order 30) is above the reorder point")
@@ -365,12 +371,12 @@ def test_an_approved_order_that_never_arrived_is_named():
 def test_an_approved_order_that_nobody_placed_lapses_and_is_named_before_and_after(days_late, counted, exception):
     case = retailer(stock={"P": 0.0})
     case["decisions"] = approved(-days_late, 500)
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert (row["on_order_units"], row["on_order_counted_units"]) == (counted, counted)
     assert row["inventory_position_units"] == counted and (row["order_units"] > 0) == (counted == 0)
     said = (row["exception"] or "").split("; ")
     assert [word for word in said if word.startswith("approved")] == ([exception] if exception else [])
-    sooner = replenishment_plan(**case, policies=Policies(PlanPolicy(overdue_days_max=days_late)))
+    sooner = replenishment_plan(PlanInputs(**case), policies=Policies(PlanPolicy(overdue_days_max=days_late)))
     assert only_row(sooner)["on_order_counted_units"] == 500
 
 
@@ -378,10 +384,10 @@ def test_an_approved_order_that_nobody_placed_lapses_and_is_named_before_and_aft
 def test_what_is_doubtful_about_an_open_order_is_named(flag):
     case, words = retailer(stock={"P": 30.0}), {"is_undated": "without a promised date"}
     case["open_orders"] = pd.concat([open_lines((1, 3)), open_lines((2, 4))]).assign(**{flag: [True, False]})
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["exception"] == f"open order {words.get(flag, 'with less than nothing received')}"
     case["open_orders"] = case["open_orders"].assign(**{flag: False})
-    assert replenishment_plan(**case).empty
+    assert replenishment_plan(PlanInputs(**case)).empty
 
 
 @pytest.mark.parametrize(("days_ago", "is_named"), [(0, False), (1, False), (2, True), (30, True)])
@@ -390,7 +396,7 @@ def test_an_approved_order_without_a_purchase_order_is_named_two_days_after_the_
     case = retailer(stock={"P": 30.0})
     moment = pd.Timestamp(AS_OF - DAY * days_ago).tz_localize("America/New_York") + pd.Timedelta(hours=23)
     case["decisions"] = approved(20, 30).assign(decided_at=moment)
-    plan = replenishment_plan(**case)
+    plan = replenishment_plan(PlanInputs(**case))
     assert plan["exception"].tolist() == ["approved order not in the purchase orders"] * is_named
     assert (plan["order_units"] == 0).all()
 
@@ -404,12 +410,13 @@ def undated(ordered_days_ago: int, units: float, *, supplier: str = "V1") -> pd.
 def test_an_order_without_a_promised_date_is_expected_after_the_lead_time():
     case, wanted = retailer(stock={"P": 2.0}), "open order without a promised date"
     found, promised = (
-        only_row(replenishment_plan(**case | {"open_orders": lines})) for lines in (undated(1, 3), open_lines((1, 3)))
+        only_row(replenishment_plan(PlanInputs(**case | {"open_orders": lines})))
+        for lines in (undated(1, 3), open_lines((1, 3)))
     )
     assert found["on_order_counted_units"] == 3 and found["exception"].split("; ")[-1] == wanted
     same = [name for name in REPLENISHMENT_PLAN.column_names if name != "exception"]
     assert [found[name] for name in same] == [promised[name] for name in same]
-    forgotten = only_row(replenishment_plan(**case | {"open_orders": undated(30, 6)}))
+    forgotten = only_row(replenishment_plan(PlanInputs(**case | {"open_orders": undated(30, 6)})))
     assert forgotten["exception"].endswith(f"overdue order no longer counted; {wanted}")
     assert (forgotten["on_order_counted_units"], forgotten["on_order_late_units"]) == (0, 6)
 
@@ -417,7 +424,7 @@ def test_an_order_without_a_promised_date_is_expected_after_the_lead_time():
 def test_an_order_without_promised_date_or_lead_time_does_not_come_before_the_next_delivery():
     case = retailer(stock={"P": 2.0})
     found, none = (
-        only_row(replenishment_plan(**case | {"open_orders": lines}))
+        only_row(replenishment_plan(PlanInputs(**case | {"open_orders": lines})))
         for lines in (undated(1, 6, supplier="V9"), case["open_orders"])
     )
     assert (found["on_order_counted_units"], found["on_order_beyond_units"]) == (0, 6)
@@ -429,15 +436,15 @@ def test_an_order_without_promised_date_or_lead_time_does_not_come_before_the_ne
 def test_overdue_orders_count_until_the_limit():
     case = retailer(stock={"P": 2.0})
     case["open_orders"] = open_lines((-5, 20))
-    late = only_row(replenishment_plan(**case))
+    late = only_row(replenishment_plan(PlanInputs(**case)))
     assert late["exception"] == "overdue order"
     assert (late["on_order_late_units"], late["on_order_counted_units"], late["order_units"]) == (20, 20, 0)
     case["open_orders"] = open_lines((-15, 20))
-    gone = only_row(replenishment_plan(**case))
+    gone = only_row(replenishment_plan(PlanInputs(**case)))
     assert "overdue order no longer counted" in gone["exception"]
     assert (gone["on_order_late_units"], gone["on_order_counted_units"], gone["on_order_units"]) == (20, 0, 20)
     assert gone["order_units"] > 0
-    kept = replenishment_plan(**case, policies=Policies(PlanPolicy(overdue_days_max=15)))
+    kept = replenishment_plan(PlanInputs(**case), policies=Policies(PlanPolicy(overdue_days_max=15)))
     assert only_row(kept)["order_units"] == 0
 
 
@@ -445,7 +452,7 @@ def test_an_overdue_order_is_expected_at_the_median_of_longer_delays():
     case = retailer(stock={"P": 2.0})
     case["open_orders"] = open_lines((-2, 20))
     case["delays"] = pd.DataFrame({"supplier_id": "V1", "delay_days": [0, 9], "probability": [0.9, 0.1]})
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["on_order_counted_units"] == 0 and row["on_order_beyond_units"] == 20
     assert row["exception"].endswith("overdue order")
 
@@ -453,13 +460,13 @@ def test_an_overdue_order_is_expected_at_the_median_of_longer_delays():
 def test_only_what_comes_before_the_next_delivery_counts():
     case = retailer(stock={"P": 2.0})
     case["open_orders"] = open_lines((3, 7), (4, 11))  # the next delivery is on day 4
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert (row["on_order_counted_units"], row["on_order_beyond_units"]) == (7, 11)
 
 
 def test_negative_stock_counts_as_none_and_is_named():
-    row = only_row(replenishment_plan(**retailer(stock={"P": -4.0})))
-    none = only_row(replenishment_plan(**retailer(stock={"P": 0.0})))
+    row = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": -4.0}))))
+    none = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 0.0}))))
     assert row["order_units"] == none["order_units"]
     assert row["on_hand_units"] == -4 and row["inventory_position_units"] == 0
     assert "negative stock counted as 0" in row["exception"]
@@ -476,7 +483,7 @@ def test_negative_stock_counts_as_none_and_is_named():
     ],
 )
 def test_missing_terms_are_named_instead_of_a_silent_zero(change, exception):
-    row = only_row(replenishment_plan(**retailer(stock={"P": 0.0}, **change)))
+    row = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 0.0}, **change))))
     assert row["order_units"] == 0
     assert row["exception"].split("; ")[0] == exception
     assert row["reason"] == f"No order could be computed: {exception}."
@@ -484,10 +491,10 @@ def test_missing_terms_are_named_instead_of_a_silent_zero(change, exception):
 
 def test_a_product_that_nobody_supplies_is_named_once_and_leaves_the_others_alone():
     case = retailer(stock={"A": 0.0, "B": 0.0}, min_order_value=Decimal("1.0000"))
-    alone = replenishment_plan(**case | {"terms": case["terms"].iloc[:1]})
+    alone = replenishment_plan(PlanInputs(**case | {"terms": case["terms"].iloc[:1]}))
     unknown = ["supplier_id", "pack_units", "moq_units", "lead_time_days", "min_order_value"]
     case["terms"].loc[1, unknown] = None
-    plan = replenishment_plan(**case).set_index("product_id", drop=False)
+    plan = replenishment_plan(PlanInputs(**case)).set_index("product_id", drop=False)
     row = plan.loc["B"].to_dict()
     assert (row["supplier_id"], row["order_units"], row["exception"]) == ("", 0, "missing supplier")
     assert row["reason"] == "No order could be computed: missing supplier."
@@ -500,7 +507,7 @@ def test_a_product_that_nobody_supplies_is_named_once_and_leaves_the_others_alon
 def test_missing_stock_and_missing_forecast_are_named():
     case = retailer(stock={"A": 0.0, "B": 0.0}, means={"A": 1.4, "B": 1.4, "C": 1.4})
     case["cumulative"] = case["cumulative"].query("product_id != 'B'")
-    plan = replenishment_plan(**case).set_index("product_id")
+    plan = replenishment_plan(PlanInputs(**case)).set_index("product_id")
     assert plan.loc["A", "order_units"] > 0
     assert plan.loc["B", "exception"] == "missing forecast" and plan.loc["B", "predicted_service_rate"] == 0
     assert plan.loc["C", "exception"] == "missing stock"
@@ -510,51 +517,51 @@ def test_missing_stock_and_missing_forecast_are_named():
 @pytest.mark.parametrize("column", ["mean_units", "p_zero", "q025", "q995"])
 def test_a_forecast_with_a_number_missing_blocks_its_own_line_alone(column):
     case = retailer(stock={"A": 0.0, "B": 0.0})
-    wanted = replenishment_plan(**case).set_index("product_id").loc["A", "order_units"]
+    wanted = replenishment_plan(PlanInputs(**case)).set_index("product_id").loc["A", "order_units"]
     broken = case["cumulative"]
     broken.loc[(broken["product_id"] == "B") & (broken["horizon_days"] == 5), column] = np.nan
-    plan = replenishment_plan(**case).set_index("product_id")
+    plan = replenishment_plan(PlanInputs(**case)).set_index("product_id")
     assert plan.loc["A", "order_units"] == wanted > 0
     assert plan.loc["B", ["order_units", "exception"]].tolist() == [0, "missing forecast"]
     assert plan.loc["B", "reason"] == "No order could be computed: missing forecast."
 
 
 def test_an_order_without_cost_or_price_is_proposed_and_named():
-    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, unit_cost=None)))
+    row = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 3.0}, unit_cost=None))))
     assert row["order_units"] > 0 and row["order_value"] is None and row["lost_margin_avoided_value"] == 0
     assert row["exception"] == "missing cost"
     assert row["reason"].endswith(f"the margin it saves is unknown. {ASSUMED_DAILY}")
     case = retailer(stock={"P": 3.0})
     case["prices"] = case["prices"].iloc[:0]
-    assert only_row(replenishment_plan(**case))["exception"] == "missing price"
+    assert only_row(replenishment_plan(PlanInputs(**case)))["exception"] == "missing price"
 
 
 def test_the_maximum_rounds_down_to_packs():
     case = retailer(stock={"P": 5.0}, means={"P": 6.0}, pack_units=4, shelf_max_units=16)
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["qty_after_pack_units"] > 8
     assert row["qty_after_cap_units"] == row["order_units"] == 8
     assert ", the maximum allows 8;" in row["reason"]
 
 
 def test_a_maximum_below_one_pack_is_named():
-    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, pack_units=24, shelf_max_units=20)))
+    row = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 3.0}, pack_units=24, shelf_max_units=20))))
     assert row["order_units"] == 0 and row["qty_after_pack_units"] == 24
     assert row["exception"] == "maximum leaves no room for the order"
 
 
 def test_what_the_maximum_leaves_below_the_line_minimum_is_not_ordered():
-    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, moq_units=10, shelf_max_units=12)))
+    row = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 3.0}, moq_units=10, shelf_max_units=12))))
     assert (row["qty_after_minimum_units"], row["qty_after_cap_units"]) == (10, 0)
 
 
 def test_shelf_life_caps_at_what_sells_before_it_expires():
     case = retailer(stock={"P": 0.0}, pack_units=30, shelf_life_days=5)
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["order_units"] == 0 and "maximum leaves no room" in row["exception"]
-    long = only_row(replenishment_plan(**retailer(stock={"P": 0.0}, pack_units=30, shelf_life_days=60)))
+    long = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 0.0}, pack_units=30, shelf_life_days=60))))
     assert long["order_units"] == 30
-    single = only_row(replenishment_plan(**retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=1)))
+    single = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=1))))
     # arrives after two days, sells on the third: margin 1.5 against cost 2 is a ratio below the limit of 0.80
     assert single["order_units"] == pytest.approx(stats.poisson.ppf(0.80, 6), abs=1)
     assert single["order_up_to_units"] < single["reorder_point_units"] + 1
@@ -562,7 +569,7 @@ def test_shelf_life_caps_at_what_sells_before_it_expires():
 
 def test_what_sells_before_the_delivery_makes_no_room_for_goods_of_a_short_life():
     sold_out, full = (
-        only_row(replenishment_plan(**retailer(stock={"P": stock}, means={"P": 6.0}, shelf_life_days=1)))
+        only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": stock}, means={"P": 6.0}, shelf_life_days=1))))
         for stock in (0.0, 12.0)
     )
     assert sold_out["order_units"] == full["order_units"] == pytest.approx(stats.poisson.ppf(0.80, 6), abs=1)
@@ -571,14 +578,14 @@ def test_what_sells_before_the_delivery_makes_no_room_for_goods_of_a_short_life(
 def test_fresh_goods_reach_the_target_where_the_policies_say_so():
     case = retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=1)
     wanted = Policies.of({"products": {"P": {"shelf_life_cap": "target"}}})
-    row = only_row(replenishment_plan(**case, policies=wanted))
+    row = only_row(replenishment_plan(PlanInputs(**case), policies=wanted))
     assert row["order_units"] == pytest.approx(stats.poisson.ppf(0.95, 6), abs=1)
-    assert row["expected_waste_units"] > only_row(replenishment_plan(**case))["expected_waste_units"]
+    assert row["expected_waste_units"] > only_row(replenishment_plan(PlanInputs(**case)))["expected_waste_units"]
 
 
 def test_a_life_of_no_days_is_the_day_of_receipt():
     none, one = (
-        only_row(replenishment_plan(**retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=days)))
+        only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 0.0}, means={"P": 6.0}, shelf_life_days=days))))
         for days in (0, 1)
     )
     assert none == one
@@ -590,21 +597,21 @@ def test_the_order_of_rows_changes_nothing():
         name: frame.sample(frac=1, random_state=2) if isinstance(frame, pd.DataFrame) else frame
         for name, frame in case.items()
     }
-    pd.testing.assert_frame_equal(replenishment_plan(**case), replenishment_plan(**shuffled))
+    pd.testing.assert_frame_equal(replenishment_plan(PlanInputs(**case)), replenishment_plan(PlanInputs(**shuffled)))
 
 
 def test_a_predicted_fill_rate_knows_waste():
     case = retailer(stock={"P": 0.0}, means={"P": 2.0}, lead_time_days=0, pack_units=12, shelf_life_days=2)
     case["order_days"] = pd.DataFrame({"supplier_id": ["V1"], "location_id": ["*"], "order_weekday": [4]})
     rules = Policies(PlanPolicy(service_measure="fill", service_level=0.9, goodwill_value=1000.0))
-    row = only_row(replenishment_plan(**case, policies=rules))
+    row = only_row(replenishment_plan(PlanInputs(**case), policies=rules))
     # of seven days only two can be sold from one delivery that keeps two days
     assert row["expected_waste_units"] > 4
     assert row["predicted_service_rate"] < 0.5
 
 
 def test_a_shop_does_not_save_what_it_loses_before_the_delivery():
-    row = only_row(replenishment_plan(**retailer(stock={"P": 0.0}, means={"P": 6.0}, lead_time_days=14)))
+    row = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 0.0}, means={"P": 6.0}, lead_time_days=14))))
     assert float(row["lost_margin_avoided_value"]) <= 1.5 * 6.0 + 0.01
     assert row["expected_shortage_units"] == pytest.approx(90, rel=0.02)
 
@@ -612,7 +619,7 @@ def test_a_shop_does_not_save_what_it_loses_before_the_delivery():
 def test_the_supplier_minimum_is_filled_where_it_saves_most():
     case = retailer(stock={"A": 4.0, "B": 12.0, "C": 100.0}, means={"A": 1.4, "B": 1.4, "C": 0.5})
     case["terms"]["min_order_value"] = Decimal("40.0000")
-    plan = replenishment_plan(**case).set_index("product_id")
+    plan = replenishment_plan(PlanInputs(**case)).set_index("product_id")
     assert Decimal("40") <= plan["order_value"].sum() < Decimal("42")
     assert "C" not in plan.index
     added = plan["qty_after_supplier_minimum_units"] - plan["qty_after_cap_units"]
@@ -625,16 +632,16 @@ def test_the_supplier_minimum_counts_saving_per_money():
     case = retailer(stock={"DEAR": 4.0, "CHEAP": 4.0})
     case["terms"]["unit_cost"] = [Decimal("20"), Decimal("2")]
     case["prices"]["unit_price"] = [Decimal("23"), Decimal("3.5")]
-    before = replenishment_plan(**case).set_index("product_id")
+    before = replenishment_plan(PlanInputs(**case)).set_index("product_id")
     case["terms"]["min_order_value"] = float(before["order_value"].sum()) + 3
-    after = replenishment_plan(**case).set_index("product_id")
+    after = replenishment_plan(PlanInputs(**case)).set_index("product_id")
     added = after["order_units"] - before["order_units"]
     assert added.to_dict() == {"DEAR": 0, "CHEAP": 2}
 
 
 def test_a_supplier_minimum_out_of_reach_is_named():
     case = retailer(stock={"P": 3.0}, shelf_max_units=10, min_order_value=Decimal("500"))
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["order_up_to_units"] == 10
     assert row["exception"] == "supplier minimum not reached"
 
@@ -646,7 +653,7 @@ def test_a_supplier_minimum_is_not_filled_while_a_cost_is_unknown(policy):
     case["terms"] = case["terms"].assign(
         unit_cost=[None, Decimal("2"), Decimal("2"), None], supplier_id=["V1", "V1", "V2", "V2"], min_order_value=25.0
     )
-    plan = replenishment_plan(**case, policies=Policies(policy)).set_index("product_id")
+    plan = replenishment_plan(PlanInputs(**case), policies=Policies(policy)).set_index("product_id")
     level = stats.poisson.ppf(0.95, 4.2)
     assert plan.loc[["A", "B"], "order_units"].tolist() == [level, level]
     unchecked = "supplier minimum not checked: missing cost"
@@ -657,33 +664,37 @@ def test_a_supplier_minimum_is_not_filled_while_a_cost_is_unknown(policy):
 
 
 def test_a_missing_cost_matters_only_where_there_is_a_minimum():
-    row = only_row(replenishment_plan(**retailer(stock={"P": 3.0}, unit_cost=None, min_order_value=Decimal("0"))))
+    row = only_row(
+        replenishment_plan(PlanInputs(**retailer(stock={"P": 3.0}, unit_cost=None, min_order_value=Decimal("0"))))
+    )
     assert row["exception"] == "missing cost"
 
 
 def test_a_supplier_minimum_alone_orders_nothing():
-    assert replenishment_plan(**retailer(stock={"P": 30.0}, min_order_value=Decimal("500"))).empty
+    assert replenishment_plan(PlanInputs(**retailer(stock={"P": 30.0}, min_order_value=Decimal("500")))).empty
 
 
 def test_a_gap_before_the_delivery_is_for_a_person():
-    row = only_row(replenishment_plan(**retailer(stock={"P": 1.0}, means={"P": 3.0})))
+    row = only_row(replenishment_plan(PlanInputs(**retailer(stock={"P": 1.0}, means={"P": 3.0}))))
     assert row["exception"].startswith("expedite")
     covered = retailer(stock={"P": 1.0}, means={"P": 3.0})
     covered["open_orders"] = open_lines((1, 12))
-    assert only_row(replenishment_plan(**covered))["exception"] is None
+    assert only_row(replenishment_plan(PlanInputs(**covered)))["exception"] is None
 
 
 def test_no_gap_is_seen_where_only_a_longer_horizon_is_stored():
     """Two days until the order comes, of the three that are stored: a sale has a chance of 0.39, not of 0.53."""
     case = retailer(stock={"P": 0.0}, means={"P": 0.25})
     case["cumulative"] = forecast({"P": 0.25}, [3, 7, 14, 28])
-    assert only_row(replenishment_plan(**case))["exception"] is None
+    assert only_row(replenishment_plan(PlanInputs(**case)))["exception"] is None
 
 
 def test_a_fill_target_uses_the_demand_between_two_deliveries():
     case = retailer(means={"P": 2.0})
     row = only_row(
-        replenishment_plan(**case, policies=Policies(PlanPolicy(service_level=0.9255, service_measure="fill")))
+        replenishment_plan(
+            PlanInputs(**case), policies=Policies(PlanPolicy(service_level=0.9255, service_measure="fill"))
+        )
     )
     assert row["service_measure"] == "fill"
     assert row["order_up_to_units"] == pytest.approx(9, abs=1)
@@ -701,30 +712,30 @@ def test_a_fill_target_uses_the_demand_between_two_deliveries():
     ],
 )
 def test_an_ordered_line_says_that_daily_ordering_is_assumed(days, is_assumed):
-    row = only_row(replenishment_plan(**retailer() | {"order_days": order_days(*days)}))
+    row = only_row(replenishment_plan(PlanInputs(**retailer() | {"order_days": order_days(*days)})))
     assert row["order_units"] > 0 and row["order_date"] == AS_OF + DAY
     assert row["reason"].endswith(ASSUMED_DAILY) == is_assumed
     assert row["exception"] is None
 
 
 def test_a_line_is_not_in_the_plan_for_its_missing_order_days_alone():
-    assert replenishment_plan(**retailer(stock={"P": 500.0})).empty
+    assert replenishment_plan(PlanInputs(**retailer(stock={"P": 500.0}))).empty
 
 
 def test_the_reason_of_what_is_ordered_says_why_from_this_supplier():
     case = retailer(stock={"P": 5.0}, source_choice="the cheapest of 2")
-    assert "Ordered from V1, the cheapest of 2." in only_row(replenishment_plan(**case))["reason"]
-    assert "Ordered from" not in only_row(replenishment_plan(**retailer()))["reason"]
+    assert "Ordered from V1, the cheapest of 2." in only_row(replenishment_plan(PlanInputs(**case)))["reason"]
+    assert "Ordered from" not in only_row(replenishment_plan(PlanInputs(**retailer())))["reason"]
 
 
 @pytest.mark.parametrize("minimum", [None, 40])
 def test_an_end_before_the_delivery_stops_the_order_whatever_the_forecast_says(minimum):
     case = retailer(stock={"P": 0.0}, carried_until=AS_OF + 2 * DAY, presentation_min_units=9.0, moq_units=minimum)
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["expected_delivery_date"] == AS_OF + 3 * DAY
     assert (row["order_units"], row["exception"]) == (0, "carried until 2024-03-08")
     again = case["terms"].assign(carried_again_from=AS_OF + 3 * DAY)
-    assert only_row(replenishment_plan(**case | {"terms": again}))["order_units"] > 0
+    assert only_row(replenishment_plan(PlanInputs(**case | {"terms": again})))["order_units"] > 0
 
 
 def test_a_forecast_that_ends_the_day_before_the_delivery_orders_nothing_and_says_so():
@@ -732,26 +743,26 @@ def test_a_forecast_that_ends_the_day_before_the_delivery_orders_nothing_and_say
     rows = case["cumulative"].set_index("horizon_days")
     columns = ["mean_units", "p_zero", *QUANTILE_LEVELS]
     rows.loc[2:, columns] = rows.loc[1, columns].to_numpy()
-    row = only_row(replenishment_plan(**case | {"cumulative": rows.reset_index()}))
+    row = only_row(replenishment_plan(PlanInputs(**case | {"cumulative": rows.reset_index()})))
     assert row["expected_delivery_date"] == AS_OF + 3 * DAY and row["order_units"] == 0
     assert "no demand from the delivery to the next one" in row["exception"]
     assert row["reason"] == (
         f"Nothing is ordered: no demand is expected from the delivery on {AS_OF + 3 * DAY} to the next one."
     )
     shelf = case | {"terms": case["terms"].assign(presentation_min_units=4.0), "cumulative": rows.reset_index()}
-    assert only_row(replenishment_plan(**shelf))["order_units"] == 4, "a shelf to fill is ordered for"
+    assert only_row(replenishment_plan(PlanInputs(**shelf)))["order_units"] == 4, "a shelf to fill is ordered for"
 
 
 def test_a_line_that_orders_nothing_does_not_speak_of_order_days():
     case = retailer(stock={"P": 500.0})
     case["open_orders"] = open_lines((-1, 5.0))
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["exception"] == "overdue order" and ASSUMED_DAILY not in row["reason"]
 
 
 def test_an_order_that_only_the_supplier_minimum_makes_says_it_too():
     case = retailer(stock={"A": 4.0, "B": 8.0}, min_order_value=Decimal("40.0000"))
-    plan = replenishment_plan(**case).set_index("product_id")
+    plan = replenishment_plan(PlanInputs(**case)).set_index("product_id")
     assert plan.loc["B", "qty_need_units"] == 0 and plan.loc["B", "order_units"] > 0
     assert plan["reason"].str.endswith(ASSUMED_DAILY).all()
 
@@ -759,7 +770,9 @@ def test_an_order_that_only_the_supplier_minimum_makes_says_it_too():
 def test_without_a_level_the_critical_ratio_is_clamped():
     case = retailer(stock={"A": 0.0, "B": 0.0})
     case["terms"]["shelf_life_days"] = [None, 2]
-    plan = replenishment_plan(**case, policies=Policies(PlanPolicy(service_level=None))).set_index("product_id")
+    plan = replenishment_plan(PlanInputs(**case), policies=Policies(PlanPolicy(service_level=None))).set_index(
+        "product_id"
+    )
     held = 2 * 0.25 * 1 / 365
     assert plan.loc["A", "service_level"] == pytest.approx(1.5 / (1.5 + held))
     assert plan.loc["A", "target_service_rate"] == 0.99
@@ -771,7 +784,7 @@ def test_a_forecast_without_the_horizon_names_the_supplier():
     case = retailer(lead_time_days=11)
     case["cumulative"] = forecast({"P": 1.4}, horizons=[7, 14, 28])
     with pytest.raises(PermanentFailure) as failure:
-        replenishment_plan(**case)
+        replenishment_plan(PlanInputs(**case))
     assert str(failure.value) == (
         "The cumulative forecast has no horizon of 12 days, which supplier V1 needs: "
         "forecast again with the present supplier calendars, delays and policies."
@@ -782,13 +795,13 @@ def test_two_rows_of_terms_for_a_series_are_refused():
     case = retailer()
     case["terms"] = pd.concat([case["terms"], case["terms"]])
     with pytest.raises(ValueError, match="more than one row for store S and product P"):
-        replenishment_plan(**case)
+        replenishment_plan(PlanInputs(**case))
 
 
 def test_weighed_goods_are_ordered_in_their_packs():
     case = retailer(means={"P": 6.0}, pack_units=2.5)
     case["prices"]["unit_step"] = 0.05
-    row = only_row(replenishment_plan(**case))
+    row = only_row(replenishment_plan(PlanInputs(**case)))
     assert row["order_units"] % 2.5 == 0
     assert row["reorder_point_units"] * 20 == pytest.approx(round(row["reorder_point_units"] * 20))
 
@@ -809,7 +822,7 @@ def planned(
     case = retailer(
         stock={"P": stock}, pack_units=pack, moq_units=minimum, shelf_max_units=maximum, shelf_life_days=None
     ) | {"cumulative": FORECASTS[mean]}
-    plan = replenishment_plan(**case, policies=Policies(PlanPolicy(service_level=level)))
+    plan = replenishment_plan(PlanInputs(**case), policies=Policies(PlanPolicy(service_level=level)))
     return plan.iloc[0].to_dict() if len(plan) else {"order_units": 0.0, "qty_need_units": 0.0, "reason": ""}
 
 
@@ -859,5 +872,5 @@ def test_the_numbers_of_every_reason_add_up(stock, order):
 @settings(max_examples=30, deadline=None)
 def test_without_demand_nothing_is_ordered(stock, level, order):
     case = retailer(stock={"P": float(stock)}, means={"P": 0.0}, **order)
-    plan = replenishment_plan(**case, policies=Policies(PlanPolicy(service_level=level)))
+    plan = replenishment_plan(PlanInputs(**case), policies=Policies(PlanPolicy(service_level=level)))
     assert (plan["order_units"] == 0).all()

@@ -23,7 +23,7 @@ def prospect(**changes):
         "order_units": 6.0,
         "arrival": 2,
         "next_arrival": 4,
-        "delay_chances": [1.0],
+        "delay_probabilities": [1.0],
         "shelf_life_days": np.nan,
         "daily_mean": [1.5] * 7,
     }
@@ -52,8 +52,8 @@ def test_what_is_already_coming_counts_from_its_day():
 
 
 def test_overdue_goods_come_on_a_day_that_is_still_possible():
-    some = prospect(coming=[5.0], promised=[-1], delay_chances=[0.5, 0.25, 0.25])
-    same = prospect(coming=[5.0], promised=[0], delay_chances=[0.5, 0.25, 0.25])
+    some = prospect(coming=[5.0], promised=[-1], delay_probabilities=[0.5, 0.25, 0.25])
+    same = prospect(coming=[5.0], promised=[0], delay_probabilities=[0.5, 0.25, 0.25])
     assert some.position[0] == same.position[0] == 15
     found, on_time = (look(one, means=[6.0, 7.5, 9.0]).lost_units[0] for one in (some, same))
     assert found == pytest.approx(on_time, abs=0.12) and found > 0
@@ -61,7 +61,7 @@ def test_overdue_goods_come_on_a_day_that_is_still_possible():
 
 def test_delays_move_the_delivery_and_the_next_one():
     """One day late or not, each with its own demand: the cycle may have from one to three days."""
-    found = look(prospect(on_hand=40.0, order_units=0.0, delay_chances=[0.5, 0.5]), means=[6.0, 7.5])
+    found = look(prospect(on_hand=40.0, order_units=0.0, delay_probabilities=[0.5, 0.5]), means=[6.0, 7.5])
     assert found.service_change[0] == 0 and found.lost_units[0] == 0
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from retail_assets.inventory.health import inventory_health
+from retail_assets.inventory.health import StockInputs, inventory_health
+from retail_assets.inventory.plan.inputs import PlanInputs
 from retail_assets.inventory.plan.plan import replenishment_plan
 from retail_assets.inventory.transfers import TransferCosts, transfer_proposals
 from retail_assets.tables.forecast import QUANTILE_LEVELS
@@ -85,11 +86,11 @@ def plan_of(case: dict[str, pd.DataFrame]) -> pd.DataFrame:
     none = pd.DataFrame(columns=["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date"])
     frames = {name: frame for name, frame in case.items() if name != "keys"}
     order_days = pd.DataFrame({"supplier_id": ["V1"] * 2, "location_id": "*", "order_weekday": [1, 4]})
-    return replenishment_plan(as_of=AS_OF, decisions=none, order_days=order_days, **frames)
+    return replenishment_plan(PlanInputs(as_of=AS_OF, decisions=none, order_days=order_days, **frames))
 
 
 def health_of(case: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    return inventory_health(AS_OF, **_stock(case), receipts=case["receipts"])
+    return inventory_health(StockInputs(AS_OF, **_stock(case), receipts=case["receipts"]))
 
 
 def transfers_of(case: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -97,7 +98,7 @@ def transfers_of(case: dict[str, pd.DataFrame]) -> pd.DataFrame:
     stock = _stock(case)
     is_full = stock["on_hand"]["store_id"] == "S1"
     stock["on_hand"] = stock["on_hand"].assign(on_hand_units=np.where(is_full, 400.0, 0.0))
-    return transfer_proposals(AS_OF, **stock, costs=TransferCosts(line_value=0.5))
+    return transfer_proposals(StockInputs(AS_OF, **stock), costs=TransferCosts(line_value=0.5))
 
 
 def _stock(case: dict[str, pd.DataFrame]) -> dict[str, Any]:
@@ -167,7 +168,9 @@ def test_another_day_has_other_draws(case):
     none = pd.DataFrame(columns=["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date"])
     days = pd.DataFrame(columns=["supplier_id", "location_id", "order_weekday"])
     weekly = [
-        replenishment_plan(as_of=AS_OF + 7 * n * DAY, decisions=none, order_days=days, **frames | {"receipts": None})
+        replenishment_plan(
+            PlanInputs(as_of=AS_OF + 7 * n * DAY, decisions=none, order_days=days, **frames | {"receipts": None})
+        )
         for n in range(2)
     ]
     waste = [plan.set_index(["store_id", "product_id"])["expected_waste_units"] for plan in weekly]

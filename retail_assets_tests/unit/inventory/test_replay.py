@@ -11,7 +11,7 @@ import pytest
 from retail_assets.inventory.parameters import PlanPolicy, Policies
 from retail_assets.inventory.replay import replay
 from retail_assets.inventory.replay.replay import Replay, policy_replay
-from retail_assets.inventory.replay.world import days_of, replay_world, rows_of
+from retail_assets.inventory.replay.world import ReplayInputs, days_of, replay_world, rows_of
 from retail_assets.tables.inventory import POLICY_REPLAY
 from retail_assets_tests.unit.replay_frames import MONDAY, poisson_retailer
 
@@ -28,7 +28,7 @@ def row_of(frame, policy, target=0.95, abc_class="all"):
 def test_forecast_policy_gives_the_textbook_service(unmet_demand, cycle, fill):
     """Poisson 2 a day, daily orders, lead time 2: the level for 0.95 is 10."""
     frames = poisson_retailer(1500, 120, mean=2.0, horizons=[3], order_weekdays=[])
-    found = row_of(policy_replay(**frames, targets=[0.95], unmet_demand=unmet_demand), "forecast")
+    found = row_of(policy_replay(ReplayInputs(**frames), targets=[0.95], unmet_demand=unmet_demand), "forecast")
     assert found["achieved_cycle_rate"] == pytest.approx(cycle, abs=0.003)
     assert found["achieved_fill_rate"] == pytest.approx(fill, abs=0.003)
     assert found["predicted_service_rate"] == pytest.approx(cycle, abs=0.008)
@@ -37,7 +37,7 @@ def test_forecast_policy_gives_the_textbook_service(unmet_demand, cycle, fill):
 def test_packs_keep_the_target_instead_of_overshooting():
     """Weekly orders of packs of 12 against mean 10: (R, nQ) with s = 11 achieves 0.956, not 0.991."""
     frames = poisson_retailer(1500, 112, mean=10 / 7, horizons=[7], order_weekdays=[1], lead=0, pack=12.0)
-    found = row_of(policy_replay(**frames, targets=[0.95], unmet_demand="backorder"), "forecast")
+    found = row_of(policy_replay(ReplayInputs(**frames), targets=[0.95], unmet_demand="backorder"), "forecast")
     assert found["achieved_cycle_rate"] == pytest.approx(0.955763, abs=0.006)
 
 
@@ -46,14 +46,14 @@ def test_late_deliveries_are_mixed_into_the_level():
     frames = poisson_retailer(
         1500, 112, mean=8.0, horizons=[9, 12], order_weekdays=[3], delays=((0, 0.8), (3, 0.2)), stores=1500
     )
-    found = row_of(policy_replay(**frames, targets=[0.9], unmet_demand="backorder"), "forecast", 0.9)
+    found = row_of(policy_replay(ReplayInputs(**frames), targets=[0.9], unmet_demand="backorder"), "forecast", 0.9)
     assert found["predicted_service_rate"] >= 0.9
     assert found["achieved_cycle_rate"] == pytest.approx(found["predicted_service_rate"], abs=0.01)
 
 
 def test_higher_target_costs_stock_and_saves_sales():
     frames = poisson_retailer(200, 84, mean=2.0, horizons=[9, 14], order_weekdays=[2])
-    rows = [row_of(policy_replay(**frames), "forecast", target) for target in replay.TARGETS]
+    rows = [row_of(policy_replay(ReplayInputs(**frames)), "forecast", target) for target in replay.TARGETS]
     assert [row["mean_stock_units"] for row in rows] == sorted(row["mean_stock_units"] for row in rows)
     assert [row["lost_units"] for row in rows] == sorted((row["lost_units"] for row in rows), reverse=True)
     assert rows[0]["assumptions"] == "nothing on order at the start"
@@ -61,7 +61,7 @@ def test_higher_target_costs_stock_and_saves_sales():
 
 def test_frame_keeps_the_contract_and_classes_add_up():
     frames = poisson_retailer(60, 56, mean=2.0, horizons=[9], order_weekdays=[2])
-    found = policy_replay(**frames)
+    found = policy_replay(ReplayInputs(**frames))
     table = pa.Table.from_pandas(found, schema=POLICY_REPLAY.schema, preserve_index=False)
     assert table.num_rows == 3 * 3 * len(replay.TARGETS)
     assert not found.duplicated(list(POLICY_REPLAY.key)).any()
@@ -75,7 +75,7 @@ def test_frame_keeps_the_contract_and_classes_add_up():
 
 def test_order_lines_cost_what_they_are_said_to():
     frames = poisson_retailer(20, 56, mean=2.0, horizons=[9], order_weekdays=[2])
-    found = row_of(policy_replay(**frames, order_line_value=0.25), "forecast")
+    found = row_of(policy_replay(ReplayInputs(**frames), order_line_value=0.25), "forecast")
     assert found["ordering_cost_value"] == Decimal("0.25") * int(found["order_count"]) > 0
 
 
@@ -83,7 +83,7 @@ def test_predicted_service_knows_waste():
     """Bread: four days of life, packs of six, orders twice a week: without waste the formula would promise 0.95."""
     frames = poisson_retailer(600, 84, mean=1.0, horizons=[5, 6, 8], order_weekdays=[2, 5], lead=2, pack=6.0)
     frames["terms"] = frames["terms"].assign(shelf_life_days=4.0, unit_price=8.0)
-    found = row_of(policy_replay(**frames), "forecast")
+    found = row_of(policy_replay(ReplayInputs(**frames)), "forecast")
     assert found["wasted_units"] > 500 and found["wasted_value"] == Decimal("2") * int(found["wasted_units"])
     assert found["achieved_cycle_rate"] < 0.9
     assert found["predicted_service_rate"] == pytest.approx(found["achieved_cycle_rate"], abs=0.015)
@@ -91,19 +91,21 @@ def test_predicted_service_knows_waste():
 
 def test_no_more_than_the_shelf_holds():
     frames = poisson_retailer(50, 56, mean=2.0, horizons=[9], order_weekdays=[2])
-    free = row_of(policy_replay(**frames), "forecast")
-    bound = row_of(policy_replay(**(frames | {"terms": frames["terms"].assign(shelf_max_units=12.0)})), "forecast")
+    free = row_of(policy_replay(ReplayInputs(**frames)), "forecast")
+    bound = row_of(
+        policy_replay(ReplayInputs(**(frames | {"terms": frames["terms"].assign(shelf_max_units=12.0)}))), "forecast"
+    )
     assert bound["mean_stock_units"] < 12 * 50 < free["mean_stock_units"] * 1.5
     assert bound["lost_units"] > 5 * free["lost_units"]
 
 
 def test_weeks_add_up_to_the_table():
     frames = poisson_retailer(60, 70, mean=2.0, horizons=[9], order_weekdays=[2])
-    past = Replay.of(**frames)
+    past = Replay.of(ReplayInputs(**frames))
     (run,) = past.runs()
     trace = run.trace("forecast", 0.95)
     weeks = past.weeks(run, trace, run.predicted(trace))
-    row = row_of(policy_replay(**frames), "forecast")
+    row = row_of(policy_replay(ReplayInputs(**frames)), "forecast")
     assert weeks["cycles"].sum() == row["cycle_count"] and weeks["unmet"].sum() == row["lost_units"]
     assert 1 - weeks["failures"].sum() / weeks["cycles"].sum() == pytest.approx(row["achieved_cycle_rate"])
     days = (row["to_date"] - row["from_date"]).days + 1
@@ -119,21 +121,21 @@ def test_weeks_add_up_to_the_table():
 
 def test_result_depends_on_the_seed_and_only_sampled_paths_on_chunks(monkeypatch):
     frames = poisson_retailer(60, 56, mean=2.0, horizons=[9, 12], order_weekdays=[2], delays=((0, 0.5), (3, 0.5)))
-    whole = policy_replay(**frames, seed=1)
+    whole = policy_replay(ReplayInputs(**frames), seed=1)
     monkeypatch.setattr(replay, "_CHUNK_SERIES", 7)
-    parts = policy_replay(**frames, seed=1)
+    parts = policy_replay(ReplayInputs(**frames), seed=1)
     pd.testing.assert_frame_equal(*(frame.drop(columns="predicted_service_rate") for frame in (whole, parts)))
     assert whole["predicted_service_rate"].dropna().to_numpy() == pytest.approx(
         parts["predicted_service_rate"].dropna().to_numpy(), abs=0.01
     )
-    pd.testing.assert_frame_equal(parts, policy_replay(**frames, seed=1))
-    assert not whole.equals(policy_replay(**frames, seed=2))
+    pd.testing.assert_frame_equal(parts, policy_replay(ReplayInputs(**frames), seed=1))
+    assert not whole.equals(policy_replay(ReplayInputs(**frames), seed=2))
 
 
 def test_score_starts_after_first_arrival_and_protection():
     """Orders on Tuesdays, lead 2: first arrival Thursday day 3, protection 9, so cycles from day 17 on."""
     frames = poisson_retailer(10, 56, mean=2.0, horizons=[9], order_weekdays=[2])
-    found = row_of(policy_replay(**frames), "forecast")
+    found = row_of(policy_replay(ReplayInputs(**frames)), "forecast")
     assert found["from_date"] == MONDAY + timedelta(days=17)
     assert found["to_date"] == MONDAY + timedelta(days=51)
     assert found["cycle_count"] == 10 * 5
@@ -141,9 +143,9 @@ def test_score_starts_after_first_arrival_and_protection():
 
 def test_too_short_a_past_gives_no_rows():
     frames = poisson_retailer(10, 18, mean=2.0, horizons=[9], order_weekdays=[2])
-    assert policy_replay(**frames).empty
-    assert policy_replay(**(frames | {"demand": frames["demand"].iloc[:0]})).empty
-    assert list(policy_replay(**(frames | {"cumulative": frames["cumulative"].iloc[:0]})).columns) == (
+    assert policy_replay(ReplayInputs(**frames)).empty
+    assert policy_replay(ReplayInputs(**(frames | {"demand": frames["demand"].iloc[:0]}))).empty
+    assert list(policy_replay(ReplayInputs(**(frames | {"cumulative": frames["cumulative"].iloc[:0]}))).columns) == (
         POLICY_REPLAY.column_names
     )
 
@@ -167,7 +169,7 @@ def test_history_is_the_real_receipts():
             ("s0", "p0", 53, 60, None, 9.0, np.nan),
         ]
     )
-    found = row_of(policy_replay(**frames, policies=Policies(PlanPolicy(holding_rate=0.365))), "history")
+    found = row_of(policy_replay(ReplayInputs(**frames), policies=Policies(PlanPolicy(holding_rate=0.365))), "history")
     stock, unmet, closing = 40.0, [], []
     for day in range(56):
         stock += {5: 6.0, 30: 40.0}.get(day, 0.0)
@@ -187,7 +189,7 @@ def test_history_is_the_real_receipts():
 
 
 def world_of(frames, seed=0):
-    return replay_world(seed=seed, **{name: value for name, value in frames.items() if name != "segments"})
+    return replay_world(ReplayInputs(**frames), seed=seed)
 
 
 def test_open_orders_arrive_when_they_really_did_and_late_promises_do_not_count():
@@ -241,7 +243,9 @@ def test_a_pack_or_life_below_one_day_or_step_is_none():
     frames = poisson_retailer(6, 56, mean=2.0, horizons=[9], order_weekdays=[2])
     wrong = frames["terms"].assign(pack_units=[0.0, -6.0, None, 1.0, 1.0, 1.0], shelf_life_days=0)
     right = frames["terms"].assign(pack_units=1.0, shelf_life_days=1)
-    pd.testing.assert_frame_equal(*(policy_replay(**(frames | {"terms": terms})) for terms in (wrong, right)))
+    pd.testing.assert_frame_equal(
+        *(policy_replay(ReplayInputs(**(frames | {"terms": terms}))) for terms in (wrong, right))
+    )
 
 
 def test_opening_stock_that_is_not_known_does_not_follow_from_later_demand():
@@ -254,7 +258,7 @@ def test_opening_stock_that_is_not_known_does_not_follow_from_later_demand():
 def test_nothing_known_still_replays_and_says_what_was_assumed():
     frames = poisson_retailer(20, 84, mean=2.0, horizons=[7, 14, 28], order_weekdays=[2])
     empty = {name: frames[name].iloc[:0] for name in ("opening", "terms", "order_days", "delays", "segments")}
-    found = policy_replay(**(frames | empty))
+    found = policy_replay(ReplayInputs(**(frames | empty)))
     row = row_of(found, "forecast")
     assert set(found["abc_class"]) == {"all"} and set(found["policy"]) == {"forecast", "days_of_cover", "min_max"}
     assert row["total_cost_value"] == 0 and row["achieved_cycle_rate"] > 0.85
@@ -269,7 +273,7 @@ def test_scaled_horizons_and_missing_forecasts_are_said():
     frames = poisson_retailer(20, 84, mean=2.0, horizons=[7, 14], order_weekdays=[2])
     last = frames["cumulative"]["product_id"] == "p0"
     frames["cumulative"] = frames["cumulative"][~last | (frames["cumulative"]["as_of_date"] < MONDAY)]
-    said = row_of(policy_replay(**frames), "forecast")["assumptions"]
+    said = row_of(policy_replay(ReplayInputs(**frames)), "forecast")["assumptions"]
     assert "demand scaled from the nearest stored horizon" in said
     assert "no forecast orders for series and days without a forecast" in said
 
@@ -277,7 +281,7 @@ def test_scaled_horizons_and_missing_forecasts_are_said():
 def test_series_without_any_forecast_are_counted():
     frames = poisson_retailer(20, 84, mean=2.0, horizons=[9], order_weekdays=[2])
     frames["cumulative"] = frames["cumulative"].loc[frames["cumulative"]["product_id"] != "p0"]
-    row = row_of(policy_replay(**frames), "forecast")
+    row = row_of(policy_replay(ReplayInputs(**frames)), "forecast")
     assert row["series_count"] == 13 and "7 of 20 series left out without a forecast" in row["assumptions"]
 
 
@@ -302,7 +306,7 @@ def orders_until(frames, day):
 
 
 def only_run(frames, **policies):
-    return next(Replay.of(**frames, policies=Policies(PlanPolicy(**policies))).runs())
+    return next(Replay.of(ReplayInputs(**frames), policies=Policies(PlanPolicy(**policies))).runs())
 
 
 def test_cycles_without_a_forecast_are_scored_under_no_policy():
@@ -310,12 +314,12 @@ def test_cycles_without_a_forecast_are_scored_under_no_policy():
     ended = frames["cumulative"]["product_id"] == "p0"
     is_late = frames["cumulative"]["as_of_date"] > MONDAY + timedelta(days=20)
     some = frames | {"cumulative": frames["cumulative"].loc[~(ended & is_late)]}
-    all_scored, fewer = policy_replay(**frames), policy_replay(**some)
+    all_scored, fewer = policy_replay(ReplayInputs(**frames)), policy_replay(ReplayInputs(**some))
     assert fewer["cycle_count"].nunique() == all_scored["cycle_count"].nunique()
     assert (fewer["cycle_count"] < all_scored["cycle_count"]).any()
     assert "cycles without a forecast are not scored" in row_of(fewer, "min_max")["assumptions"]
     assert "not scored" not in (row_of(all_scored, "min_max")["assumptions"] or "")
-    past = Replay.of(**some)
+    past = Replay.of(ReplayInputs(**some))
     (run,) = past.runs()
     trace = run.trace("forecast", 0.95)
     promised = run.predicted(trace)
@@ -403,11 +407,11 @@ def test_lines_find_their_series():
 def test_exact_decimals_and_missing_values_are_read():
     """Frames as they come from the lake: decimals, None, several months of segments."""
     frames = poisson_retailer(20, 56, mean=2.0, horizons=[9], order_weekdays=[2])
-    expected = policy_replay(**frames)
+    expected = policy_replay(ReplayInputs(**frames))
     exact = frames["terms"].assign(unit_cost=[Decimal("2.0000")] * 20, unit_price=[Decimal("3.0000")] * 20)
     exact = exact.assign(moq_units=None, pack_units=None, shelf_life_days=None)
     older = frames["segments"].assign(abc_class="C", valid_from=MONDAY - timedelta(days=60))
     segments = pd.concat([frames["segments"].assign(valid_from=MONDAY), older])
     stock = frames["opening"].assign(on_hand_units=[Decimal("16.000")] * 20)
-    found = policy_replay(**(frames | {"terms": exact, "segments": segments, "opening": stock}))
+    found = policy_replay(ReplayInputs(**(frames | {"terms": exact, "segments": segments, "opening": stock})))
     pd.testing.assert_frame_equal(found, expected)

@@ -13,13 +13,14 @@ from bench.inventory_scores import (
     calibration,
 )
 from retail_assets.inventory.replay.replay import Replay
+from retail_assets.inventory.replay.world import ReplayInputs
 from retail_assets_tests.unit.replay_frames import poisson_retailer
 
 
 @pytest.fixture(scope="module")
 def figures():
     frames = poisson_retailer(60, 140, mean=2.0, horizons=[3], order_weekdays=[])
-    scored = Scored.of(Replay.of(**frames))
+    scored = Scored.of(Replay.of(ReplayInputs(**frames)))
     made = [*calibration(scored, name="shop"), *against_rules(scored, name="shop", by_value=True)]
     return {figure.name: figure for figure in made}
 

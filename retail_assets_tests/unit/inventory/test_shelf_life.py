@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from retail_assets.inventory.cumulative_forecast import CumulativeForecast
 from retail_assets.inventory.draws import line_keys
-from retail_assets.inventory.protection import Windows
 from retail_assets.inventory.shelf_life import batches_by_age, expiring_units, stock_batches
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 
@@ -35,7 +35,7 @@ def poisson_windows(means, *, horizons=(2, 7, 14), step=1.0):
             key = {"store_id": "s", "product_id": f"p{number}", "horizon_days": days}
             rows.append(key | {"mean_units": mean * days * step, "p_zero": total.pmf(0)} | quantiles)
     nobody = np.full(len(means), "", dtype=object)
-    return Windows.from_forecast(
+    return CumulativeForecast.of(
         pd.DataFrame(rows), series(len(means)), unit_step=np.full(len(means), step), supplier_ids=nobody
     )
 
@@ -112,7 +112,7 @@ def test_a_series_without_forecast_has_no_demand():
     known = poisson_windows([5.0]).without(np.array([True]))
     assert expiring_units(np.array([[0.0, 4.0]]), known, keys=keys(1)).tolist() == [4]
     empty = pd.DataFrame(columns=["store_id", "product_id", "horizon_days", "mean_units", "p_zero", *QUANTILE_LEVELS])
-    none = Windows.from_forecast(empty, series(1), unit_step=np.ones(1), supplier_ids=np.array([""]))
+    none = CumulativeForecast.of(empty, series(1), unit_step=np.ones(1), supplier_ids=np.array([""]))
     assert expiring_units(np.array([[0.0, 4.0]]), none, keys=keys(1)).tolist() == [4]
 
 
@@ -131,7 +131,7 @@ def test_weighed_goods_count_in_their_step():
 
 def test_continuous_goods_lose_the_same():
     fine = poisson_windows([50.0] * 20)
-    smooth = Windows(**{**vars(fine), "unit_step": np.zeros(20)})
+    smooth = CumulativeForecast(**{**vars(fine), "unit_step": np.zeros(20)})
     batches = np.zeros((20, 7))
     batches[:, 6] = 355
     found = expiring_units(batches, smooth, keys=keys(len(batches)))

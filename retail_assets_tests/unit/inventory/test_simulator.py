@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retail_assets.inventory.simulator import Supply, simulate
+from retail_assets.inventory.simulator import OpeningStock, Supply, simulate
 
 SHOPS, DAYS, WARM_UP = 2000, 260, 20
 
@@ -26,7 +26,7 @@ def long_run(mean, *, level, review, lead, unmet_demand):
     demand = np.random.default_rng(11).poisson(mean, (SHOPS, DAYS)).astype(float)
     trace = simulate(
         demand,
-        opening=np.full(SHOPS, float(level)),
+        OpeningStock(np.full(SHOPS, float(level))),
         supply=always(SHOPS, DAYS, review=review, lead=lead),
         policy=base_stock(level),
         unmet_demand=unmet_demand,
@@ -100,10 +100,9 @@ def test_batches_and_arrivals_equal_a_plain_loop(seed, life):
     supply = Supply(np.ones((3, 25), dtype=bool), leads, np.zeros((3, 25)), np.zeros((3, 25)))
     trace = simulate(
         demand,
-        opening=opening,
+        OpeningStock(opening, np.full(3, np.nan if np.isinf(life) else life)),
         supply=supply,
         policy=lambda state: orders[:, state.day],
-        shelf_life_days=np.full(3, np.nan if np.isinf(life) else life),
     )
     for shop in range(3):
         expected = one_shop(demand[shop], opening=opening[shop], orders=orders[shop], leads=leads[shop], life=life)
@@ -123,11 +122,10 @@ def test_stock_is_conserved_every_day(seed, unmet_demand, perishable):
     )
     trace = simulate(
         demand,
-        opening=opening,
+        OpeningStock(opening, np.array([3, np.nan, 7, np.nan, 1]) if perishable else None),
         supply=supply,
         policy=base_stock(18),
         unmet_demand=unmet_demand,
-        shelf_life_days=np.array([3, np.nan, 7, np.nan, 1]) if perishable else None,
     )
     before = np.column_stack([opening, trace.closing[:, :-1]])
     np.testing.assert_allclose(before + trace.received - trace.issued - trace.wasted, trace.closing)

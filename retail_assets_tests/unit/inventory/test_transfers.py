@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from retail_assets.inventory.health import StockInputs
 from retail_assets.inventory.transfers import TransferCosts, transfer_proposals
 from retail_assets.tables.forecast import QUANTILE_LEVELS
 from retail_assets.tables.inventory import TRANSFER_PROPOSALS
@@ -37,7 +38,7 @@ def retailer(stocks, *, mean=4.0, delivery=8, price=5.0, cost=2.0, orders=NO_ORD
 
 
 def shops(stocks, *, costs=None, **terms):
-    frame = transfer_proposals(AS_OF, **retailer(stocks, **terms), costs=costs)
+    frame = transfer_proposals(StockInputs(AS_OF, **retailer(stocks, **terms)), costs=costs)
     assert pa.Table.from_pandas(frame, schema=TRANSFER_PROPOSALS.schema, preserve_index=False).num_rows == len(frame)
     return frame
 
@@ -78,8 +79,8 @@ def test_two_givers_serve_one_store_and_one_giver_two_stores():
 
 def test_the_order_of_the_rows_does_not_decide_between_stores_that_are_alike():
     frames = retailer([NEED + 12, NEED + 12, NEED + 12, 0.0, 0.0])
-    wanted = transfer_proposals(AS_OF, **frames)
-    turned = transfer_proposals(AS_OF, **frames | {"on_hand": frames["on_hand"].iloc[::-1]})
+    wanted = transfer_proposals(StockInputs(AS_OF, **frames))
+    turned = transfer_proposals(StockInputs(AS_OF, **frames | {"on_hand": frames["on_hand"].iloc[::-1]}))
     assert len(wanted) > 1
     pd.testing.assert_frame_equal(turned, wanted, check_exact=True)
 
@@ -116,7 +117,7 @@ def test_products_do_not_mix():
     apart = pd.concat([shops(**fast), shops(**slow)])
     frames = [retailer(**fast), retailer(**slow)]
     mixed = {name: pd.concat([one[name] for one in frames]).sample(frac=1, random_state=1) for name in frames[0]}
-    together = transfer_proposals(AS_OF, **(mixed | {"open_orders": NO_ORDERS}))
+    together = transfer_proposals(StockInputs(AS_OF, **(mixed | {"open_orders": NO_ORDERS})))
     assert len(together) == 3
     key = ["product_id", "to_store_id"]
     pd.testing.assert_frame_equal(
@@ -133,11 +134,13 @@ def test_orders_on_their_way_count():
 
 def test_no_stock_data_gives_an_empty_frame():
     found = transfer_proposals(
-        AS_OF,
-        on_hand=pd.DataFrame({"store_id": [], "product_id": [], "on_hand_units": []}),
-        open_orders=NO_ORDERS,
-        cumulative=pd.DataFrame(),
-        products=pd.DataFrame(),
+        StockInputs(
+            AS_OF,
+            on_hand=pd.DataFrame({"store_id": [], "product_id": [], "on_hand_units": []}),
+            open_orders=NO_ORDERS,
+            cumulative=pd.DataFrame(),
+            products=pd.DataFrame(),
+        )
     )
     assert found.empty and list(found.columns) == TRANSFER_PROPOSALS.column_names
 

@@ -1,4 +1,4 @@
-"""Windows of a run, and siblings that are computed once a window and leave nothing behind."""
+"""Windows of a run, and shared that are computed once a window and leave nothing behind."""
 
 import gc
 import tempfile
@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from retail_assets.engines.aside import in_file
-from retail_assets.engines.protocol import SetAside
+from retail_assets.engines.protocol import Spilled
+from retail_assets.engines.spilled import in_file
 from retail_assets.failures import PermanentFailure
-from retail_assets.io_managers.chunks import Chunks, Siblings, asked_windows, by_day, by_month
+from retail_assets.io_managers.chunks import Chunks, SharedOutputs, asked_windows, by_day, by_month
 from retail_assets.windows import Window
 
 MONTHS = Window(date(2024, 1, 30), date(2024, 3, 2)).by_month()
@@ -79,7 +79,7 @@ class Twins:
     def __init__(self) -> None:
         self.computed: list[Window] = []
 
-    def __call__(self, window: Window) -> dict[str, SetAside]:
+    def __call__(self, window: Window) -> dict[str, Spilled]:
         self.computed.append(window)
         left = pd.DataFrame({"day": [window.first], "rows": [len(self.computed)]})
         right = pa.table({"day": [window.last], "rows": [-len(self.computed)]})
@@ -97,9 +97,9 @@ def _days(table: Any) -> list[date]:
 @pytest.mark.parametrize("order", [("left", "right"), ("right", "left")])
 def test_siblings_compute_each_window_once(scratch: Path, order: tuple[str, str]) -> None:
     twins = Twins()
-    siblings = Siblings(twins)
-    chunks = {name: siblings.chunks(MONTHS, name) for name in ("left", "right")}
-    found = {name: [(window, _days(frame)) for window, frame in chunks[name]] for name in order}
+    shared = SharedOutputs(twins)
+    chunks = {name: shared.chunks(MONTHS, name) for name in ("left", "right")}
+    found = {name: [(window, _days(frame())) for window, frame in chunks[name]] for name in order}
     assert twins.computed == MONTHS
     assert found["left"] == [(month, [month.first]) for month in MONTHS]
     assert found["right"] == [(month, [month.last]) for month in MONTHS]
@@ -107,29 +107,32 @@ def test_siblings_compute_each_window_once(scratch: Path, order: tuple[str, str]
 
 
 def test_waiting_frames_lie_in_files_and_not_in_memory(scratch: Path) -> None:
-    siblings = Siblings(Twins())
-    for _ in siblings.chunks(MONTHS, "left"):
-        pass
+    shared = SharedOutputs(Twins())
+    for _, frame in shared.chunks(MONTHS, "left"):
+        frame()
     assert len(files_in(scratch)) == len(MONTHS)
 
 
 def test_siblings_in_step_hold_one_file_at_a_time(scratch: Path) -> None:
     twins = Twins()
-    siblings = Siblings(twins)
-    for _ in zip(siblings.chunks(MONTHS, "left"), siblings.chunks(MONTHS, "right"), strict=True):
+    shared = SharedOutputs(twins)
+    for pair in zip(shared.chunks(MONTHS, "left"), shared.chunks(MONTHS, "right"), strict=True):
+        for _, frame in pair:
+            frame()
         assert files_in(scratch) == []
     assert twins.computed == MONTHS
 
 
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 def test_a_failure_half_way_leaves_no_files(scratch: Path) -> None:
-    def compute(window: Window) -> dict[str, SetAside]:
+    def compute(window: Window) -> dict[str, Spilled]:
         if window == MONTHS[1]:
             raise ZeroDivisionError
         return Twins()(window)
 
     def run() -> None:
-        for _ in Siblings(compute).chunks(MONTHS, "left"):
+        for _, frame in SharedOutputs(compute).chunks(MONTHS, "left"):
+            frame()
             assert len(files_in(scratch)) == 1
 
     with pytest.raises(ZeroDivisionError):

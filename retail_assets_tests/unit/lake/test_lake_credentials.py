@@ -2,6 +2,7 @@
 
 import json
 import re
+import traceback
 from types import SimpleNamespace
 from typing import Any
 
@@ -271,6 +272,23 @@ def test_wrong_credentials_name_keys_and_never_values(given: dict[str, Any], wha
     said = str(raised.value)
     assert said == f'RETAIL_LAKE_CREDENTIALS is wrong: {what}; for example {{"account_key": "…"}}.'
     assert CANARY not in said and KEY not in said
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        json.dumps({"account_key": [CANARY]}),
+        json.dumps({"managed_identity": CANARY}),
+        json.dumps({CANARY * 20: CANARY}),
+        json.dumps([CANARY]),
+        f'{{"account_key": "{CANARY}',
+    ],
+    ids=["not a text", "not a truth", "not a key", "not an object", "not JSON"],
+)
+def test_not_even_a_traceback_shows_what_was_given(given: str) -> None:
+    with pytest.raises(PermanentFailure) as raised:
+        lake_credentials(given)
+    assert CANARY not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from retail_assets.database_errors import ConnectionRefused
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.warehouse import LoadResult, Warehouse
 from retail_assets.resources.warehouses.duckdb import DuckDBTransaction
@@ -344,22 +345,31 @@ def test_an_unreachable_server_is_a_transient_failure_that_names_it() -> None:
         (
             "HYT00",
             "[HYT00] [Microsoft][ODBC Driver 18 for SQL Server]Login timeout expired (0) (SQLDriverConnect)",
-            TransientFailure("The mssql warehouse at h/d cannot be used now: Login timeout expired."),
+            TransientFailure(
+                "The mssql warehouse at h/d cannot be used now: Login timeout expired; try again, and if it stays "
+                "check RETAIL_WAREHOUSE_URL and the network."
+            ),
         ),
         (
             "28000",
             "[28000] [Microsoft][ODBC Driver 18][SQL Server]Login failed for user 'u'. (18456) (SQLDriverConnect)",
-            PermanentFailure("The mssql warehouse at h/d refused: Login failed for user 'u'."),
+            ConnectionRefused(
+                "The mssql warehouse at h/d refuses the connection: Login failed for user 'u'; correct "
+                "RETAIL_WAREHOUSE_URL."
+            ),
         ),
         (
             "01000",
             "[01000] [unixODBC][Driver Manager]Can't open lib 'D' : file not found (0) (SQLDriverConnect)",
-            PermanentFailure("The mssql warehouse at h/d refused: Can't open lib 'D' : file not found."),
+            ConnectionRefused(
+                "The mssql warehouse at h/d cannot be opened: Can't open lib 'D' : file not found; install the driver, "
+                "or name another one in RETAIL_WAREHOUSE_URL."
+            ),
         ),
         (
             "40001",
             "[40001] [Microsoft][ODBC Driver 18][SQL Server]Transaction was deadlocked. (1205) (SQLExecDirectW)",
-            TransientFailure("The mssql warehouse at h/d cannot be used now: Transaction was deadlocked."),
+            TransientFailure("The mssql warehouse at h/d cannot be used now: Transaction was deadlocked; try again."),
         ),
     ],
 )
@@ -583,7 +593,11 @@ def test_a_failed_copy_is_one_sentence_and_leaves_nothing_behind(monkeypatch: py
     synapse.fail_on = "COPY INTO"
     with pytest.raises(PermanentFailure) as caught:
         synapse.warehouse(monkeypatch).load(FACT_SALES, frame_of(FACT_SALES, rows=3), window=WINDOW)
-    assert str(caught.value) == "The mssql warehouse at acme.sql.azuresynapse.net/pool refused: COPY was refused."
+    assert (
+        str(caught.value)
+        == "The mssql warehouse at acme.sql.azuresynapse.net/pool refused: COPY was refused; compare the tables of its "
+        "schema retail with docs/tables.md."
+    )
     assert "DELETE" not in synapse.log
     assert unnumbered(synapse.log)[-1] == "remove _staging/warehouse/staging_fact_sales_N"
 

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.source import Source
-from retail_assets.sources.database_errors import short_message
 from retail_assets.sources.mapping import EntityBinding, Mapping, load_mapping
+from retail_assets.sources.operational_database import operational_database
 from retail_assets.sources.reading import BATCH_ROWS
 from retail_assets.tables import bronze, entities
 
@@ -176,7 +176,7 @@ def test_a_locked_database_may_pass(database, monkeypatch):
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: impatient(*args, timeout=0, **options))
     with closing(impatient(database)) as writer:
         writer.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(TransientFailure, match=r"cannot be read now: database is locked; try again"):
+        with pytest.raises(TransientFailure, match=r"cannot be used now: database is locked; try again"):
             _source(database).read_snapshot(entities.STORES)
 
 
@@ -193,7 +193,11 @@ def test_a_locked_database_may_pass(database, monkeypatch):
         ),
         ("SELECT * FROM shops", "no such table: shops; correct the query in the mapping."),
         ("SELECT nam FROM shop", "no such column: nam; correct the query in the mapping."),
-        ("SELECT FROM WHERE", 'near "FROM": syntax error; correct the query in the mapping.'),
+        (
+            "SELECT id AS store_id\nFROM shop WHERE",
+            "the query cannot be read as SQL of SQLite in its line 2 near WHERE; correct it there, or, where the "
+            "database takes it as it is, put it into a view and select from the view.",
+        ),
     ],
 )
 def test_a_wrong_query_says_what_is_wrong(database, query, message):
@@ -254,8 +258,8 @@ def test_the_password_is_shown_nowhere():
         source.read_snapshot(entities.STORES)
     shown = repr(source) + str(raised.value) + repr(raised.value.__cause__)
     assert SECRET not in shown and "s3cr%3B" not in shown
-    assert "The operational database db.example:1433/shop refuses the connection: " in str(raised.value)
-    assert str(raised.value).endswith("correct RETAIL_SOURCE_URL.")
+    assert "The operational database db.example:1433/shop cannot be opened: " in str(raised.value)
+    assert str(raised.value).endswith("install the driver, or name another one in RETAIL_SOURCE_URL.")
 
 
 @pytest.mark.parametrize(
@@ -396,6 +400,6 @@ def test_a_source_says_whether_it_can_tell_changes(database):
 )
 def test_no_driver_can_repeat_a_secret_of_the_url(url: str) -> None:
     said = "Login failed with p@ss/w, that is p%40ss%2Fw; DRIVER=x;UID=reader;PWD=p@ss/w"
-    shown = short_message(Exception(said), sa.make_url(url))
+    shown = operational_database(sa.make_url(url)).message(Exception(said))
     assert "p@ss/w" not in shown
     assert "reader" in shown or "odbc_connect" in url

@@ -10,18 +10,19 @@ import sqlalchemy as sa
 import sqlglot
 from sqlalchemy.exc import ProgrammingError
 
+from retail_assets.database_errors import ConnectionRefused
 from retail_assets.failures import TransientFailure
 from retail_assets.resources.source import Source
 from retail_assets.sources.backends.batches import RawBatch
-from retail_assets.sources.database_errors import ConnectionRefused
 from retail_assets.sources.day_check import days_to_count
 from retail_assets.sources.dialects import cast, first_rows, joined, quoted, until_end
 from retail_assets.sources.mapping import EntityBinding, load_mapping
-from retail_assets.sources.reading import EntityReader, Window
+from retail_assets.sources.reading import EntityReader
 from retail_assets.sources.source_check import check_entity
 from retail_assets.sources.statement import select_statement
 from retail_assets.tables import entities
 from retail_assets.tables.contract import DATE, DAYS, MONEY, TEXT, TIMESTAMP, UNITS
+from retail_assets.windows import Window
 
 MAY_1, MAY_9 = dt.date(2024, 5, 1), dt.date(2024, 5, 9)
 SQLGLOT_NAMES = {"mssql": "tsql", "postgresql": "postgres", "sqlite": "sqlite", "mysql": "mysql", "oracle": "oracle"}
@@ -104,7 +105,7 @@ def test_a_file_that_is_not_there_is_told_once(tmp_path):
 
 def test_a_database_that_is_away_says_nothing_about_the_mapping():
     away = sa.exc.OperationalError(None, None, Exception("timeout expired"))
-    with pytest.raises(TransientFailure, match="host/shop cannot be read now: timeout expired"):
+    with pytest.raises(TransientFailure, match="host/shop cannot be used now: timeout expired"):
         check_entity(_reader(FakeDatabase(error=away)))
 
 

@@ -201,3 +201,21 @@ def test_a_contract_that_contradicts_itself(changes: dict, message: str) -> None
     with pytest.raises(ValueError) as raised:
         replace(MONTHLY, **changes)
     assert message in str(raised.value)
+
+
+@EVERY_TABLE
+def test_who_bought_and_who_decided_is_personal_wherever_it_stands(table: Table) -> None:
+    """A column that is copied on keeps its name; a table of customers or refused rows holds more of them."""
+    of_people = {"customer_id", "sale_id", "decided_by", "row_content"} & set(table.column_names)
+    assert of_people <= set(table.personal)
+    assert set(table.shown_names) == set(table.column_names) - set(table.personal)
+
+
+def test_a_contract_names_no_personal_column_that_it_does_not_have() -> None:
+    with pytest.raises(ValueError, match=r"test/monthly: unknown or repeated columns \['phone'\]"):
+        replace(MONTHLY, personal=("phone",))
+
+
+def test_a_misfit_of_a_person_is_personal_and_that_of_a_sale_is_not() -> None:
+    assert "unparsed" in table_at("bronze/customers").personal
+    assert "unparsed" not in table_at("bronze/sales").personal

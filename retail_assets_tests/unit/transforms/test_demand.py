@@ -292,7 +292,7 @@ def _known(source: Source, entity: Entity) -> ibis.Table:
     raw = next(table for table in bronze.SNAPSHOTS if table.name == entity.name)
     columns = [*entity.column_names, "unparsed"]
     versions = as_of.append_changes(table_of(raw, []), current, key=entity.key, columns=columns, seen_at=MOMENT)
-    return to_silver.judged_snapshot(ibis.memtable(versions.to_pyarrow()), entity).drop("broken_rule")
+    return to_silver.validated_snapshot(ibis.memtable(versions.to_pyarrow()), entity).drop("broken_rule")
 
 
 @pytest.fixture(scope="module")
@@ -302,8 +302,8 @@ def inputs(database: Path) -> dict[str, ibis.Table]:
     known = {e.name: as_of.newest(versions[e.name], key=e.key) for e in entities.SNAPSHOTS if e.name in TABLES}
     daily = {e.name: ibis.memtable(source.read_days(e, START, THROUGH).read_all()) for e in entities.DAILY}
     reference = {"stores": versions["stores"], "products": versions["products"]}
-    sales = to_silver.sales(to_silver.judged_sales(daily["sales"], **reference))
-    stock = to_silver.inventory(to_silver.judged_inventory(daily["inventory"], **reference))
+    sales = to_silver.sales(to_silver.validated_sales(daily["sales"], **reference))
+    stock = to_silver.inventory(to_silver.validated_inventory(daily["inventory"], **reference))
     products = to_gold.dimension(versions["products"], entities.PRODUCTS, gold.DIM_PRODUCT)
     facts = {"sales": to_gold.fact_sales(sales), "inventory": to_gold.fact_inventory(stock, products)}
     return {name: ibis.memtable(rows.to_pyarrow()) for name, rows in {**known, **facts}.items()}

@@ -64,17 +64,17 @@ LATER = MOMENT + timedelta(hours=1)
 
 def _judged_sales(*lines: dict[str, Any]) -> ibis.Table:
     rows = table_of(bronze.SALES, [LINE | line for line in lines])
-    return ibis.memtable(to_silver.judged_sales(rows, stores=STORES, products=PRODUCTS).to_pyarrow())
+    return ibis.memtable(to_silver.validated_sales(rows, stores=STORES, products=PRODUCTS).to_pyarrow())
 
 
 def _judged_inventory(*counts: dict[str, Any]) -> ibis.Table:
     rows = table_of(bronze.INVENTORY, [COUNT | count for count in counts])
-    return ibis.memtable(to_silver.judged_inventory(rows, stores=STORES, products=PRODUCTS).to_pyarrow())
+    return ibis.memtable(to_silver.validated_inventory(rows, stores=STORES, products=PRODUCTS).to_pyarrow())
 
 
 def _judged_movements(*movements: dict[str, Any]) -> ibis.Table:
     rows = table_of(bronze.STOCK_MOVEMENTS, [MOVEMENT | movement for movement in movements])
-    return ibis.memtable(to_silver.judged_stock_movements(rows, stores=STORES, products=PRODUCTS).to_pyarrow())
+    return ibis.memtable(to_silver.validated_stock_movements(rows, stores=STORES, products=PRODUCTS).to_pyarrow())
 
 
 def _rejected(
@@ -106,9 +106,9 @@ def _rejected(
     ],
 )
 def test_a_faulty_line_is_refused_by_the_first_rule_it_breaks(fault: dict[str, Any], rule: str) -> None:
-    judged = _judged_sales(fault, {"sale_line_id": "sound"})
-    assert records(to_silver.sales(judged), "sale_line_id") == [("sound",)]
-    (refusal,) = _rejected(judged)
+    validated = _judged_sales(fault, {"sale_line_id": "sound"})
+    assert records(to_silver.sales(validated), "sale_line_id") == [("sound",)]
+    (refusal,) = _rejected(validated)
     assert (refusal["rule"], refusal["table_name"], refusal["business_date"]) == (rule, "bronze/sales", DAY)
     sentences = {r.name: r.explanation for r in to_silver.SALES_RULES}
     assert refusal["explanation"] == sentences[rule] and refusal["explanation"].endswith(".")
@@ -125,9 +125,9 @@ def test_a_faulty_line_is_refused_by_the_first_rule_it_breaks(fault: dict[str, A
     ],
 )
 def test_a_sound_line_at_the_limits_is_taken_over(line: dict[str, Any]) -> None:
-    judged = _judged_sales(line)
-    kept = conform(silver.SALES, to_silver.sales(judged).to_pyarrow()).to_pylist()
-    assert [(row["store_id"], row["product_id"]) for row in kept] == [("S1", "P1")] and not _rejected(judged)
+    validated = _judged_sales(line)
+    kept = conform(silver.SALES, to_silver.sales(validated).to_pyarrow()).to_pylist()
+    assert [(row["store_id"], row["product_id"]) for row in kept] == [("S1", "P1")] and not _rejected(validated)
 
 
 @pytest.mark.parametrize(
@@ -142,18 +142,18 @@ def test_a_sound_line_at_the_limits_is_taken_over(line: dict[str, Any]) -> None:
     ],
 )
 def test_a_faulty_stock_count_is_refused(fault: dict[str, Any], rule: str) -> None:
-    judged = _judged_inventory(fault, {"store_id": "S2", "on_hand_units": Decimal("-4.000")})
-    kept = conform(silver.INVENTORY, to_silver.inventory(judged).to_pyarrow())
+    validated = _judged_inventory(fault, {"store_id": "S2", "on_hand_units": Decimal("-4.000")})
+    kept = conform(silver.INVENTORY, to_silver.inventory(validated).to_pyarrow())
     assert records(kept, "store_id", "on_hand_units") == [("S2", Decimal("-4.000"))], "records below zero are kept"
-    refusals = _rejected(_judged_sales().filter(False), judged)
+    refusals = _rejected(_judged_sales().filter(False), validated)
     assert [(row["table_name"], row["rule"]) for row in refusals] == [("bronze/inventory", rule)]
 
 
 @pytest.mark.parametrize("hours", [float("inf"), float("-inf")])
 def test_an_infinite_number_of_a_daily_row_is_refused_like_one_that_cannot_be_read(hours: float) -> None:
-    judged = _judged_inventory({"stock_out_hours": hours}, {"store_id": "S2", "stock_out_hours": 2.5})
-    assert records(to_silver.inventory(judged), "store_id") == [("S2",)]
-    assert [row["rule"] for row in _rejected(_judged_sales().filter(False), judged)] == ["wrong_type"]
+    validated = _judged_inventory({"stock_out_hours": hours}, {"store_id": "S2", "stock_out_hours": 2.5})
+    assert records(to_silver.inventory(validated), "store_id") == [("S2",)]
+    assert [row["rule"] for row in _rejected(_judged_sales().filter(False), validated)] == ["wrong_type"]
 
 
 _AROUND = [
@@ -201,23 +201,23 @@ def test_a_refusal_shows_key_and_content_as_delivered() -> None:
 
 
 def test_a_correction_supersedes_and_an_equal_row_repeats() -> None:
-    judged = _judged_sales(
+    validated = _judged_sales(
         {"sale_id": "wrong", "quantity": Decimal("5.000")},
         {"sale_id": "right", "modified_at": LATER},
         {"sale_id": "right", "modified_at": MOMENT - timedelta(hours=1)},
     )
-    assert records(to_silver.sales(judged), "sale_id", "modified_at") == [("right", LATER)]
-    assert Counter(row["rule"] for row in _rejected(judged)) == {"superseded": 1, "duplicate": 1}
+    assert records(to_silver.sales(validated), "sale_id", "modified_at") == [("right", LATER)]
+    assert Counter(row["rule"] for row in _rejected(validated)) == {"superseded": 1, "duplicate": 1}
 
 
 def test_a_broken_newest_correction_leaves_the_sound_one_in_force() -> None:
-    judged = _judged_sales(
+    validated = _judged_sales(
         {"sale_id": "first"},
         {"sale_id": "second", "modified_at": LATER},
         {"sale_id": "third", "modified_at": LATER + timedelta(hours=1), "quantity": Decimal(0)},
     )
-    assert records(to_silver.sales(judged), "sale_id") == [("second",)]
-    found = {row["rule"]: row["row_content"] for row in _rejected(judged)}
+    assert records(to_silver.sales(validated), "sale_id") == [("second",)]
+    found = {row["rule"]: row["row_content"] for row in _rejected(validated)}
     assert set(found) == {"superseded", "zero_quantity"}
     assert "sale_id=first" in found["superseded"] and "sale_id=third" in found["zero_quantity"]
 
@@ -230,8 +230,8 @@ def test_a_row_with_a_moment_is_newer_than_one_without_and_the_last_read_wins_a_
 
 
 def test_the_same_line_number_on_two_days_is_two_lines() -> None:
-    judged = _judged_sales({}, {"business_date": DAY + timedelta(days=1)})
-    assert to_silver.sales(judged).count().to_pyarrow().as_py() == 2
+    validated = _judged_sales({}, {"business_date": DAY + timedelta(days=1)})
+    assert to_silver.sales(validated).count().to_pyarrow().as_py() == 2
 
 
 _LINES = st.lists(
@@ -255,9 +255,9 @@ _LINES = st.lists(
 def test_every_row_is_either_taken_over_once_or_refused_with_a_reason(days: list[list[dict[str, Any]]]) -> None:
     """Each day is a case of its own: one query judges thirty of them."""
     lines = [line | {"business_date": DAY + timedelta(days=number)} for number, day in enumerate(days) for line in day]
-    judged = _judged_sales(*lines)
-    kept = conform(silver.SALES, to_silver.sales(judged).to_pyarrow())
-    refusals = _rejected(judged)
+    validated = _judged_sales(*lines)
+    kept = conform(silver.SALES, to_silver.sales(validated).to_pyarrow())
+    refusals = _rejected(validated)
     given_by_day = Counter(line["business_date"] for line in lines)
     assert (
         Counter(kept.column("business_date").to_pylist()) + Counter(r["business_date"] for r in refusals)
@@ -289,9 +289,11 @@ def _snapshot(entity: entities.Entity, *rows: dict[str, Any]) -> tuple[list[dict
     raw = next(table for table in bronze.SNAPSHOTS if table.name == entity.name)
     kept = next(table for table in silver.SNAPSHOTS if table.name == entity.name)
     known = to_silver.known_of(kept, LISTS.__getitem__)
-    judged = to_silver.judged_snapshot(table_of(raw, rows), entity, known)
-    refused = conform(silver.REJECTED_SNAPSHOT_ROWS, to_silver.rejected_snapshot_rows([(entity, judged)]).to_pyarrow())
-    taken = conform(kept, to_silver.snapshot(judged, kept).to_pyarrow()).to_pylist()
+    validated = to_silver.validated_snapshot(table_of(raw, rows), entity, known)
+    refused = conform(
+        silver.REJECTED_SNAPSHOT_ROWS, to_silver.rejected_snapshot_rows([(entity, validated)]).to_pyarrow()
+    )
+    taken = conform(kept, to_silver.snapshot(validated, kept).to_pyarrow()).to_pylist()
     assert len(taken) + refused.num_rows == len(rows)
     return taken, Counter(refused.column("rule").to_pylist())
 
@@ -452,8 +454,8 @@ def test_open_orders_are_the_newest_lines_neither_received_nor_cancelled() -> No
 def _judged_in_sydney(read_at: datetime, **line: Any) -> ibis.Table:
     rows = table_of(bronze.SALES, [LINE | {"extracted_at": read_at} | line])
     starts = day_starts(Window(DAY, DAY + timedelta(days=2)), ZoneInfo("Australia/Sydney"))
-    judged = to_silver.judged_sales(rows, stores=STORES, products=PRODUCTS, day_starts=starts)
-    return ibis.memtable(judged.to_pyarrow())
+    validated = to_silver.validated_sales(rows, stores=STORES, products=PRODUCTS, day_starts=starts)
+    return ibis.memtable(validated.to_pyarrow())
 
 
 @pytest.mark.parametrize(
@@ -473,25 +475,25 @@ def test_a_day_that_had_not_begun_in_the_stores_zone_is_a_future_one(read_at: da
 @pytest.mark.parametrize(("currency", "rules"), [("EUR", ["foreign_currency"]), (" gbp ", []), ("GBP", []), (None, [])])
 def test_money_of_another_currency_is_refused(currency: str | None, rules: list[str]) -> None:
     rows = table_of(bronze.SALES, [LINE | {"currency": currency}])
-    judged = to_silver.judged_sales(rows, stores=STORES, products=PRODUCTS, currency="GBP")
-    assert [row["rule"] for row in _rejected(ibis.memtable(judged.to_pyarrow()))] == rules
+    validated = to_silver.validated_sales(rows, stores=STORES, products=PRODUCTS, currency="GBP")
+    assert [row["rule"] for row in _rejected(ibis.memtable(validated.to_pyarrow()))] == rules
 
 
 def test_ids_take_the_spelling_of_the_list_where_only_case_and_blanks_differ() -> None:
     stores = ibis.memtable({"store_id": ["S1", "s2", "S2", "Straße"]})
     lines = [{"store_id": name, "sale_line_id": name} for name in (" s1", "s2", "S2", "STRASSE", "S9")]
     rows = table_of(bronze.SALES, [LINE | {"product_id": "p1 "} | line for line in lines])
-    judged = ibis.memtable(to_silver.judged_sales(rows, stores=stores, products=PRODUCTS).to_pyarrow())
-    kept = records(to_silver.sales(judged), "sale_line_id", "store_id", "product_id")
+    validated = ibis.memtable(to_silver.validated_sales(rows, stores=stores, products=PRODUCTS).to_pyarrow())
+    kept = records(to_silver.sales(validated), "sale_line_id", "store_id", "product_id")
     assert kept[:3] == [("S2", "S2", "P1"), ("s1", "S1", "P1"), ("s2", "s2", "P1")], "exact spellings stand first"
-    assert "S9" in {row["row_key"].removeprefix("sale_line_id=") for row in _rejected(judged)}
+    assert "S9" in {row["row_key"].removeprefix("sale_line_id=") for row in _rejected(validated)}
 
 
 def test_an_id_that_two_known_ids_resemble_is_unknown() -> None:
     stores = ibis.memtable({"store_id": ["Sa", "sA"]})
     rows = table_of(bronze.SALES, [LINE | {"store_id": "SA"}])
-    judged = to_silver.judged_sales(rows, stores=stores, products=PRODUCTS)
-    assert [row["rule"] for row in _rejected(ibis.memtable(judged.to_pyarrow()))] == ["unknown_store"]
+    validated = to_silver.validated_sales(rows, stores=stores, products=PRODUCTS)
+    assert [row["rule"] for row in _rejected(ibis.memtable(validated.to_pyarrow()))] == ["unknown_store"]
 
 
 def test_a_refusal_shows_conformed_ids_as_they_came() -> None:
@@ -550,21 +552,21 @@ def test_money_that_is_only_unusual_is_taken_over(line: dict[str, Any]) -> None:
     ],
 )
 def test_a_faulty_stock_movement_is_refused(fault: dict[str, Any], rule: str) -> None:
-    judged = _judged_movements(fault, {"movement_id": "sound", "movement_type": " Waste ", "quantity": Decimal(-2)})
-    kept = conform(silver.STOCK_MOVEMENTS, to_silver.stock_movements(judged).to_pyarrow())
+    validated = _judged_movements(fault, {"movement_id": "sound", "movement_type": " Waste ", "quantity": Decimal(-2)})
+    kept = conform(silver.STOCK_MOVEMENTS, to_silver.stock_movements(validated).to_pyarrow())
     assert records(kept, "movement_id", "movement_type", "quantity") == [("sound", "waste", Decimal("-2.000"))]
-    refusals = _rejected(_judged_sales().filter(False), None, judged)
+    refusals = _rejected(_judged_sales().filter(False), None, validated)
     assert [(row["table_name"], row["rule"]) for row in refusals] == [("bronze/stock_movements", rule)]
 
 
 def test_a_count_may_find_what_the_books_say_and_a_corrected_movement_supersedes() -> None:
-    judged = _judged_movements(
+    validated = _judged_movements(
         {"movement_type": "count", "quantity": Decimal(0)},
         {"movement_type": "count", "quantity": Decimal(1), "modified_at": LATER},
         {"movement_type": "count", "quantity": Decimal(1), "modified_at": LATER},
     )
-    assert records(to_silver.stock_movements(judged), "quantity") == [(Decimal("1.000"),)]
-    rules = Counter(row["rule"] for row in _rejected(_judged_sales().filter(False), None, judged))
+    assert records(to_silver.stock_movements(validated), "quantity") == [(Decimal("1.000"),)]
+    rules = Counter(row["rule"] for row in _rejected(_judged_sales().filter(False), None, validated))
     assert rules == {"superseded": 1, "duplicate": 1}
 
 
@@ -709,21 +711,24 @@ def _query(path: Path, sql: str) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def judged(demo: Path) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Sales, inventory and stock movements of the demo, judged as the pipeline does."""
+def validated(demo: Path) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """Sales, inventory and stock movements of the demo, validated as the pipeline does."""
     source = Source(f"sqlite:///{demo}", load_mapping("demo"))
     daily = [ibis.memtable(source.read_days(entity, START, THROUGH).read_all()) for entity in entities.DAILY]
     known: dict[str, ibis.Table] = {
         entity.name: ibis.memtable(source.read_snapshot(entity)) for entity in (entities.STORES, entities.PRODUCTS)
     }
     known["day_starts"] = day_starts(Window(START, THROUGH), ZoneInfo("Europe/London"))
-    sales = to_silver.judged_sales(daily[0], currency="GBP", **known)
-    stock, moves = to_silver.judged_inventory(daily[1], **known), to_silver.judged_stock_movements(daily[2], **known)
+    sales = to_silver.validated_sales(daily[0], currency="GBP", **known)
+    stock, moves = (
+        to_silver.validated_inventory(daily[1], **known),
+        to_silver.validated_stock_movements(daily[2], **known),
+    )
     return sales.to_pyarrow(), stock.to_pyarrow(), moves.to_pyarrow()
 
 
 def test_every_injected_fault_is_refused_by_its_rule_and_nothing_else_is(
-    demo: Path, judged: tuple[pa.Table, pa.Table, pa.Table]
+    demo: Path, validated: tuple[pa.Table, pa.Table, pa.Table]
 ) -> None:
     """Faults that have not arrived yet cannot be seen: a correction under way leaves the wrong line in force."""
     arrived = f"SELECT fault_class, line_id FROM injected_fault WHERE arrival_date <= '{THROUGH}'"
@@ -733,22 +738,22 @@ def test_every_injected_fault_is_refused_by_its_rule_and_nothing_else_is(
         for row in faults.itertuples()
         if row.fault_class in RULE_OF_FAULT
     )
-    rows = _rejected(*map(ibis.memtable, judged))
+    rows = _rejected(*map(ibis.memtable, validated))
     assert {rule for rule, _ in wanted} == set(RULE_OF_FAULT.values()), "the demo is too small to hold every class"
     assert Counter((row["rule"], row["row_key"]) for row in rows) == wanted
     assert set(faults["fault_class"]) - set(RULE_OF_FAULT) == {"late"}
 
 
-def test_what_is_not_refused_is_taken_over_row_by_row(judged: tuple[pa.Table, pa.Table, pa.Table]) -> None:
-    sales, stock, moves = map(ibis.memtable, judged)
+def test_what_is_not_refused_is_taken_over_row_by_row(validated: tuple[pa.Table, pa.Table, pa.Table]) -> None:
+    sales, stock, moves = map(ibis.memtable, validated)
     taken = (to_silver.sales(sales), to_silver.inventory(stock), to_silver.stock_movements(moves))
     counts = [rows.count().to_pyarrow().as_py() for rows in taken]
-    assert counts == [judged[0].num_rows - len(_rejected(sales)), judged[1].num_rows, judged[2].num_rows]
+    assert counts == [validated[0].num_rows - len(_rejected(sales)), validated[1].num_rows, validated[2].num_rows]
     assert min(counts) > 200
 
 
 def test_the_feed_that_never_came_is_the_only_open_store_without_lines(
-    demo: Path, judged: tuple[pa.Table, pa.Table, pa.Table]
+    demo: Path, validated: tuple[pa.Table, pa.Table, pa.Table]
 ) -> None:
     """No row can be refused for it: it shows as a store that had stock, and sold in truth, without a line."""
     silent = _query(demo, "SELECT business_date, store_id FROM injected_fault WHERE fault_class = 'missing_feed'")
@@ -756,31 +761,33 @@ def test_the_feed_that_never_came_is_the_only_open_store_without_lines(
         demo,
         "SELECT DISTINCT business_date, store_id FROM true_demand WHERE demanded_units - lost_units > 0",
     )
-    kept = to_silver.sales(ibis.memtable(judged[0])).select("business_date", "store_id").distinct().to_pyarrow()
+    kept = to_silver.sales(ibis.memtable(validated[0])).select("business_date", "store_id").distinct().to_pyarrow()
     heard = {(str(row["business_date"]), row["store_id"]) for row in kept.to_pylist()}
     missing = {tuple(row) for row in sold.itertuples(index=False)} - heard
     assert missing == {tuple(row) for row in silent.itertuples(index=False)} and missing
 
 
-def test_late_lines_are_taken_over(demo: Path, judged: tuple[pa.Table, pa.Table, pa.Table]) -> None:
+def test_late_lines_are_taken_over(demo: Path, validated: tuple[pa.Table, pa.Table, pa.Table]) -> None:
     faults = _query(demo, f"SELECT * FROM injected_fault WHERE arrival_date <= '{THROUGH}' AND fault_class = 'late'")
-    kept = {key for (key,) in records(to_silver.sales(ibis.memtable(judged[0])), "sale_line_id")}
+    kept = {key for (key,) in records(to_silver.sales(ibis.memtable(validated[0])), "sale_line_id")}
     assert len(faults) > 5 and set(faults["line_id"].astype(str)) <= kept
 
 
-def test_silver_holds_the_true_lines(demo: Path, judged: tuple[pa.Table, pa.Table, pa.Table]) -> None:
+def test_silver_holds_the_true_lines(demo: Path, validated: tuple[pa.Table, pa.Table, pa.Table]) -> None:
     """What a correction brought is what the till really sold."""
     faults = _query(
         demo, f"SELECT * FROM injected_fault WHERE arrival_date <= '{THROUGH}' AND fault_class = 'corrected'"
     )
-    kept = to_silver.sales(ibis.memtable(judged[0])).to_pandas().set_index("sale_line_id")
+    kept = to_silver.sales(ibis.memtable(validated[0])).to_pandas().set_index("sale_line_id")
     found = kept.loc[faults["line_id"].astype(str)]
     assert len(found) > 5
     assert found["quantity"].astype(float).tolist() == faults["true_quantity"].tolist()
     assert found["unit_price"].astype(float).tolist() == pytest.approx(faults["true_unit_price"].tolist(), abs=1e-9)
 
 
-def test_the_money_of_the_source_arrives_to_the_cent(demo: Path, judged: tuple[pa.Table, pa.Table, pa.Table]) -> None:
+def test_the_money_of_the_source_arrives_to_the_cent(
+    demo: Path, validated: tuple[pa.Table, pa.Table, pa.Table]
+) -> None:
     """Summed by hand over the till's sound rows, each line's newest revision, in exact decimals."""
     bad = "', '".join(c for c in RULE_OF_FAULT if c not in ("duplicate", "corrected"))
     rows = _query(
@@ -795,7 +802,7 @@ def test_the_money_of_the_source_arrives_to_the_cent(demo: Path, judged: tuple[p
         Decimal(line.quantity) * Decimal(line.unit_price) - Decimal(repr(line.discount_value))
         for line in newest.itertuples()
     )
-    facts = fact_sales(to_silver.sales(ibis.memtable(judged[0])))
+    facts = fact_sales(to_silver.sales(ibis.memtable(validated[0])))
     found = facts.aggregate(lines=facts.count(), value=facts.net_value.sum()).to_pyarrow().to_pylist()[0]
     assert found == {"lines": len(newest), "value": money}
 

@@ -57,7 +57,7 @@ _ENDS_KNOWN_DAYS = 366
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class AsOfSnapshot:
     """The snapshots as known when `as_of` had closed, without version columns.
 
     `is_assortment_assumed`: the source does not say what stores carry, what they ever sold stands for it.

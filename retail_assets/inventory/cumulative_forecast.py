@@ -1,6 +1,6 @@
-"""The cumulative forecast as `Demand` over the window each series needs: exact, mixed over delays, or nearest.
+"""The stored forecast as `Demand` over the days each series needs: exact, mixed over delays, or the nearest horizon.
 
-Which window an order must cover is calendar.py's answer; what follows from its distribution is the plan's.
+Which days an order must cover is order_days.py's answer; what follows from its distribution is the plan's.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ Days = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Windows:
+class CumulativeForecast:
     """Cumulative distributions of n series at h stored horizons, the first of them 0 days without demand.
 
     A series that lacks a stored horizon, or a number of one, has no forecast (`is_known` is False) and no demand.
@@ -38,7 +38,7 @@ class Windows:
     selling: Days | None = None
 
     @classmethod
-    def from_forecast(
+    def of(
         cls, cumulative: pd.DataFrame, series: pd.MultiIndex, *, unit_step: Array, supplier_ids: NDArray[Any]
     ) -> Self:
         """Distributions of `series` (store_id, product_id), one supplier and unit step each."""
@@ -56,8 +56,8 @@ class Windows:
         seen = np.zeros(shape, dtype=bool)
         seen[:, 0] = True
         seen[place] = is_number[place]
-        windows = cls(horizons, mean, p_zero, quantiles, unit_step, seen[:, 0], supplier_ids)
-        return windows.without(~seen.all(axis=1) | np.full(len(series), len(horizons) == 1))
+        forecast = cls(horizons, mean, p_zero, quantiles, unit_step, seen[:, 0], supplier_ids)
+        return forecast.without(~seen.all(axis=1) | np.full(len(series), len(horizons) == 1))
 
     def take(self, rows: NDArray[Any]) -> Self:
         """These series only."""
@@ -67,7 +67,7 @@ class Windows:
         return type(self)(horizons=self.horizons, **taken, selling=selling)
 
     def without(self, rows: NDArray[np.bool_]) -> Self:
-        """The same, with no forecast for these series: their window is not known."""
+        """The same, with no forecast for these series: their demand is not known."""
         keep = self.is_known & ~rows
         return replace(
             self,
@@ -94,18 +94,22 @@ class Windows:
             )
         return self._at(column)
 
-    def by_delay(self, days: Days, chances: Array) -> list[Demand]:
+    def by_delay(self, days: Days, probabilities: Array) -> list[Demand]:
         """F_{days + d} for d = 0 … k - 1; where a delay is impossible, that of the first possible one."""
         return [
-            self.exact(days + np.where(chances[:, delay] > 0, delay, _first(chances)))
-            for delay in range(chances.shape[1])
+            self.exact(days + np.where(probabilities[:, delay] > 0, delay, _first(probabilities)))
+            for delay in range(probabilities.shape[1])
         ]
 
-    def delayed(self, days: Days, chances: Array) -> Demand:
-        """Σ_d P(delay = d) F_{days + d}; `chances` (n, k) are the probabilities of 0 … k - 1 days."""
-        used = np.flatnonzero((chances > 0).any(axis=0))
-        demands = self.by_delay(days, chances)
-        return demands[used[0]] if len(used) == 1 else Demand.mix(chances[:, used], [demands[delay] for delay in used])
+    def delayed(self, days: Days, probabilities: Array) -> Demand:
+        """Σ_d P(delay = d) F_{days + d}; `probabilities` (n, k) are the probabilities of 0 … k - 1 days."""
+        used = np.flatnonzero((probabilities > 0).any(axis=0))
+        demands = self.by_delay(days, probabilities)
+        return (
+            demands[used[0]]
+            if len(used) == 1
+            else Demand.mix(probabilities[:, used], [demands[delay] for delay in used])
+        )
 
     def daily_mean(self, days: int) -> Array:
         """(n, days) expected demand of each day: what a stored horizon adds to the one before, spread evenly."""
@@ -128,7 +132,7 @@ class Windows:
         before, after = (np.take_along_axis(self.mean_units, column, axis=1) for column in (upper - 1, upper))
         return before + np.maximum(after - before, 0.0) * self._share(days, start, end)
 
-    def nearest(self, days: Days) -> Demand:
+    def within(self, days: Days) -> Demand:
         """Demand over `days`, as a part of the next longer stored horizon, or the longest, where not stored."""
         column = np.minimum(np.searchsorted(self.horizons, days), len(self.horizons) - 1)
         days, stored = self._selling_days(days[:, None]), self._selling_days(self.horizons[column][:, None])
@@ -176,7 +180,7 @@ def series_index(frame: pd.DataFrame) -> pd.MultiIndex:
     return pd.MultiIndex.from_arrays([frame["store_id"].astype(str), frame["product_id"].astype(str)])
 
 
-def delay_chances(delays: pd.DataFrame, supplier_ids: NDArray[Any]) -> Array:
+def delay_probabilities(delays: pd.DataFrame, supplier_ids: NDArray[Any]) -> Array:
     """(n, k) probability of 0 … k - 1 days of delay; a supplier without rows is never late."""
     suppliers, position = np.unique(np.asarray(supplier_ids, dtype=str), return_inverse=True)
     days = delays["delay_days"].to_numpy(dtype=np.int64)
@@ -189,6 +193,6 @@ def delay_chances(delays: pd.DataFrame, supplier_ids: NDArray[Any]) -> Array:
     return table[position]
 
 
-def _first(chances: Array) -> Days:
-    """Smallest possible delay of each row: a horizon that is stored whatever its weight."""
-    return (chances > 0).argmax(axis=1)
+def _first(probabilities: Array) -> Days:
+    """Smallest possible delay of each row: its horizon is stored."""
+    return (probabilities > 0).argmax(axis=1)
