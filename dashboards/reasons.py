@@ -6,7 +6,7 @@ product that still does not is called rounded.
 
 from collections.abc import Mapping
 from math import floor, log10, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -49,13 +49,23 @@ def product(week: Mapping[str, Any]) -> str:
     return f"{_text(level, factors)} ≈ {mean} a day (rounded)"
 
 
+class Step(NamedTuple):
+    """A bar of the chart of reasons: `units` a day after the `change` that it shows."""
+
+    label: str
+    units: float
+    change: float
+    text: str
+    meaning: str
+
+
 def steps(week: Mapping[str, Any]) -> pd.DataFrame:
-    """label, units after the step, change, text and meaning: from the usual level to the forecast."""
+    """A row for each `Step` from the usual level to the forecast."""
     rows = [_step("usual", week["level_units"], change=week["level_units"], column="level_units")]
     for name, word in CAUSES.items():
-        before, factor = rows[-1]["units"], float(week[f"{name}_factor"])
+        before, factor = rows[-1].units, float(week[f"{name}_factor"])
         step = _step(word, before * factor, change=before * (factor - 1), column=f"{name}_factor")
-        rows.append(step | {"text": f"× {factor:.2f}"})
+        rows.append(step._replace(text=f"× {factor:.2f}"))
     rows.append(_step("forecast", week["mean_units"], change=0.0, column="mean_units"))
     return pd.DataFrame(rows)
 
@@ -97,6 +107,6 @@ def _number(text: str) -> float:
     return float(text.replace(",", ""))
 
 
-def _step(label: str, after: float, *, change: float, column: str) -> dict[str, Any]:
+def _step(label: str, after: float, *, change: float, column: str) -> Step:
     (meaning,) = (found.meaning for found in FORECAST_DRIVERS.columns if found.name == column)
-    return {"label": label, "units": float(after), "change": float(change), "text": units(after), "meaning": meaning}
+    return Step(label, float(after), float(change), text=units(after), meaning=meaning)

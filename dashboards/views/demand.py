@@ -4,7 +4,7 @@ Inputs, then questions to queries.py, then charts of charts.py; decisions go thr
 """
 
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -32,6 +32,18 @@ RECENT_DAYS = 28
 WEEK_DAYS = 7
 Figure = tuple[str, str, str, str]
 """Label, value, note and explanation of one figure on top of the page."""
+
+
+class AccuracyTotal(NamedTuple):
+    """How far the whole company's forecast was off over a period; the fields are those of `queries.accuracy_total`."""
+
+    wape: float
+    naive_wape: float
+    bias: float
+    forecast_value_added: float
+    series_days: float
+    excluded_days: float
+
 
 _ORIGINS = {
     LIVE: "made live",
@@ -124,19 +136,20 @@ def _short_figure(known: pd.DataFrame) -> Figure:
     return "Product days short of stock", f"{short_days / series_days:.1%}", note, explained
 
 
-def _error_figure(total: dict[str, Any] | None) -> Figure:
+def _error_figure(total: AccuracyTotal | None) -> Figure:
     label = f"Forecast error, last {ACCURACY_DAYS} days"
     explained = "Whole company, 1–7 days ahead: sum of absolute errors over demand."
     if total is None:
         return label, "–", "not scored yet", explained
-    return label, f"{total['wape']:.0%}", f"{total['naive_wape']:.0%} by repeating last week", explained
+    return label, f"{total.wape:.0%}", f"{total.naive_wape:.0%} by repeating last week", explained
 
 
-def _accuracy_total(view: View, bucket: str) -> dict[str, Any] | None:
+def _accuracy_total(view: View, bucket: str) -> AccuracyTotal | None:
     from_date = view.as_of_date - timedelta(days=ACCURACY_DAYS - 1)
     period = {"from_date": from_date, "to_date": view.as_of_date}
-    total = session.answer(queries.accuracy_total, horizon_bucket=bucket, **period).to_dict("records")[0]
-    return None if pd.isna(total["wape"]) or pd.isna(total["forecast_value_added"]) else total
+    found = session.answer(queries.accuracy_total, horizon_bucket=bucket, **period).iloc[0]
+    total = AccuracyTotal(*(found[name] for name in AccuracyTotal._fields))
+    return None if pd.isna(total.wape) or pd.isna(total.forecast_value_added) else total
 
 
 def _chart(view: View, *, history: pd.DataFrame, forecast: pd.DataFrame, overrides: pd.DataFrame) -> None:
@@ -368,13 +381,13 @@ def _accuracy(view: View) -> None:
         _verdict(_accuracy_total(view, str(bucket)))
 
 
-def _verdict(total: dict[str, Any] | None) -> None:
+def _verdict(total: AccuracyTotal | None) -> None:
     if total is None:
         return
-    added, bias = total["forecast_value_added"], total["bias"]
+    added, bias = total.forecast_value_added, total.bias
     better = "smaller" if added >= 0 else "larger"
     side = "above" if bias >= 0 else "below"
-    excluded = total["excluded_days"] / (total["excluded_days"] + total["series_days"])
+    excluded = total.excluded_days / (total.excluded_days + total.series_days)
     st.markdown(
         f"Over the last {ACCURACY_DAYS} days the error was **{abs(added):.0%} {better}** than by repeating the same day"
         f" of the week before. On average we were **{abs(bias):.1%} {side}** demand."

@@ -7,7 +7,6 @@ docs/decisions/0009-a-version-in-force-is-beaten-on-shared-weeks.md.
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,27 @@ FIT_DAYS = 56
 RESTATED_LIMIT = 0.10
 """Share by which the demand of the same weeks may have changed between two trainings that are compared."""
 _VERSION = ["week_start_date", "model_version", "trained_through_date"]
-Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one training says of itself: its version, and the scores of its chosen contenders over all classes.
+
+    `contenders` names the winner of each class; a mean of the best three is the same one whichever three they are.
+    """
+
+    model_version: str
+    week_start_date: date
+    trained_through_date: date
+    scaled_pinball: float
+    bias: float
+    naive_scaled_pinball: float
+    contenders: dict[str, str]
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """Those of forecast/model_versions that the training itself decides."""
+        return {name: value for name, value in vars(self).items() if name != "contenders"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +54,7 @@ class Compared:
     one of the two has no stored losses.
     """
 
-    champion: Row
+    champion: Training
     is_kept: bool
     origins: int
     scaled: float
@@ -64,15 +83,14 @@ def model_versions(trainings: pd.DataFrame, losses: pd.DataFrame) -> pd.DataFram
         losses: forecast/backtest_losses, all weeks. Trainings older than that table have none: they are compared
             with the seasonal naive alone.
     """
-    rows: list[Row] = []
-    contenders: dict[str, dict[str, str]] = {}
+    rows: list[dict[str, object]] = []
+    champion: Training | None = None
     for _, scores in trainings.groupby(["week_start_date", "model_version"], sort=True):
-        champion = next((row for row in reversed(rows) if row["promoted_on"] is not None), None)
-        row = _version(scores)
-        contenders[row["model_version"]] = _contenders(scores)
-        found = None if champion is None else compared(row, champion, losses)
-        is_refit = champion is not None and contenders[champion["model_version"]] == contenders[row["model_version"]]
-        rows.append(row | _decided(row, found, is_refit=is_refit))
+        training = _training(scores)
+        found = None if champion is None else compared(training, champion, losses)
+        decision = _decision(training, found)
+        rows.append(training.columns | _decided(training, found, decision))
+        champion = training if decision.is_promoted else champion
     return pd.DataFrame(rows, columns=pd.Index(MODEL_VERSIONS.column_names))
 
 
@@ -86,7 +104,7 @@ def version_in_force(versions: pd.DataFrame, as_of: date) -> str | None:
     return str(usable.sort_values("promoted_on", kind="stable")["model_version"].iloc[-1])
 
 
-def compared(version: Row, champion: Row, losses: pd.DataFrame) -> Compared:
+def compared(version: Training, champion: Training, losses: pd.DataFrame) -> Compared:
     """Both on the origins and horizons that the backtests of both weeks hold.
 
     Each origin was forecast by contenders fitted before it, in both backtests, so neither has seen the days it is
@@ -95,10 +113,10 @@ def compared(version: Row, champion: Row, losses: pd.DataFrame) -> Compared:
     weeks = pd.to_datetime(losses["week_start_date"])
     kept = ["origin_date", "horizon_days", "actual_units", "loss_units"]
     own, other = (
-        losses.loc[weeks == pd.Timestamp(row["week_start_date"]), kept].assign(
+        losses.loc[weeks == pd.Timestamp(training.week_start_date), kept].assign(
             origin_date=lambda frame: pd.to_datetime(frame["origin_date"])
         )
-        for row in (version, champion)
+        for training in (version, champion)
     )
     both = own.merge(other, on=["origin_date", "horizon_days"], suffixes=("", "_champion"))
     by_origin = both.groupby("origin_date", sort=True).sum()
@@ -120,25 +138,19 @@ def _restated(units: np.ndarray, before: np.ndarray) -> float:
     return float(np.abs(units - before).sum() / before.sum()) if before.sum() > 0 else 0.0
 
 
-def _version(scores: pd.DataFrame) -> Row:
-    """What one training says of itself, from its contenders' scores."""
-    first = scores.iloc[0]
-    chosen = _weighted(scores.loc[scores["is_chosen"].astype(bool)])
-    naive = _weighted(scores.loc[scores["model_name"] == NAIVE])
-    return {
-        "model_version": first["model_version"],
-        "week_start_date": first["week_start_date"],
-        "trained_through_date": first["trained_through_date"],
-        "scaled_pinball": chosen["scaled_pinball"],
-        "bias": chosen["bias"],
-        "naive_scaled_pinball": naive["scaled_pinball"],
-    }
-
-
-def _contenders(scores: pd.DataFrame) -> dict[str, str]:
-    """The winner of each segment; a mean of the best three is the same contender whichever three they are."""
-    chosen = scores.loc[scores["is_chosen"].astype(bool)]
-    return dict(zip(chosen["segment"], chosen["model_name"], strict=True))
+def _training(scores: pd.DataFrame) -> Training:
+    """From the scores of its contenders."""
+    first, chosen = scores.iloc[0], scores.loc[scores["is_chosen"].astype(bool)]
+    own, naive = _weighted(chosen), _weighted(scores.loc[scores["model_name"] == NAIVE])
+    return Training(
+        model_version=first["model_version"],
+        week_start_date=first["week_start_date"],
+        trained_through_date=first["trained_through_date"],
+        scaled_pinball=own["scaled_pinball"],
+        bias=own["bias"],
+        naive_scaled_pinball=naive["scaled_pinball"],
+        contenders=dict(zip(chosen["segment"], chosen["model_name"], strict=True)),
+    )
 
 
 def _weighted(scores: pd.DataFrame) -> dict[str, float]:
@@ -147,19 +159,21 @@ def _weighted(scores: pd.DataFrame) -> dict[str, float]:
     return {name: float((scores[name] * weight).sum()) for name in ("scaled_pinball", "bias")}
 
 
-def _decided(version: Row, found: Compared | None, *, is_refit: bool) -> Row:
-    """The columns that hold the decision on a version."""
+def _decision(version: Training, found: Compared | None) -> Decision:
     decision = _alone(version)
-    if decision.is_promoted and found is not None:
-        decision = _against_champion(version, found, is_refit=is_refit)
+    return _against_champion(version, found) if decision.is_promoted and found is not None else decision
+
+
+def _decided(version: Training, found: Compared | None, decision: Decision) -> dict[str, object]:
+    """The columns that hold the decision on a version."""
     reason = f"{'Promoted' if decision.is_promoted else 'Not promoted'}{decision.cause}: {_figures(version)}"
-    promoted_on = version["week_start_date"] if decision.is_promoted else None
+    promoted_on = version.week_start_date if decision.is_promoted else None
     if found is None:
         return {"promoted_on": promoted_on, "reason": f"{reason}.", "champion_version": None}
     return {
         "promoted_on": promoted_on,
         "reason": f"{reason}. {_shared_figures(found)}",
-        "champion_version": found.champion["model_version"],
+        "champion_version": found.champion.model_version,
         "shared_origins": found.origins,
         "shared_scaled_pinball": found.scaled,
         "champion_scaled_pinball": found.champion_scaled,
@@ -167,16 +181,16 @@ def _decided(version: Row, found: Compared | None, *, is_refit: bool) -> Row:
     }
 
 
-def _alone(version: Row) -> Decision:
+def _alone(version: Training) -> Decision:
     """What a version must be whichever is in force."""
-    if not version["scaled_pinball"] < version["naive_scaled_pinball"]:
+    if not version.scaled_pinball < version.naive_scaled_pinball:
         return Decision(False, ", not better than the seasonal naive")
-    if not abs(version["bias"]) <= BIAS_LIMIT:
+    if not abs(version.bias) <= BIAS_LIMIT:
         return Decision(False, ", too biased")
     return Decision(True)
 
 
-def _against_champion(version: Row, found: Compared, *, is_refit: bool) -> Decision:
+def _against_champion(version: Training, found: Compared) -> Decision:
     """A better version is promoted, a worse one is not; a tie keeps the old one unless the new one is its refit.
 
     So that no model grows stale, two ties promote: the same contenders won in every class, which is the same model
@@ -190,32 +204,32 @@ def _against_champion(version: Row, found: Compared, *, is_refit: bool) -> Decis
         return Decision(False, ", worse than the version in force")
     if found.off < -NOISE_ERRORS * found.error:
         return Decision(True, ", better than the version in force")
-    if is_refit:
+    if version.contenders == found.champion.contenders:
         return Decision(True, ", as good as the version in force and the same contenders fitted on newer days")
-    age = (pd.Timestamp(version["trained_through_date"]) - pd.Timestamp(found.champion["trained_through_date"])).days
+    age = (pd.Timestamp(version.trained_through_date) - pd.Timestamp(found.champion.trained_through_date)).days
     if age >= FIT_DAYS:
         return Decision(True, f", as good as the version in force, whose data end {age} days earlier")
     return Decision(False, ", not better than the version in force beyond noise")
 
 
 def _restated_cause(found: Compared) -> str:
-    week = pd.Timestamp(found.champion["week_start_date"]).date()
+    week = pd.Timestamp(found.champion.week_start_date).date()
     return (
         f", the demand of the same weeks changed by {found.restated:.0%} since the version in force was trained (check"
         f" the source; if the new figures are right, train the week of {week} again)"
     )
 
 
-def _figures(version: Row) -> str:
-    loss, naive = version["scaled_pinball"], version["naive_scaled_pinball"]
+def _figures(version: Training) -> str:
+    loss, naive = version.scaled_pinball, version.naive_scaled_pinball
     return (
         f"scaled pinball {loss:.4f} against {naive:.4f} of the seasonal naive,"
-        f" bias {version['bias']:+.1%} (limit {BIAS_LIMIT:.0%})"
+        f" bias {version.bias:+.1%} (limit {BIAS_LIMIT:.0%})"
     )
 
 
 def _shared_figures(found: Compared) -> str:
-    name = found.champion["model_version"]
+    name = found.champion.model_version
     if not found.is_kept:
         return f"Version {name} was in force."
     if found.origins < LEAST_WEEKS:

@@ -5,7 +5,7 @@ What the rows mean is not known here.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ class Batch:
 
     def __init__(self) -> None:
         self.rows: dict[str, list[tuple]] = defaultdict(list)
-        self.updates: list[tuple[sa.Update, list[dict[str, Any]]]] = []
+        self.updates: list[tuple[sa.Update, Sequence[Mapping[str, object]]]] = []
 
     def add(self, table: sa.Table, rows: Iterable[tuple]) -> None:
         """Rows hold the table's columns in their order."""
         self.rows[table.name].extend(rows)
 
-    def update(self, statement: sa.Update, parameters: list[dict[str, Any]]) -> None:
+    def update(self, statement: sa.Update, parameters: Sequence[Mapping[str, object]]) -> None:
         if parameters:
             self.updates.append((statement, parameters))
 

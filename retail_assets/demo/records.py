@@ -7,7 +7,7 @@ What a planned row means is in world.py and plans.py; here is only when it becom
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
@@ -140,14 +140,22 @@ def line_row(world: World, line: OrderLine) -> tuple:
     return (line.line_id, line.order_id, product_id, line.ordered_units, line.unit_cost, *outcome)
 
 
-def outcome_values(line: OrderLine) -> dict[str, Any]:
+class Outcome(TypedDict):
     """Parameters of the update that closes a line of an earlier block."""
-    return {
-        "line": line.line_id,
-        "units": line.received_units,
-        "received": day_or_none(line.received),
-        "cancelled": day_or_none(line.cancelled),
-    }
+
+    line: int
+    units: int | None
+    received: date | None
+    cancelled: date | None
+
+
+def outcome_values(line: OrderLine) -> Outcome:
+    return Outcome(
+        line=line.line_id,
+        units=line.received_units,
+        received=day_or_none(line.received),
+        cancelled=day_or_none(line.cancelled),
+    )
 
 
 def feed_row(row: FeedRow, day: date) -> tuple:
@@ -160,10 +168,17 @@ def fault_row(number: int, fault: Fault) -> tuple:
     return (number, fault.fault_class, "pos_sale_line", fault.feed_id, fault.line_id, *dates, *place)
 
 
-def delistings(world: World, days: range) -> list[dict[str, Any]]:
+class Delisting(TypedDict):
+    """Parameters of the update that gives a product its last day on sale."""
+
+    product: str
+    day: date
+
+
+def delistings(world: World, days: range) -> list[Delisting]:
     """Products whose end is decided in these days, with their last day on sale."""
     return [
-        {"product": product.product_id, "day": date.fromordinal(product.discontinued)}
+        Delisting(product=product.product_id, day=date.fromordinal(product.discontinued))
         for product in world.products
         if product.discontinued < FOREVER and _decided(world, product.discontinued) in days
     ]
