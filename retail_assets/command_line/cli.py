@@ -29,7 +29,7 @@ _HELP = "\n\n".join(
     (
         "Forecasts demand and plans orders from a retailer's sales and stock.",
         "To try it: run fills a demo retailer and makes everything; dashboard opens the planners' pages, ui Dagster.",
-        "With your own data: new-mapping proposes how to read it, check-source compares it with the database; then run.",
+        "With your own data: new-mapping proposes a mapping, check-source compares it with the database; then run.",
         "Before you change parameters or models: what-if and backtest.",
         "An error is one sentence on standard error. Exit codes: 0 done, 2 fix what the sentence names and run again, "
         "75 the same command may work later, 130 interrupted; it carries on when you run it again.",
