@@ -52,7 +52,7 @@ def _views(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def test_a_thread_keeps_its_connection_and_shares_it_with_nobody(reading: LakeReading, lake: Lake) -> None:
-    barrier = threading.Barrier(3)
+    barrier = threading.Barrier(3, timeout=30)
 
     def ask(_: int) -> tuple[int, list[str]]:
         first = reading.connection
