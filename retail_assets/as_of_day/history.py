@@ -46,7 +46,7 @@ class Snapshots:
             self._kept.close()
             self._tables = _WhenAsked(list(self._versions), lambda name: self._known(name, as_of))
             self._key = key
-            self._tables["assortment"]  # says whether it is assumed
+            _ = self._tables["assortment"]  # computing it says whether it is assumed
         return AsOfSnapshot(as_of, self._tables, self._zone, self._is_assortment_assumed)
 
     def _known(self, name: str, as_of: date) -> ibis.Table:

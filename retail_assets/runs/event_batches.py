@@ -37,4 +37,8 @@ def store_event_batch(storage: SqliteEventLogStorage, events: Sequence[EventLogE
 def _inserted(storage: SqliteEventLogStorage, connection: Connection, events: Sequence[EventLogEntry]) -> list[int]:
     """The numbers of the rows."""
     insert = SqlEventLogStorageTable.insert()
-    return [connection.execute(insert, storage._event_to_row(event)).inserted_primary_key[0] for event in events]
+    return [
+        number
+        for event in events
+        for number in connection.execute(insert, storage._event_to_row(event)).inserted_primary_key or ()
+    ]
