@@ -20,10 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.figures import Figure, publish
+from retail_assets.arrays import Array
 from retail_assets.transforms.demand import LOOKBACK_DAYS, unconstrained
 from retail_assets.windows import Window
-
-Floats = NDArray[np.float64]
 
 FOLDER = Path(__file__).parent.parent.parent / "shared" / "data" / "freshretailnet"
 SERIES = 5_000
@@ -55,8 +54,8 @@ def figures(folder: Path, series: int) -> list[Figure]:
 class _Sales:
     """Units and hours without stock, (series, days), from `first` on."""
 
-    units: Floats
-    hours: Floats
+    units: Array
+    hours: Array
     first: date
 
     def part(self, start: int) -> "_Sales":
@@ -87,7 +86,7 @@ def _of_kind(sales: _Sales, kind: str) -> list[Figure]:
     ]
 
 
-def _wape(values: Floats, truth: Floats) -> float:
+def _wape(values: Array, truth: Array) -> float:
     return float(np.abs(values - truth).sum() / truth.sum())
 
 
@@ -111,7 +110,7 @@ def _drawn(sales: _Sales, rng: np.random.Generator) -> NDArray[np.bool_]:
     return (sales.hours == 0) & np.isfinite(sales.units) & (rng.random(sales.units.shape) < _SHORTENED_SHARE)
 
 
-def _cut(sales: _Sales, rng: np.random.Generator) -> tuple[NDArray[np.bool_], Floats, Floats]:
+def _cut(sales: _Sales, rng: np.random.Generator) -> tuple[NDArray[np.bool_], Array, Array]:
     """Days whose goods are gone from a random hour on, what they sold, and the hours of all days."""
     short, open_hours = _drawn(sales, rng), rng.integers(1, _TRADING_HOURS, sales.units.shape)
     steps = np.round(np.nan_to_num(sales.units) / _STEP).astype(np.int64)
@@ -119,7 +118,7 @@ def _cut(sales: _Sales, rng: np.random.Generator) -> tuple[NDArray[np.bool_], Fl
     return short, np.where(short, before, sales.units), np.where(short, _TRADING_HOURS - open_hours, sales.hours)
 
 
-def _capped(sales: _Sales, rng: np.random.Generator) -> tuple[NDArray[np.bool_], Floats, Floats]:
+def _capped(sales: _Sales, rng: np.random.Generator) -> tuple[NDArray[np.bool_], Array, Array]:
     """Days that reached a cap, what they sold, and the hours of all days, not known where it was reached."""
     full = (sales.hours == 0) & np.isfinite(sales.units)
     ranked = np.argsort(-np.where(full, rng.random(full.shape), -1.0), axis=1)
@@ -130,7 +129,7 @@ def _capped(sales: _Sales, rng: np.random.Generator) -> tuple[NDArray[np.bool_],
     return short, np.where(short, cap, sales.units), np.where(short, np.nan, sales.hours)
 
 
-def _estimated(sales: _Sales, short: NDArray[np.bool_], *, sold: Floats, hours: Floats) -> tuple[Floats, Floats]:
+def _estimated(sales: _Sales, short: NDArray[np.bool_], *, sold: Array, hours: Array) -> tuple[Array, Array]:
     """Demand and its standard deviation of the last days, (series, days), through the pipeline's transform."""
     count, days = sold.shape
     first = sales.first + timedelta(days=LOOKBACK_DAYS)
@@ -142,7 +141,7 @@ def _estimated(sales: _Sales, short: NDArray[np.bool_], *, sold: Floats, hours: 
     return units.reshape(shape), sd.reshape(shape)
 
 
-def _rows(sales: _Sales, short: NDArray[np.bool_], *, sold: Floats, hours: Floats) -> pd.DataFrame:
+def _rows(sales: _Sales, short: NDArray[np.bool_], *, sold: Array, hours: Array) -> pd.DataFrame:
     """What the transform gets; every series is a product of its own, as they share no discounts here."""
     count, days = sold.shape
     stock = np.where(short, 0.0, np.where(sales.hours > 0, np.nan, _PLENTY))

@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.figures import Figure, at_least, within
+from retail_assets.arrays import Array
 from retail_assets.inventory.replay.replay import Replay
 from retail_assets.inventory.replay.run import PolicyName, Run
 from retail_assets.tables.contract import ALL
 
-Array = NDArray[np.float64]
 Pair = tuple[float, float]
 
 TARGETS = (0.90, 0.95, 0.98)

@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from bench.figures import Figure
+from retail_assets.arrays import Array
 from retail_assets.demand.effects.censoring import Censoring, TradingDays, unconstrain
 from retail_assets.inventory import policies, textbook
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.simulator import OpeningStock, Supply, UnmetDemand, simulate
-
-Array = NDArray[np.float64]
 
 ORACLE_LIMIT = 1e-6
 _SIMULATED = 0.003

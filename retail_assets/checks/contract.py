@@ -91,11 +91,11 @@ def references_exist(table: Table) -> TableCheck:
 
     def find(rows: Rows) -> Finding:
         found = [_orphans(rows, table, reference) for reference in table.references]
-        orphans = [lost.text for lost in found if lost.count]
+        orphans = [lost.text for lost in found if lost.number]
         return Finding(
             passed=not orphans,
             sentence=f"{'; '.join(orphans) or 'Every reference is known'}.",
-            figures={"unknown_references": sum(lost.count for lost in found)},
+            figures={"unknown_references": sum(lost.number for lost in found)},
             failing=[row for lost in found for row in lost.rows][:MOST_FAILING],
         )
 
@@ -113,7 +113,7 @@ class _Orphans(NamedTuple):
     """Values of a reference that are not known: a sentence, how many they are, and a few of their rows."""
 
     text: str
-    count: int
+    number: int
     rows: list[FailingRow]
 
 

@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from click import Context
 from rich.console import Console
 from typer.core import TyperGroup
 
@@ -42,7 +41,7 @@ _COMMANDS = ("run", "demo", "new-mapping", "check-source", "load-m5", "dashboard
 class _InOrder(TyperGroup):
     """Shows the commands in the order of the work."""
 
-    def list_commands(self, ctx: Context) -> list[str]:
+    def list_commands(self, ctx: typer.Context) -> list[str]:
         return sorted(super().list_commands(ctx), key=_COMMANDS.index)
 
 

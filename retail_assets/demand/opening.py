@@ -6,7 +6,7 @@ Arrays in, arrays out. Weekdays and hours that the source gives stand before wha
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from retail_assets.arrays import Array
 
 WEEKS = 8
 LEARNING_DAYS = 7 * WEEKS
@@ -27,7 +27,7 @@ _ENOUGH_REPORTS = 3
 """So many days must report as many hours: one wrong figure changes nothing."""
 
 
-def closed_weekdays(sold: Floats, *, weekday: NDArray[np.integer]) -> NDArray[np.bool_]:
+def closed_weekdays(sold: Array, *, weekday: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Whether each store is closed on Monday … Sunday, (stores, 7).
 
     A weekday is closed when the last eight of it sold nothing, in at least six weeks in which the store sold on other
@@ -54,13 +54,13 @@ def closed_weekdays(sold: Floats, *, weekday: NDArray[np.integer]) -> NDArray[np
     return closed
 
 
-def _median_of_positive(values: Floats) -> Floats:
+def _median_of_positive(values: Array) -> Array:
     ordered = np.sort(np.where(values > 0, values, np.inf), axis=1)
     count = (values > 0).sum(axis=1)
     return np.where(count > 0, ordered[np.arange(len(values)), np.maximum(count - 1, 0) // 2], 0.0)
 
 
-def _log_chance_of_none(others: Floats) -> Floats:
+def _log_chance_of_none(others: Array) -> Array:
     """Log of the probability that a weak weekday sells nothing once; NaN entries are days that do not count."""
     count = np.maximum(np.isfinite(others).sum(axis=1), 1)
     mean = np.nansum(others, axis=1) / count
@@ -69,7 +69,7 @@ def _log_chance_of_none(others: Floats) -> Floats:
     return -np.log1p(dispersion * _WEAK_DAY_SHARE * mean) / dispersion
 
 
-def trading_hours(given: Floats, stock_out_hours: Floats, *, was_empty: NDArray[np.bool_], store: NDArray) -> Floats:
+def trading_hours(given: Array, stock_out_hours: Array, *, was_empty: NDArray[np.bool_], store: NDArray) -> Array:
     """Hours a day that the store of each series trades, (series,).
 
     Hours the source gives stand. Else days that were empty throughout report all hours there are; where too few did,
@@ -91,6 +91,6 @@ def trading_hours(given: Floats, stock_out_hours: Floats, *, was_empty: NDArray[
     return np.where(np.isnan(given), hours[store], given)
 
 
-def _nth_largest(values: Floats) -> float:
+def _nth_largest(values: Array) -> float:
     flat = values.ravel()
     return float(np.partition(flat, -_ENOUGH_REPORTS)[-_ENOUGH_REPORTS]) if flat.size >= _ENOUGH_REPORTS else 0.0

@@ -6,7 +6,7 @@ Arrays in, arrays out. What is counted in these steps belongs to the callers.
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from retail_assets.arrays import Array
 
 STEPS = (1.0, 0.5, 0.25, 0.2, 0.1, 0.05, 0.01, 0.005, 0.001)
 """Steps that quantities are tried by, the widest first; the source's quantities have three decimals."""
@@ -15,7 +15,7 @@ _MOST_SHARE = 0.99
 _PRECISION = 1e-6
 
 
-def unit_steps(given: Floats, sold: Floats, *, product: NDArray[np.integer], days: int) -> Floats:
+def unit_steps(given: Array, sold: Array, *, product: NDArray[np.integer], days: int) -> Array:
     """The step of each series' quantities on each day from the quantities of the `days` days up to it.
 
     A given step holds as long as the quantities sold are whole steps of it. Else the widest of `STEPS` does in which
@@ -45,7 +45,7 @@ def unit_steps(given: Floats, sold: Floats, *, product: NDArray[np.integer], day
     return np.where(whole >= _MOST_SHARE * sales, own[:, None], steps)[product]
 
 
-def _first(given: Floats, product: NDArray[np.integer], *, count: int) -> Floats:
+def _first(given: Array, product: NDArray[np.integer], *, count: int) -> Array:
     """The given step of each product."""
     steps = np.full(count, np.nan)
     known = np.isfinite(given) & (given > 0)
@@ -53,7 +53,7 @@ def _first(given: Floats, product: NDArray[np.integer], *, count: int) -> Floats
     return steps
 
 
-def _is_whole(values: Floats, step: Floats | float) -> NDArray[np.bool_]:
+def _is_whole(values: Array, step: Array | float) -> NDArray[np.bool_]:
     steps = values / step
     return np.abs(steps - np.round(steps)) * step < _PRECISION
 

@@ -29,10 +29,6 @@ _MEANINGS = {
 }
 
 
-def _named(name: str) -> dict[str, str]:
-    return {"name": name, "description": _MEANINGS[name]}
-
-
 def trailing(day: date, *, trailing_days: int, first_date: date) -> Window:
     """The day and the days before it that are read again for late and corrected lines."""
     return Window(max(day - timedelta(days=trailing_days), first_date), day)
@@ -49,7 +45,13 @@ def _missed_before(instance: dg.DagsterInstance, window: Window, settings: Setti
 def schedules(settings: Settings, timezone: str) -> list[dg.ScheduleDefinition]:
     """The nightly and the weekly schedules, in the stores' time zone."""
 
-    @dg.schedule(job_name=jobs.INGEST, cron_schedule=_NIGHTLY, execution_timezone=timezone, **_named(NIGHTLY))
+    @dg.schedule(
+        name=NIGHTLY,
+        description=_MEANINGS[NIGHTLY],
+        job_name=jobs.INGEST,
+        cron_schedule=_NIGHTLY,
+        execution_timezone=timezone,
+    )
     def nightly_ingest(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         closed = context.scheduled_execution_time.date() - ONE_DAY
         window = trailing(closed, trailing_days=settings.trailing_days, first_date=settings.first_date)
@@ -59,7 +61,13 @@ def schedules(settings: Settings, timezone: str) -> list[dg.ScheduleDefinition]:
         before = ingests_of_missed(context.instance, days, asked=f"with {closed}")
         return [*before, dg.RunRequest(run_key=f"ingest {closed}", tags=range_tags(window))]
 
-    @dg.schedule(job_name=jobs.TRAIN, cron_schedule=_WEEKLY, execution_timezone=timezone, **_named(TRAINING))
+    @dg.schedule(
+        name=TRAINING,
+        description=_MEANINGS[TRAINING],
+        job_name=jobs.TRAIN,
+        cron_schedule=_WEEKLY,
+        execution_timezone=timezone,
+    )
     def weekly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         monday = context.scheduled_execution_time.date()
         awaited = missed.awaited_days(context.instance, missed.ingested(context.instance), monday)
@@ -70,7 +78,13 @@ def schedules(settings: Settings, timezone: str) -> list[dg.ScheduleDefinition]:
             )
         return training_of(monday)
 
-    @dg.schedule(job_name=jobs.MAINTAIN, cron_schedule=_SUNDAYS, execution_timezone=timezone, **_named(MAINTENANCE))
+    @dg.schedule(
+        name=MAINTENANCE,
+        description=_MEANINGS[MAINTENANCE],
+        job_name=jobs.MAINTAIN,
+        cron_schedule=_SUNDAYS,
+        execution_timezone=timezone,
+    )
     def weekly_maintenance(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         return dg.RunRequest(run_key=f"maintain {context.scheduled_execution_time.date()}")
 

@@ -11,12 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Days
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.distribution import Demand
 from retail_assets.tables.forecast import QUANTILE_LEVELS
-
-Array = NDArray[np.float64]
-Days = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Counts = NDArray[np.int64]
+from retail_assets.arrays import Array
 
 FULL_WEIGHT_RECEIPTS = 20
 """From this many receipts a supplier's own distribution stands alone."""

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+from retail_assets.arrays import Array
 
 _LEVEL_TOLERANCE = 1e-6  # levels and p_zero are stored as float32
 _STEP_TOLERANCE = 1e-4  # a stored quantile this close to a lattice point, relative to its size, is that point

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from retail_assets.arrays import Array, Counts
+
 Keys = NDArray[np.uint64]
-Counts = NDArray[np.int64]
 
 _GOLDEN, _FIRST, _SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _BITS_30, _BITS_27, _BITS_31, _BITS_11 = (np.uint64(n) for n in (30, 27, 31, 11))

@@ -11,15 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Days
 from retail_assets.inventory.cumulative_forecast import CumulativeForecast, series_index
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.draws import line_keys
 from retail_assets.inventory.money import money
 from retail_assets.inventory.shelf_life import batches_by_age, expiring_units
 from retail_assets.tables.inventory import INVENTORY_HEALTH
-
-Array = NDArray[np.float64]
-Days = NDArray[np.int64]
 
 ASSUMED_DELIVERY_DAYS = 14
 """Days to the next possible delivery of series whose supplier is not known."""

@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from retail_assets.arrays import Dates, Days
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.silver import EVERY
 from retail_assets.windows import LONGEST_FORECAST_DAYS
 
-Days = NDArray[np.int64]
-Dates = NDArray[np.datetime64]
 Weekdays = NDArray[np.bool_]
 
 

@@ -10,13 +10,10 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Days
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.parameters import LineParameters
 from retail_assets.inventory.policies import reorder_point_fill, reorder_point_with_packs, shelf_life_limit
-
-Array = NDArray[np.float64]
-Days = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 _SLACK = 1e-9
 _DECIMALS = 6

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
+from retail_assets.arrays import Array
 from retail_assets.failures import PermanentFailure
 from retail_assets.inventory.policies import critical_ratio
-
-Array = NDArray[np.float64]
 
 SCOPES = ("classes", "suppliers", "stores", "products")
 """From the widest to the narrowest: the narrowest that names a parameter wins."""
@@ -139,7 +138,7 @@ class Policies:
         """
         given = {name: part or {} for name, part in read.items()} if isinstance(read, Mapping) else read or {}
         try:
-            found = _FILE.validate_python(given)
+            found: dict[str, Any] = dict(_FILE.validate_python(given))
         except ValidationError as error:
             raise PermanentFailure(_sentence(error)) from None
         return cls(replace(plan or PlanPolicy(), **found.pop("default", {})), found)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from retail_assets.arrays import Array
 from retail_assets.inventory.distribution import Demand
 
-Array = NDArray[np.float64]
 Service = Callable[[Array], Array]
 
 CRITICAL_RATIO_LIMITS = (0.80, 0.99)

@@ -11,13 +11,10 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Days, Flags
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.draws import Draws, Keys, running_total
 from retail_assets.inventory.simulator import OpeningStock, Supply, Trace, UnmetDemand, simulate
-
-Array = NDArray[np.float64]
-Days = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 _ROWS_AT_ONCE = 20_000
 _LEVEL, _LATE, _START, _COMING = 0, 1, 2, 3

@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Flags
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.order_levels import Quantities
 
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 _SLACK = 1e-9
 _LATER_WEIGHT = 1e-3
 

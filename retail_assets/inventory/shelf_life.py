@@ -7,14 +7,11 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Days
 from retail_assets.inventory.cumulative_forecast import CumulativeForecast, series_index
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.draws import Draws, Keys, running_total
-
-Array = NDArray[np.float64]
-Days = NDArray[np.int64]
 
 _LINES_AT_ONCE = 200
 _LEVELS, _SPLITS = 32, 4

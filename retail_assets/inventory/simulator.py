@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Days = NDArray[np.int64]
+from retail_assets.arrays import Array, Days, Flags
 
 UnmetDemand = Literal["lost", "backorder"]
 

@@ -10,12 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Days
 from retail_assets.inventory.health import AT_RISK_PROBABILITY, COVER_DAYS, StockInputs, StockState, excess_units
 from retail_assets.inventory.money import money
 from retail_assets.tables.inventory import TRANSFER_PROPOSALS
-
-Array = NDArray[np.float64]
-Days = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

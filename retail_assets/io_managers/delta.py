@@ -130,8 +130,9 @@ def _wanted_columns(context: dg.InputContext, table: Table) -> list[str]:
 
 
 def _reader(context: dg.InputContext) -> str:
-    keys = sorted("/".join(key.path) for key in context.step_context.assets_def.keys)
-    return ", ".join(keys)
+    asset = context.step_context.assets_def
+    keys = asset.keys if asset else ()
+    return ", ".join(sorted("/".join(key.path) for key in keys))
 
 
 def _windows(keys: Any) -> list[Window]:

@@ -81,11 +81,13 @@ def _of_column(files: pa.Table, name: str, *, is_shown: bool) -> dict[str, Any]:
     """A column that names the folders has its values there."""
     folder, nulls = f"partition.{name}", f"null_count.{name}"
     bounds = (folder, folder) if folder in files.column_names else (f"min.{name}", f"max.{name}")
-    found = [pc.min_max(files.column(bound)) if bound in files.column_names else None for bound in bounds]
+    found = [
+        pc.call_function("min_max", [files.column(bound)]) if bound in files.column_names else None for bound in bounds
+    ]
     least, greatest = (_text(at[end].as_py()) if at else "" for at, end in zip(found, ("min", "max"), strict=True))
     if not is_shown:
         least, greatest = (_HIDDEN if bound else "" for bound in (least, greatest))
-    empty = pc.sum(files.column(nulls)).as_py() if nulls in files.column_names else 0
+    empty = pc.call_function("sum", [files.column(nulls)]).as_py() if nulls in files.column_names else 0
     return {"empty": empty, "least": least, "greatest": greatest}
 
 

@@ -324,8 +324,8 @@ def _sign_in(given: _Given) -> SignIn:
     if names == {"sas_token"}:
         return SasToken(_required(given, "sas_token"))
     if names - {"authority_host"} == _PRINCIPAL:
-        principal = (_required(given, name) for name in ("tenant_id", "client_id", "client_secret"))
-        return ServicePrincipal(*principal, given.get("authority_host") or _LOGIN)
+        tenant, client, secret = (_required(given, name) for name in ("tenant_id", "client_id", "client_secret"))
+        return ServicePrincipal(tenant, client, secret, given.get("authority_host") or _LOGIN)
     if names - {"client_id"} == {"managed_identity"} and given.get("managed_identity"):
         return ManagedIdentity(given.get("client_id"))
     raise _wrong(f"{_listed(names)} is not one whole way of signing in; {_CHOICE}")

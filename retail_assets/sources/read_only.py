@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlglot import exp
     from sqlglot.dialects.dialect import Dialect
-    from sqlglot.tokens import Token
+    from sqlglot.tokenizer_core import Token
 
 _PARSERS = {"mssql": "tsql", "postgresql": "postgres", "mariadb": "mysql"}
 """The parser's name of a dialect where it is not SQLAlchemy's."""
@@ -138,7 +138,7 @@ def _complaint(sql: str, dialect: str) -> str | None:
 
 def _statement_word(tokens: "list[Token]") -> str | None:
     """A word that begins a statement of SQL Server, or a hint that locks; as a name it would have to be quoted."""
-    from sqlglot.tokens import TokenType
+    from sqlglot.tokenizer_core import TokenType
 
     quoted = (TokenType.STRING, TokenType.NATIONAL_STRING, TokenType.IDENTIFIER)
     texts = [token.text.upper() if token.token_type not in quoted else "-" for token in tokens]
@@ -179,8 +179,9 @@ def _bare_aliases(tree: "exp.Expr", sql: str) -> Iterator[str]:
 
 def _node_complaint(node: "exp.Expr", dialect: str) -> str | None:
     from sqlglot import exp
+    from sqlglot.expressions import dml
 
-    if isinstance(node, exp.DML | exp.Into | exp.Lock):
+    if isinstance(node, dml.DML | exp.Into | exp.Lock):
         return _contains(node)
     if not isinstance(node, _reading_nodes()):
         return f"contains {node.key.upper()}, which is not known to only read; put it into a view of the database"

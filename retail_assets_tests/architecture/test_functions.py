@@ -10,22 +10,6 @@ ROOT = Path(__file__).parents[2]
 MOST_LINES, MOST_ARGUMENTS = 60, 6
 MEDIAN_LINES, LINES_OF_NINE_IN_TEN = 10, 30
 
-# Functions of the inventory that are being mended: the whole set goes when they are.
-STILL_TOO_LARGE = {
-    "retail_assets/assets/inventory.py: decisions",
-    "retail_assets/assets/inventory.py: policy_replay",
-    "retail_assets/inventory/health.py: inventory_health",
-    "retail_assets/inventory/plan/plan.py: _outlook",
-    "retail_assets/inventory/plan/plan.py: replenishment_plan",
-    "retail_assets/inventory/plan/position.py: stock_position",
-    "retail_assets/inventory/plan/rows.py: plan_rows",
-    "retail_assets/inventory/replay/replay.py: Replay.of",
-    "retail_assets/inventory/replay/replay.py: policy_replay",
-    "retail_assets/inventory/replay/world.py: replay_world",
-    "retail_assets/inventory/simulator.py: simulate",
-    "retail_assets/inventory/transfers.py: transfer_proposals",
-}
-
 
 class Function(NamedTuple):
     """`name` with its module and its class; self and cls count as no arguments, `*args` and `**kwargs` as one each."""
@@ -75,7 +59,7 @@ def test_most_functions_fit_a_glance() -> None:
 
 
 def test_no_function_is_long_or_takes_many_arguments() -> None:
-    assert {function.name for function in _ours() if function.is_too_large} - STILL_TOO_LARGE == set()
+    assert {function.name for function in _ours() if function.is_too_large} == set()
 
 
 SAMPLE = """

@@ -15,10 +15,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # `tables` <- `transforms`, `demand`, `inventory` <- `lake`, `resources` <- `engines` <- `as_of_day`, `io_managers`
 # <- `checks`, `assets` <- `runs`, `nights`, `graph` <- `command_line`. `graph` and `nights` need each other's modules:
 # jobs <- requests <- schedules <- due <- sensors, make_up <- build; that there is no circle is tested below.
-LEAVES = {"addresses", "database_errors", "failures", "record_batches", "windows"}
+LEAVES = {"addresses", "arrays", "database_errors", "failures", "record_batches", "windows"}
 PURE = {"tables", "transforms", "demand", "inventory"}
 ALLOWED = {
     "addresses": set(),
+    "arrays": set(),
     "database_errors": set(),
     "failures": set(),
     "record_batches": set(),
@@ -35,7 +36,7 @@ ALLOWED = {
     "sources": {"tables"},
     "resources": {"tables", "sources", "settings", "demand", "lake"},
     "engines": {"tables", "transforms", "lake"},
-    "io_managers": {"tables", "engines", "lake"},
+    "io_managers": {"tables", "transforms.lineage", "engines", "lake"},
     "checks": {"tables", "transforms", "engines", "io_managers.chunks", "io_managers.described"},
     "assets": PURE | {"as_of_day", "engines", "io_managers", "lake", "resources", "retailer"},
     "runs": set(),

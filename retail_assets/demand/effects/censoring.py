@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaln, gammainc, gammaln
 
+from retail_assets.arrays import Array
 from retail_assets.demand.opening import USUAL_HOURS
 from retail_assets.tables.gold import CENSORINGS
 
-Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
 
 NAMES = CENSORINGS
@@ -52,13 +52,13 @@ class Censoring(IntEnum):
 
 
 def censoring_of(
-    on_hand_units: Floats,
-    sold_units: Floats,
+    on_hand_units: Array,
+    sold_units: Array,
     *,
-    previous_on_hand_units: Floats | None = None,
-    stock_out_hours: Floats | None = None,
-    trading_hours: float | Floats = USUAL_HOURS,
-) -> tuple[Codes, Floats]:
+    previous_on_hand_units: Array | None = None,
+    stock_out_hours: Array | None = None,
+    trading_hours: float | Array = USUAL_HOURS,
+) -> tuple[Codes, Array]:
     """Censoring code and available share of the day of every cell.
 
     The rule, first match first (all arrays of one shape, NaN = not known):
@@ -103,12 +103,12 @@ class TradingDays:
         is_sold_out: days whose stock the sales themselves used up; all of censoring `full` when None.
     """
 
-    sales: Floats
+    sales: Array
     censoring: Codes
     weekday: NDArray[np.integer]
-    available_rate: Floats | None = None
-    lift: Floats | None = None
-    unit_step: Floats | None = None
+    available_rate: Array | None = None
+    lift: Array | None = None
+    unit_step: Array | None = None
     is_sold_out: NDArray[np.bool_] | None = None
 
     def of(self, series: NDArray[np.intp]) -> "TradingDays":
@@ -129,7 +129,7 @@ class TradingDays:
         return np.isin(self.censoring, (Censoring.FULL, Censoring.PARTIAL))
 
     @property
-    def available(self) -> Floats:
+    def available(self) -> Array:
         """The share of the day with stock, NaN where it is not known."""
         unknown = np.full(np.shape(self.sales), np.nan)
         return unknown if self.available_rate is None else np.asarray(self.available_rate, dtype=float)
@@ -141,7 +141,7 @@ def _taken(values: NDArray | None, series: NDArray[np.intp]) -> NDArray | None:
 
 def unconstrain(
     days: TradingDays, *, window_days: int = WINDOW_DAYS, dispersion: float | None = None, first_day: int = 0
-) -> tuple[Floats, Floats]:
+) -> tuple[Array, Array]:
     """Estimated demand and its standard deviation, both (series, days from `first_day` on).
 
     Demand of a series, counted in its steps of quantity, is level × weekday pattern × lift, Poisson or negative
@@ -181,11 +181,11 @@ def unconstrain(
     return units[:, first_day:], sd[:, first_day:]
 
 
-def _steps(days: TradingDays) -> Floats:
+def _steps(days: TradingDays) -> Array:
     return np.ones(len(days.sales)) if days.unit_step is None else np.asarray(days.unit_step, dtype=float)
 
 
-def _counted(days: TradingDays, step: Floats) -> "_Days":
+def _counted(days: TradingDays, step: Array) -> "_Days":
     """The days with sales counted in steps, and what is not known filled in."""
     sales = np.round(np.asarray(days.sales, dtype=float) / step[:, None], _STEP_DIGITS)
     available = _believed(days.available, sales)
@@ -202,7 +202,7 @@ def _counted(days: TradingDays, step: Floats) -> "_Days":
     )
 
 
-def _believed(available: Floats, sold: Floats) -> Floats:
+def _believed(available: Array, sold: Array) -> Array:
     """The available share, not known where units were sold although the hours say that there was never any stock.
 
     Real records do (FreshRetailNet-50K: one empty day in five sold something), and a share of 0 would make any
@@ -218,12 +218,12 @@ _Cells = tuple[NDArray[np.int64], NDArray[np.int64]]
 class _Days:
     """What is known of every cell, (series, days) each; the weekdays are (days,)."""
 
-    sales: Floats
+    sales: Array
     limited: NDArray[np.bool_]
     is_full: NDArray[np.bool_]
     is_sold_out: NDArray[np.bool_]
-    lift: Floats
-    available: Floats
+    lift: Array
+    available: Array
     weekday: NDArray[np.integer]
 
     @property
@@ -241,17 +241,17 @@ class _Window:
     """
 
     day: NDArray[np.int64]
-    count: Floats
-    count_square: Floats
-    total: Floats
-    cross: Floats
-    square: Floats
-    pair_weight: Floats
+    count: Array
+    count_square: Array
+    total: Array
+    cross: Array
+    square: Array
+    pair_weight: Array
     pair_cell: NDArray[np.int64]
     pair_weekday: NDArray[np.int64]
-    pair_sales: Floats
-    pair_available: Floats
-    pair_lift: Floats
+    pair_sales: Array
+    pair_available: Array
+    pair_lift: Array
     pair_is_full: NDArray[np.bool_]
     pair_is_sold_out: NDArray[np.bool_]
     last_pair: NDArray[np.int64]
@@ -260,18 +260,18 @@ class _Window:
     def size(self) -> int:
         return len(self.day)
 
-    def by_weekday(self, values: Floats) -> Floats:
+    def by_weekday(self, values: Array) -> Array:
         """Sums of pair values, (cells, 7)."""
         key = self.pair_cell * 7 + self.pair_weekday
         sums = np.bincount(key, values * self.pair_weight, minlength=self.size * 7)
         return sums.reshape(self.size, 7).astype(np.float64)
 
     @cached_property
-    def days(self) -> Floats:
+    def days(self) -> Array:
         """Days by weekday, observed and censored, each as often as its lift."""
         return self.count + self.by_weekday(self.pair_lift)
 
-    def of_pairs(self, expected: Floats) -> Floats:
+    def of_pairs(self, expected: Array) -> Array:
         """Expected demand (cells, 7) without lift, as that of each pair with its own."""
         return expected[self.pair_cell, self.pair_weekday] * self.pair_lift
 
@@ -301,7 +301,7 @@ def _window(days: _Days, *, at: _Cells, length: int) -> _Window:
     )
 
 
-def _most_sold(sales: Floats, *, at: _Cells, days: int) -> Floats:
+def _most_sold(sales: Array, *, at: _Cells, days: int) -> Array:
     """Most units of one day in the trailing window of each cell."""
     from scipy.ndimage import maximum_filter1d
 
@@ -324,7 +324,7 @@ def _last_fitted(observed: NDArray[np.bool_], *, at: _Cells, days: int) -> NDArr
     return np.where(count >= _ENOUGH_OBSERVED_DAYS, settled, day)
 
 
-def _observed_sums(days: _Days, *, row: NDArray[np.int64], span: _Cells) -> dict[str, Floats]:
+def _observed_sums(days: _Days, *, row: NDArray[np.int64], span: _Cells) -> dict[str, Array]:
     """Sums over the observed days after span[0] up to span[1] of each cell, (cells, 7), by field of `_Window`."""
     value, lift = np.where(days.observed, days.sales, 0.0), np.where(days.observed, days.lift, 0.0)
     terms = {"count": lift, "count_square": lift**2, "total": value, "cross": value * lift, "square": value**2}
@@ -340,7 +340,7 @@ def _observed_sums(days: _Days, *, row: NDArray[np.int64], span: _Cells) -> dict
     return sums
 
 
-def _fit(window: _Window, dispersion: float | None) -> tuple[Floats, Floats]:
+def _fit(window: _Window, dispersion: float | None) -> tuple[Array, Array]:
     """Conditional mean and variance of the cells at the maximum of the likelihood, by safeguarded Newton steps.
 
     Each day stops by itself when its cells have settled, so that no day's values depend on which others are asked.
@@ -370,7 +370,7 @@ def _fit(window: _Window, dispersion: float | None) -> tuple[Floats, Floats]:
     return np.where(is_blind, np.nan, mean[last]), np.where(is_blind, np.nan, variance[last])
 
 
-def _start(window: _Window) -> tuple[Floats, Floats]:
+def _start(window: _Window) -> tuple[Array, Array]:
     """Mean of the uncensored days (of all days where there is none) and mean sales of the window, the weak prior.
 
     The prior is a quarter of a day: it only matters in windows with next to no observed day, where the likelihood
@@ -387,7 +387,7 @@ def _start(window: _Window) -> tuple[Floats, Floats]:
     return np.maximum(start, 1e-6), prior
 
 
-def _conditional(window: _Window, mean: Floats, spread: Floats, *, seen: Floats) -> tuple[Floats, Floats]:
+def _conditional(window: _Window, mean: Array, spread: Array, *, seen: Array) -> tuple[Array, Array]:
     """Mean and variance of each pair's demand given what was sold and the share of demand that was seen."""
     expected = window.of_pairs(mean)
     phi = spread[window.pair_cell]
@@ -402,7 +402,7 @@ def _conditional(window: _Window, mean: Floats, spread: Floats, *, seen: Floats)
     return first, second
 
 
-def _rest_of_day(mean: Floats, phi: Floats, *, sold: Floats, share: Floats) -> tuple[Floats, Floats]:
+def _rest_of_day(mean: Array, phi: Array, *, sold: Array, share: Array) -> tuple[Array, Array]:
     """Demand when the day was seen for a share: sales plus the rest at the rate that share suggests.
 
     The likelihood of a Poisson process seen for a share of the day is the same whether the share was fixed or ended
@@ -413,7 +413,7 @@ def _rest_of_day(mean: Floats, phi: Floats, *, sold: Floats, share: Floats) -> t
     return sold + rest * factor, rest * factor + rest**2 * phi * factor / (1 + phi * mean * share)
 
 
-def _above(mean: Floats, phi: Floats, *, sold: Floats) -> tuple[Floats, Floats]:
+def _above(mean: Array, phi: Array, *, sold: Array) -> tuple[Array, Array]:
     """E[D | D ≥ s] and Var[D | D ≥ s], Poisson or negative binomial, in closed form.
 
     From d·f(d) = q(d − 1 + r)·f(d − 1): E[D | D ≥ s] = μ + s(1 + φμ)·f(s)/P(D ≥ s), and likewise for D².
@@ -430,13 +430,13 @@ def _above(mean: Floats, phi: Floats, *, sold: Floats) -> tuple[Floats, Floats]:
     return first, np.maximum(second - first**2, 0.0)
 
 
-def _poisson_hazard(mean: Floats, sold: Floats) -> Floats:
+def _poisson_hazard(mean: Array, sold: Array) -> Array:
     """f(s)/P(D ≥ s); the tail is the regularised incomplete gamma function."""
     log_mass = sold * np.log(mean) - mean - gammaln(sold + 1)
     return _ratio(log_mass, np.where(sold > 0, gammainc(np.maximum(sold, 1e-9), mean), 1.0), limit=1.0)
 
 
-def _negative_binomial_hazard(mean: Floats, phi: Floats, *, sold: Floats) -> Floats:
+def _negative_binomial_hazard(mean: Array, phi: Array, *, sold: Array) -> Array:
     size = 1 / phi
     odds = mean * phi
     log_q, log_p = np.log(odds) - np.log1p(odds), -np.log1p(odds)
@@ -447,7 +447,7 @@ def _negative_binomial_hazard(mean: Floats, phi: Floats, *, sold: Floats) -> Flo
     return _ratio(log_mass, tail, limit=1.0)
 
 
-def _ratio(log_mass: Floats, tail: Floats, *, limit: float) -> Floats:
+def _ratio(log_mass: Array, tail: Array, *, limit: float) -> Array:
     """Mass over tail; far out, where the tail underflows, nearly all of it is the mass itself."""
     safe = tail > 1e-290
     ratio = np.exp(np.minimum(log_mass - np.log(np.where(safe, tail, 1.0)), 0.0))
@@ -455,8 +455,8 @@ def _ratio(log_mass: Floats, tail: Floats, *, limit: float) -> Floats:
 
 
 def _level_step(
-    window: _Window, expected: Floats, *, spread: Floats, moments: tuple[Floats, Floats], anchors: tuple[Floats, Floats]
-) -> Floats:
+    window: _Window, expected: Array, *, spread: Array, moments: tuple[Array, Array], anchors: tuple[Array, Array]
+) -> Array:
     """Newton step of the log level; the score is Σ v(E[D] − μ) with v = 1/(1 + φμ)."""
     mean, variance = moments
     level, prior = anchors
@@ -480,9 +480,9 @@ class _Pattern:
         self,
         window: _Window,
         *,
-        level: Floats,
-        spread: Floats,
-        moments: tuple[Floats, Floats],
+        level: Array,
+        spread: Array,
+        moments: tuple[Array, Array],
         moves: NDArray[np.bool_],
     ) -> None:
         weight = (1 / (1 + spread * level))[:, None]
@@ -495,7 +495,7 @@ class _Pattern:
         factors = _relaxed(self.factors, target, guessed=guessed, full=seen + _WEEKDAY_PRIOR_UNITS)
         self.factors = np.where(moves[:, None], factors, self.factors)
 
-    def _pooled(self, day: NDArray[np.int64], *sums: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    def _pooled(self, day: NDArray[np.int64], *sums: Array) -> tuple[Array, NDArray[np.int64]]:
         days, group = np.unique(day, return_inverse=True)
         demand, seen, guessed = (_grouped(values, group, size=len(days)) for values in sums)
         target = (demand + _PANEL_PRIOR_UNITS) / (seen + _PANEL_PRIOR_UNITS)
@@ -527,7 +527,7 @@ class _Exposure:
         self._stops = window.pair_is_sold_out[self._timed].astype(float)
         self.seen = share.copy()
 
-    def update(self, expected: Floats, *, spread: Floats, moves: NDArray[np.bool_]) -> None:
+    def update(self, expected: Array, *, spread: Array, moves: NDArray[np.bool_]) -> None:
         """One Newton step of the exponents whose cells still move."""
         window, timed, group, size = self._window, self._timed, self._group, len(self._exponent)
         cell = window.pair_cell[timed]
@@ -545,12 +545,12 @@ class _Exposure:
         self.seen[timed] = np.exp(self._log * self._exponent[group])
 
 
-def _grouped(values: Floats, group: NDArray[np.int64], *, size: int) -> Floats:
+def _grouped(values: Array, group: NDArray[np.int64], *, size: int) -> Array:
     sums = [np.bincount(group, values[:, number], minlength=size) for number in range(7)]
     return np.stack(sums, axis=1).astype(np.float64)
 
 
-def _relaxed(old: Floats, target: Floats, *, guessed: Floats, full: Floats) -> Floats:
+def _relaxed(old: Array, target: Array, *, guessed: Array, full: Array) -> Array:
     """The EM step from old to target, lengthened by the share of information that is missing, mean 1."""
     missing = np.clip(guessed / np.maximum(full * old, 1e-9), 0.0, _MOST_MISSING)
     step = np.log(target / target.mean(axis=1, keepdims=True) / old) / (1 - missing)
@@ -558,7 +558,7 @@ def _relaxed(old: Floats, target: Floats, *, guessed: Floats, full: Floats) -> F
     return moved / moved.mean(axis=1, keepdims=True)
 
 
-def _dispersion(window: _Window, expected: Floats, *, moments: tuple[Floats, Floats], old: Floats) -> Floats:
+def _dispersion(window: _Window, expected: Array, *, moments: tuple[Array, Array], old: Array) -> Array:
     """Excess variance over mean², from observed days and the conditional moments of the censored ones.
 
     Uncensored days alone would understate it: stock cuts off the high ones. A series leans on the panel of its day
@@ -581,7 +581,7 @@ def _dispersion(window: _Window, expected: Floats, *, moments: tuple[Floats, Flo
     return pooled + prior / (prior + noise) * (own - pooled)
 
 
-def _parameters(expected: Floats, *, days: Floats, spread: Floats) -> Floats:
+def _parameters(expected: Array, *, days: Array, spread: Array) -> Array:
     """Parameters a window really fits: the level and the part of six weekday factors its own sales decide."""
     information = days * expected / (1 + spread[:, None] * expected)
     return 1 + 6 * (information / (information + _WEEKDAY_PRIOR_UNITS)).mean(axis=1)

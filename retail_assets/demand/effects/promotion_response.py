@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array
 from retail_assets.demand.pooling import within_reach
-
-Floats = np.ndarray
 
 _FIRST_GUESS = np.array([0.1, 1.5])
 _FIRST_WEIGHTS = np.array([50.0, 2.0])
@@ -27,12 +26,12 @@ _FAR = 5.0
 """Deviations beyond which sales of one day say no more."""
 
 
-def depth(discount_rate: Floats) -> Floats:
+def depth(discount_rate: Array) -> Array:
     """Minus the log of the share of the price still asked, 0 without a discount."""
     return -np.log1p(-np.clip(np.nan_to_num(discount_rate), 0.0, _MAX_DISCOUNT))
 
 
-def deepest_seen(discount_rate: Floats, department: NDArray[np.integer]) -> Floats:
+def deepest_seen(discount_rate: Array, department: NDArray[np.integer]) -> Array:
     """Deepest discount of each series' department so far, (n,), of (n, days); nobody knows what deeper ones would do.
 
     A department that never gave one takes the deepest of all, and 30 % counts as seen where nobody did.
@@ -46,7 +45,7 @@ def deepest_seen(discount_rate: Floats, department: NDArray[np.integer]) -> Floa
     return np.where(own > 0, own, every)[department]
 
 
-def weekday_sums(values: Floats, slot: NDArray[np.integer]) -> Floats:
+def weekday_sums(values: Array, slot: NDArray[np.integer]) -> Array:
     """Sums of (n, days) over series and the days of each of seven slots, (7,); no series has the say in one."""
     sums = np.stack([values[:, slot == number].sum(axis=1) for number in range(7)], axis=1)
     return within_reach(sums, np.zeros(len(values), dtype=int)).sum(axis=0)
@@ -57,16 +56,16 @@ class Response:
     """log(sales / usual) = display + elasticity × depth on promoted days; elasticity (n,) is that of the product."""
 
     display: float
-    elasticity: Floats
+    elasticity: Array
 
-    def log_lift(self, discount_rate: Floats) -> Floats:
+    def log_lift(self, discount_rate: Array) -> Array:
         """Of series (n,) on discounts (n,) or (n, days); 0 without a discount."""
         elasticity = self.elasticity if discount_rate.ndim == 1 else self.elasticity[:, None]
         return np.where(discount_rate > 0, self.display + elasticity * depth(discount_rate), 0.0)
 
 
 def response(
-    sales: Floats, usual: Floats, *, discount_rate: Floats, exposure: Floats, product: NDArray[np.integer]
+    sales: Array, usual: Array, *, discount_rate: Array, exposure: Array, product: NDArray[np.integer]
 ) -> Response:
     """What discounts did so far, by quasi-likelihood on the sums over a product's stores on a day.
 
@@ -104,11 +103,11 @@ def response(
 class _Told:
     """Sales, usual sales and depth of each promoted product and day."""
 
-    sold: Floats
-    usual: Floats
-    depth: Floats
+    sold: Array
+    usual: Array
+    depth: Array
 
-    def gap(self, display: float, elasticity: Floats | float) -> tuple[Floats, Floats]:
+    def gap(self, display: float, elasticity: Array | float) -> tuple[Array, Array]:
         """Sales beyond what was expected, and expected sales, both over dispersion + a day's own noise.
 
         Sales more than five deviations off count as five (Huber 1964): one bulk buyer tells nothing of a discount.
@@ -134,14 +133,14 @@ def _pooled(told: _Told, product: NDArray[np.integer]) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
-def _say(known: Floats, product: NDArray[np.integer]) -> Floats:
+def _say(known: Array, product: NDArray[np.integer]) -> Array:
     """What each day counts, 0 … 1, so that no product knows more than the next one does."""
     own = np.bincount(product, known)
     bounded = within_reach(own, np.zeros(len(own), dtype=int))
     return np.minimum(bounded / np.maximum(own, _LEAST), 1.0)[product]
 
 
-def _of_products(told: _Told, product: NDArray[np.integer], *, display: float, pooled: float, count: int) -> Floats:
+def _of_products(told: _Told, product: NDArray[np.integer], *, display: float, pooled: float, count: int) -> Array:
     """Elasticity of each product, leaning on the pooled one."""
     prior, found = 1 / _PRODUCT_SPREAD**2, np.full(count, pooled)
     for _ in range(_STEPS):
@@ -153,13 +152,13 @@ def _of_products(told: _Told, product: NDArray[np.integer], *, display: float, p
 
 
 def lifts(
-    sales: Floats,
+    sales: Array,
     *,
-    discount_rate: Floats,
-    exposure: Floats,
+    discount_rate: Array,
+    exposure: Array,
     weekday: NDArray[np.integer],
     product: NDArray[np.integer],
-) -> Floats:
+) -> Array:
     """How many times usual demand each day's discount brings, (n, days), as told by all the days given.
 
     Usual sales of a series are its sales for each day in stock without a discount times the weekday pattern of all
@@ -172,7 +171,7 @@ def lifts(
     return np.exp(found.log_lift(discount_rate))
 
 
-def _usual(sales: Floats, discount_rate: Floats, *, exposure: Floats, weekday: NDArray[np.integer]) -> Floats:
+def _usual(sales: Array, discount_rate: Array, *, exposure: Array, weekday: NDArray[np.integer]) -> Array:
     """Expected sales without a discount, (n, days)."""
     plain = (discount_rate <= 0) & (exposure > 0) & np.isfinite(sales)
     sold, seen = np.where(plain, sales, 0.0), np.where(plain, exposure, 0.0)

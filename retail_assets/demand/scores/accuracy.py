@@ -11,11 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Counts
 from retail_assets.tables.contract import ALL
 from retail_assets.tables.forecast import BUCKET_DAYS, FORECAST_ACCURACY, QUANTILE_LEVELS, horizon_bucket
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 NAIVE_DAYS = 35
 """Days of actuals before the oldest forecast, so that the naive can step over missing days."""
@@ -56,9 +54,9 @@ class _Panel:
     """Demand of each series and day, NaN where unknown, and which days may be scored; `row` places each forecast."""
 
     first_day: int
-    demand: Floats
+    demand: Array
     is_scored: NDArray[np.bool_]
-    row: Integers
+    row: Counts
 
     @classmethod
     def of(cls, actuals: pd.DataFrame, forecasts: pd.DataFrame) -> "_Panel":
@@ -71,14 +69,14 @@ class _Panel:
         is_scored[known, day - first] = _scored(actuals)
         return cls(first, demand, is_scored, row)
 
-    def actual(self, target: Integers) -> tuple[Floats, NDArray[np.bool_]]:
+    def actual(self, target: Counts) -> tuple[Array, NDArray[np.bool_]]:
         column = target - self.first_day
         is_inside = (column >= 0) & (column < self.demand.shape[1])
         column = np.where(is_inside, column, 0)
         value = self.demand[self.row, column]
         return value, is_inside & self.is_scored[self.row, column] & ~np.isnan(value)
 
-    def naive(self, as_of: Integers, target: Integers) -> Floats:
+    def naive(self, as_of: Counts, target: Counts) -> Array:
         """Demand of the last same weekday known at `as_of`, stepping back over missing weeks."""
         column = target - 7 * np.maximum(-((as_of - target) // 7), 1) - self.first_day
         value = np.full(len(column), np.nan)
@@ -95,14 +93,14 @@ class _Panel:
 class _Groups:
     """Number of each forecast's group: target date × bucket × class × origin, the last class being none."""
 
-    number: Integers
-    dates: Integers
+    number: Counts
+    dates: Counts
     bucket_count: int
     class_names: list[str]
     origins: list[str]
 
     @classmethod
-    def of(cls, forecasts: pd.DataFrame, *, target: Integers, classes: Integers, class_names: list[str]) -> "_Groups":
+    def of(cls, forecasts: pd.DataFrame, *, target: Counts, classes: Counts, class_names: list[str]) -> "_Groups":
         dates, date_number = np.unique(target, return_inverse=True)
         origin_number, origins = pd.factorize(forecasts["origin"], sort=True)
         bucket = (forecasts["horizon_days"].to_numpy(dtype=np.int64) - 1) // BUCKET_DAYS
@@ -116,7 +114,7 @@ class _Groups:
         return len(self.dates), self.bucket_count, len(self.class_names) + 1, len(self.origins)
 
     def scores(
-        self, forecasts: pd.DataFrame, *, actual: Floats, is_scored: NDArray[np.bool_], naive: Floats
+        self, forecasts: pd.DataFrame, *, actual: Array, is_scored: NDArray[np.bool_], naive: Array
     ) -> pd.DataFrame:
         kept = np.flatnonzero(is_scored)
         number, truth = self.number[kept], actual[kept]
@@ -135,7 +133,7 @@ class _Groups:
         }
         return _finished(pd.DataFrame({name: values.ravel() for name, values in sums.items()}), self)
 
-    def _quantile_sums(self, forecasts: pd.DataFrame, kept: Integers, truth: Floats) -> dict[str, Floats]:
+    def _quantile_sums(self, forecasts: pd.DataFrame, kept: Counts, truth: Array) -> dict[str, Array]:
         number = self.number[kept]
         pinball = np.zeros(len(kept))
         sums = {}
@@ -146,7 +144,7 @@ class _Groups:
                 sums[f"coverage_{name}"] = self._sum(number, (over >= 0).astype(np.float64))
         return {"pinball": self._sum(number, pinball / len(QUANTILE_LEVELS)), **sums}
 
-    def _sum(self, number: Integers, values: Floats) -> Floats:
+    def _sum(self, number: Counts, values: Array) -> Array:
         """(date, bucket, segment, origin); segment 0 is all, the others are the classes."""
         total = np.bincount(number, values, minlength=int(np.prod(self.shape))).reshape(self.shape)
         return np.concatenate([total.sum(axis=2, keepdims=True), total[:, :, :-1]], axis=2).astype(np.float64)
@@ -188,7 +186,7 @@ def _scored(actuals: pd.DataFrame) -> NDArray[np.bool_]:
     return is_seen & ~is_limited & actuals["is_open"].to_numpy(dtype=bool)
 
 
-def _classes(segments: pd.DataFrame, forecasts: pd.DataFrame, *, as_of: Integers) -> tuple[Integers, list[str]]:
+def _classes(segments: pd.DataFrame, forecasts: pd.DataFrame, *, as_of: Counts) -> tuple[Counts, list[str]]:
     """Class number of each forecast as of its own date; the number after the last name where there is none."""
     segments = segments.loc[segments["abc_class"].notna()]
     code, names = pd.factorize(segments["abc_class"], sort=True)
@@ -202,7 +200,7 @@ def _classes(segments: pd.DataFrame, forecasts: pd.DataFrame, *, as_of: Integers
     return np.where(found < 0, len(names), found), [str(name) for name in names]
 
 
-def _series_rows(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Integers, Integers]:
+def _series_rows(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Counts, Counts]:
     """Number of each row's store and product, the same in both frames."""
     number = np.zeros(len(first) + len(second), dtype=np.int64)
     for column in ("store_id", "product_id"):
@@ -212,7 +210,7 @@ def _series_rows(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Integers, I
     return series[: len(first)], series[len(first) :]
 
 
-def _days(dates: Any) -> Integers:
+def _days(dates: Any) -> Counts:
     """Days since 1970; each distinct date is converted once."""
     code, values = pd.factorize(dates)
     return pd.to_datetime(values).to_numpy().astype("datetime64[D]").astype(np.int64)[code]

@@ -86,7 +86,7 @@ class Spread:
 class LevelModel:
     """One level: `chosen` did best in the backtest; it is bottom_up where sums of the series did.
 
-    `fits` holds, by group, the fits whose mean the chosen model is, `reconciling_fits` those the series must sum to;
+    `fits` holds, by group, the fits whose mean the chosen model is, `pull_fits` those the series must sum to;
     a group that could not be fitted is in neither.
     """
 
@@ -94,7 +94,7 @@ class LevelModel:
     chosen: str
     scores: dict[str, Score]
     fits: dict[str, tuple[Fit, ...]]
-    reconciling_fits: dict[str, tuple[Fit, ...]]
+    pull_fits: dict[str, tuple[Fit, ...]]
     spread: Spread
 
 
@@ -109,7 +109,7 @@ class AggregateModel:
     @property
     def groups(self) -> tuple[tuple[str, str], ...]:
         """Level and name of every group that has a model of its own."""
-        return tuple((level.level, name) for level in self.levels for name in level.fits | level.reconciling_fits)
+        return tuple((level.level, name) for level in self.levels for name in level.fits | level.pull_fits)
 
     def level(self, name: str) -> LevelModel | None:
         return next((level for level in self.levels if level.level == name), None)
@@ -132,7 +132,7 @@ def _read_level(read: dict) -> LevelModel:
         chosen=read["chosen"],
         scores={name: Score(**score) for name, score in read["scores"].items()},
         fits=_read_fits(read["fits"]),
-        reconciling_fits=_read_fits(read["pull_fits"]),
+        pull_fits=_read_fits(read["pull_fits"]),
         spread=Spread(spread["level_scale"], spread["scale"], tuple(spread["quantiles"])),
     )
 
@@ -188,9 +188,9 @@ def fit_aggregate(
         scores, parts = _judged(folds, level, models=able, orders=orders)
         fits = _fits(groups, parts, orders=orders, failures=failures)
         towards = [name for name in PULL_MODELS if name in able and level in RECONCILED_LEVELS]
-        reconciling_fits = _fits(shared.get(level, ()), towards, orders=orders, failures=failures)
+        pull_fits = _fits(shared.get(level, ()), towards, orders=orders, failures=failures)
         name = MEAN_OF_BEST if len(parts) > 1 else (parts or (BOTTOM_UP,))[0]
-        levels.append(LevelModel(level, name, scores, fits, reconciling_fits, Spread()))
+        levels.append(LevelModel(level, name, scores, fits, pull_fits, Spread()))
     spreads = _spreads(folds)
     found = tuple(replace(level, spread=spreads[level.level]) for level in levels)
     return AggregateModel(found, calendar, tuple(dict.fromkeys(failures)))
@@ -397,7 +397,7 @@ def nudge(mean: np.ndarray, panel: Panel, model: AggregateModel, *, strength: fl
 
 def reconciliation_targets(panel: Panel, model: AggregateModel) -> list[Target]:
     """What `nudge` moves the series towards, level by level."""
-    fits = {level.level: level.reconciling_fits for level in model.levels if level.level in RECONCILED_LEVELS}
+    fits = {level.level: level.pull_fits for level in model.levels if level.level in RECONCILED_LEVELS}
     totals = _said(_ordinary(panel), model.calendar, fits)
     return [_target(panel, level, totals) for level in RECONCILED_LEVELS]
 

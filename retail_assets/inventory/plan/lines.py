@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Dates, Days, Flags
 from retail_assets.inventory.cumulative_forecast import CumulativeForecast, delay_probabilities, series_index
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.order_days import Opportunities, are_order_days_known
@@ -21,11 +22,6 @@ from retail_assets.inventory.policies import (
     CRITICAL_RATIO_LIMITS,
     critical_ratio,
 )
-
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Dates = NDArray[np.datetime64]
-Days = NDArray[np.int64]
 
 _NO_UNITS = 1e-6
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Flags
 from retail_assets.inventory.draws import line_keys
 from retail_assets.inventory.order_days import Opportunities, order_opportunities, order_weekdays
 from retail_assets.inventory.parameters import PlanPolicy, Policies
@@ -29,9 +30,6 @@ from retail_assets.inventory.quantity import (
 )
 from retail_assets.inventory.shelf_life import batches_by_age
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN
-
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 _PATHS, _SPOILING_PATHS = 32, 128
 """Sampled paths of demand of a line: they only say what lost sales change, and waste where a product spoils."""

@@ -13,14 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Dates, Days, Flags
 from retail_assets.inventory.cumulative_forecast import delay_probabilities, series_index
 from retail_assets.inventory.order_days import Opportunities
 from retail_assets.inventory.plan.inputs import PlanInputs
-
-Array = NDArray[np.float64]
-Dates = NDArray[np.datetime64]
-Flags = NDArray[np.bool_]
-Days = NDArray[np.int64]
 
 UNMATCHED_DAYS = 2
 """Days after its approval from which a proposal without a purchase order is named."""

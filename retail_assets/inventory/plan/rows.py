@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Flags
 from retail_assets.inventory.order_days import Opportunities
 from retail_assets.inventory.plan.lines import LineLevels, Lines
 from retail_assets.inventory.plan.position import Position
@@ -22,7 +23,6 @@ from retail_assets.inventory.prospects import Outlook
 from retail_assets.inventory.quantity import PlannedOrder, shortage_avoided
 from retail_assets.tables.inventory import REPLENISHMENT_PLAN
 
-Flags = NDArray[np.bool_]
 Columns = dict[str, NDArray]
 
 _PROPOSALS = uuid.uuid5(uuid.NAMESPACE_URL, "retail-assets:replenishment-proposal")

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Days
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.replay.world import days_of, rows_of
 from retail_assets.tables.forecast import QUANTILE_LEVELS
-
-Array = NDArray[np.float64]
-Days = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array
 from retail_assets.inventory.money import money
 from retail_assets.inventory.parameters import LineParameters, Policies
 from retail_assets.inventory.replay.forecasts import Forecasts
@@ -20,9 +21,6 @@ from retail_assets.inventory.replay.world import ReplayInputs, World, days_of, r
 from retail_assets.inventory.simulator import Trace, UnmetDemand
 from retail_assets.tables.contract import ALL
 from retail_assets.tables.inventory import POLICY_REPLAY
-
-Array = NDArray[np.float64]
-Days = NDArray[np.int64]
 
 TARGETS = (0.80, 0.90, 0.95, 0.98, 0.99)
 """Service levels of the cost-service curve."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from retail_assets.arrays import Array, Days, Flags
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.draws import row_keys
 from retail_assets.inventory.order_levels import Caps, ExpiringDemand, OrderLevels, OrderTerms, reorder_points
@@ -19,9 +20,6 @@ from retail_assets.inventory.replay.world import World
 from retail_assets.inventory.shelf_life import stock_batches
 from retail_assets.inventory.simulator import Morning, OpeningStock, Policy, Supply, Trace, UnmetDemand, simulate
 
-Array = NDArray[np.float64]
-Days = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 PolicyName = Literal["forecast", "days_of_cover", "min_max", "history"]
 
 MIN_MAX_LOT_DAYS = 7.0

@@ -10,15 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from retail_assets.arrays import Array, Days, Flags
 from retail_assets.inventory.cumulative_forecast import delay_probabilities
 from retail_assets.inventory.order_days import order_weekdays
 from retail_assets.inventory.order_levels import OrderTerms
 from retail_assets.inventory.parameters import LineParameters, PlanPolicy
 from retail_assets.inventory.simulator import Supply
-
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Days = NDArray[np.int64]
 
 ASSUMED_LEAD_TIME_DAYS = 7
 """Lead time of series without a supplier; they are ordered on Mondays."""

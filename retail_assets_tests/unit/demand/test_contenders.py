@@ -119,10 +119,10 @@ def test_a_step_updates_the_memory_to_what_a_fresh_look_gives():
     whole = panel_of(retailer(12, DAYS))
     early = whole.through(AS_OF - timedelta(days=3))
     vocabulary, rows = Vocabulary.of(whole), np.arange(12)
-    state = recursive._State.at(FeatureSource(early, vocabulary), early.day_count, rows=rows, steps=4)
+    state = recursive._SeriesMemory.at(FeatureSource(early, vocabulary), early.day_count, rows=rows, steps=4)
     for step in range(3):
         state.add(whole.units[:, early.day_count + step], step=step)
-    fresh = recursive._State.at(FeatureSource(whole, vocabulary), whole.day_count, rows=rows, steps=1)
+    fresh = recursive._SeriesMemory.at(FeatureSource(whole, vocabulary), whole.day_count, rows=rows, steps=1)
     stepped, seen = state.columns(3), fresh.columns(0)
     assert list(stepped) == list(seen)
     for name, values in seen.items():
