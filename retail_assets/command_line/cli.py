@@ -16,7 +16,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
 
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.settings import Settings, let_idle_threads_sleep, load_settings
@@ -35,18 +34,9 @@ _HELP = "\n\n".join(
     )
 )
 _SOURCE, _RUN, _LOOK, _TRY = "Connect a source", "Run", "Look at the result", "Try before you change"
-_COMMANDS = ("run", "demo", "new-mapping", "check-source", "load-m5", "dashboard", "ui", "show", "what-if", "backtest")
-
-
-class _InOrder(TyperGroup):
-    """Shows the commands in the order of the work."""
-
-    def list_commands(self, ctx: typer.Context) -> list[str]:
-        return sorted(super().list_commands(ctx), key=_COMMANDS.index)
 
 
 app = typer.Typer(
-    cls=_InOrder,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

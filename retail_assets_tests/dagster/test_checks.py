@@ -546,10 +546,10 @@ def test_broken_values_show_a_few_rows_with_key_fault_and_value_and_every_fault_
     worse = [SEGMENT | {"product_id": f"P{n}", "abc_class": "D"} for n in range(7)]
     finding = _find(_SEGMENTS.find, {gold.PRODUCT_SEGMENTS: [*worse, SEGMENT | {"mean_daily_units": -1.0}]})
     assert finding.failing == [
-        _SEGMENT_KEY | {"product_id": "P0", "fault": "abc_class is none of A, B, C", "value": "D"},
+        _SEGMENT_KEY | {"product_id": "P0", "fault": "abc_class is not one of A, B, C", "value": "D"},
         _SEGMENT_KEY | {"fault": "mean_daily_units is below 0", "value": -1.0},
         *(
-            _SEGMENT_KEY | {"product_id": f"P{n}", "fault": "abc_class is none of A, B, C", "value": "D"}
+            _SEGMENT_KEY | {"product_id": f"P{n}", "fault": "abc_class is not one of A, B, C", "value": "D"}
             for n in range(1, 4)
         ),
     ]

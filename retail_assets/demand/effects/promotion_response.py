@@ -91,7 +91,7 @@ def response(
     row, day = np.nonzero(promoted)
     usual = np.broadcast_to(usual, sales.shape)[row, day] * exposure[row, day]
     cell, place = np.unique(product[row] * sales.shape[1] + day, return_inverse=True)
-    sold, expected = np.bincount(place, sales[row, day]), np.bincount(place, usual)
+    sold, expected = (np.bincount(place, units).astype(np.float64) for units in (sales[row, day], usual))
     depths = np.bincount(place, depth(discount_rate[row, day])) / np.maximum(np.bincount(place), 1)
     told = _Told(sold, expected, depths)
     display, pooled = _pooled(told, cell // sales.shape[1])
