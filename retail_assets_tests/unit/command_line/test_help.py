@@ -1,6 +1,5 @@
 """What a newcomer reads first: the commands, in the order of the work."""
 
-from typer.main import get_command
 from typer.testing import CliRunner
 
 from retail_assets.command_line import cli
@@ -15,7 +14,3 @@ def test_the_commands_stand_in_the_order_of_the_work_and_each_in_a_group() -> No
     assert (
         shown.index("│ run ") < shown.index("│ new-mapping ") < shown.index("│ dashboard ") < shown.index("│ what-if ")
     )
-
-
-def test_the_help_names_only_commands_that_exist() -> None:
-    assert set(get_command(cli.app).commands) == set(cli._COMMANDS)  # pyright: ignore[reportAttributeAccessIssue]
