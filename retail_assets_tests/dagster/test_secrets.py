@@ -11,7 +11,7 @@ from dagster._core.remote_representation.external_data import RepositorySnap  # 
 from dagster._serdes import serialize_value
 
 from retail_assets.command_line import cli
-from retail_assets.lake.lake import RETRIES
+from retail_assets.lake.azure.store import RETRIES
 from retail_assets.resources.notifier import Notifier
 from retail_assets.tables import bronze, forecast
 from retail_assets_tests.dagster import snapshot

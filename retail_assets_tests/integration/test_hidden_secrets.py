@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from retail_assets.addresses import HIDDEN, database_url, shown, without_secrets
 from retail_assets.demo.database import demo_database
 from retail_assets.failures import RetailError
-from retail_assets.lake.address import azure_address
+from retail_assets.lake.azure.address import azure_address
 from retail_assets.lake.lake import Lake
 from retail_assets.resources.app_database import AppDatabase
 from retail_assets.resources.mlflow import ModelRegistry

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from retail_assets.lake.address import PUBLIC, azure_address
-from retail_assets.lake.credentials import (
+from retail_assets.lake.azure.address import PUBLIC, azure_address
+from retail_assets.lake.azure.credentials import (
     AccountKey,
     Identity,
     SasToken,

@@ -10,7 +10,9 @@ from retail_assets.engines.writing import delta
 from retail_assets.engines.writing.delta import overwrite, overwrite_window
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
 from retail_assets.lake import lake as lake_module
-from retail_assets.lake.lake import Lake, open_lake
+from retail_assets.lake.azure.store import AzureStore
+from retail_assets.lake.lake import Lake, open_lake, store_of
+from retail_assets.lake.local import LocalStore
 from retail_assets.settings import load_settings
 from retail_assets.windows import Window
 from retail_assets_tests.unit.lake_frames import MONTHLY, WHOLE, rows
@@ -368,3 +370,18 @@ def test_an_address_of_another_store_is_refused_by_the_lake_too() -> None:
 def test_where_spark_finds_a_table(uri: str, expected: str) -> None:
     lake = Lake(uri, f'{{"account_key": "{KEY}", "account_name": "acme"}}')
     assert lake.spark_table_uri(WHOLE) == expected
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind"),
+    [
+        ("/srv/lake", LocalStore),
+        ("file:///srv/lake", LocalStore),
+        ("az://lake/retail", AzureStore),
+        ("abfss://lake@account.dfs.core.windows.net/retail", AzureStore),
+    ],
+)
+def test_the_scheme_chooses_the_store_and_no_store_shows_its_credentials(uri: str, kind: type) -> None:
+    store = store_of(uri, '{"account_key": "c2VjcmV0"}')
+    assert isinstance(store, kind)
+    assert "c2VjcmV0" not in repr(store)

@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.lake.credentials import (
+from retail_assets.lake.azure.credentials import (
     AccountKey,
     Identity,
     ManagedIdentity,
@@ -18,7 +18,8 @@ from retail_assets.lake.credentials import (
     ServicePrincipal,
     lake_credentials,
 )
-from retail_assets.lake.lake import RETRIES, Lake
+from retail_assets.lake.azure.store import RETRIES
+from retail_assets.lake.lake import Lake
 from retail_assets_tests.unit.lake_frames import WHOLE
 
 CANARY = "c4n4ry"

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from typing_extensions import TypedDict
 
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.lake.address import PUBLIC
+from retail_assets.lake.azure.address import PUBLIC
 
 _VARIABLE = "RETAIL_LAKE_CREDENTIALS"
 _SCOPE = "https://storage.azure.com/.default"
