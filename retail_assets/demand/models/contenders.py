@@ -1,7 +1,7 @@
-"""Who competes to forecast a segment: simple methods, fitted families, means of families, pulls towards totals.
+"""Who competes to forecast a segment: simple methods, fitted families, means of families, series scaled to totals.
 
-A new contender is one entry in a table here, its mathematics a module of its own. Scores and the choice between
-contenders belong in `training`.
+A new contender has its mathematics in a module beside this one (a simple method of one series in `BASELINES` of
+baselines.py), an entry in a table here, and a place in `SIMPLEST_FIRST`. `tournament` scores and chooses them.
 """
 
 import logging
