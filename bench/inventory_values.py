@@ -10,10 +10,11 @@ from importlib.util import find_spec
 import numpy as np
 from scipy import stats
 
+from bench import textbook
 from bench.figures import Figure
 from retail_assets.arrays import Array
 from retail_assets.demand.effects.censoring import Censoring, TradingDays, unconstrain
-from retail_assets.inventory import policies, textbook
+from retail_assets.inventory import policies
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.simulator import OpeningStock, Supply, UnmetDemand, simulate
 

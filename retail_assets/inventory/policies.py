@@ -1,6 +1,6 @@
 """Order policies of the plan in exact form, for many series at once: they take a `Demand` and return arrays.
 
-Positions, packs to order and reasons belong to plan.py; policies on parameters are in textbook.py.
+Levels and packs of a line are decided in order_levels.py; bench/textbook.py has policies on parameters, for comparison.
 
 Sources: Snyder & Shen, Fundamentals of Supply Chain Theory (S&S); Hadley & Whitin, Analysis of Inventory Systems (H&W).
 """

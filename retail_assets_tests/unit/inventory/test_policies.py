@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from retail_assets.inventory import distribution, policies, textbook
+from bench import textbook
+from retail_assets.inventory import distribution, policies
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.plan import reasons
 
