@@ -132,7 +132,7 @@ _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less tha
 
 
 def _limits(field: FieldInfo) -> str:
-    """What a value may be, as a sentence to follow others; empty where nothing is said."""
+    """What a value may be, as a sentence to follow others; empty where every value may be."""
     if get_origin(field.annotation) is Literal:
         return f" One of {', '.join(f'`{value}`' for value in get_args(field.annotation))}."
     bounds = [

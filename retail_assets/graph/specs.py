@@ -99,7 +99,7 @@ def _metadata(table: Table) -> Map[str, object]:
 
 
 def _copied_columns(table: Table) -> described.Metadata:
-    """A copy in the warehouse has the columns of its table in the lake, whatever runs."""
+    """A copy in the warehouse has the columns of its table in the lake in every run."""
     original = next(published for published in PUBLISHED if published.name == table.name)
     return described.lineage(table, own_columns(original))
 

@@ -14,6 +14,7 @@ from retail_assets.settings import Settings, example_of
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTED = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CODE = sorted(file for folder in ("retail_assets", "dashboards", "bench") for file in (ROOT / folder).rglob("*.py"))
 BANNED = ("is told", "is said", "are told", "are said", "whatever", "is none of")
 
 
@@ -87,6 +88,15 @@ def test_a_dead_link_is_found(tmp_path):
 def test_documents_use_plain_sentences(document):
     text = " ".join(document.read_text(encoding="utf-8").lower().split())
     assert [phrase for phrase in BANNED if re.search(rf"\b{phrase}\b", text)] == []
+
+
+def test_code_and_its_messages_use_plain_sentences():
+    used = {path.name: set(re.findall(rf"\b({'|'.join(BANNED)})\b", _flat(path))) for path in CODE}
+    assert {name: phrases for name, phrases in used.items() if phrases} == {}
+
+
+def _flat(path):
+    return " ".join(path.read_text(encoding="utf-8").lower().split())
 
 
 @pytest.mark.parametrize("document", DOCUMENTED, ids=lambda path: path.name)

@@ -91,7 +91,7 @@ def censoring_of(
 
 @dataclass(frozen=True, eq=False)
 class TradingDays:
-    """What is known of series on consecutive days, (series, days) each where nothing else is said.
+    """What is known of series on consecutive days, (series, days) each unless an attribute says otherwise.
 
     Args:
         sales: units sold; NaN where the store was closed or the feed is missing.
