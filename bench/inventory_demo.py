@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.inventory_forecasts import Rounds, as_of_forecasts, kept_or_made
+from bench.inventory_forecasts import Rounds, as_of_forecasts, cached_or_made
 from retail_assets.as_of_day import stock_state
 from retail_assets.as_of_day.history import History, Snapshots
 from retail_assets.as_of_day.stock_state import SupplySnapshot
@@ -51,7 +51,7 @@ def replay_inputs(home: Path, *, kept: Path | None = None, is_stored: bool = Fal
         window = Window(first, span.last)
         return _forecasts(engine, calendar, snapshots, span=window, supply=SupplySnapshot.of(snapshots.on(first)))
 
-    cumulative = stored.to_pandas() if is_stored else kept_or_made(kept, made)
+    cumulative = stored.to_pandas() if is_stored else cached_or_made(kept, made)
     return stock_state.replay_inputs(
         snapshots.on,
         _true_demand(home),

@@ -47,7 +47,7 @@ def as_of_forecasts(
     return pd.concat(made, ignore_index=True)
 
 
-def kept_or_made(file: Path | None, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+def cached_or_made(file: Path | None, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     """Forecasts of an earlier run where a file keeps them; else made, and kept if a file is named."""
     if file is not None and file.exists():
         return pd.read_parquet(file)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bench.inventory_forecasts import Rounds, as_of_forecasts, kept_or_made
+from bench.inventory_forecasts import Rounds, as_of_forecasts, cached_or_made
 from bench.m5_panel import m5_panel
 from retail_assets.demand.panel import Panel
 from retail_assets.demand.segments import abc_class
@@ -50,7 +50,7 @@ def replay_inputs(folder: Path, *, kept: Path | None = None) -> ReplayInputs:
     ranged = known(first)
     return ReplayInputs(
         demand=_demand(whole),
-        cumulative=kept_or_made(kept, made),
+        cumulative=cached_or_made(kept, made),
         segments=ranged.series.loc[:, ["store_id", "product_id"]].assign(abc_class=abc_class(ranged)),
         terms=_prices(whole, first.toordinal() - end.toordinal()),
         **{name: pd.DataFrame(columns=pd.Index(columns)) for name, columns in _EMPTY.items()},

@@ -146,7 +146,7 @@ def _dense(tables: Tables, window: Window) -> ibis.Table:
 
 
 def _ours(engine: Engine, tables: Tables, case: Case) -> None:
-    with engine.kept(case.expression(tables)) as rows:
+    with engine.cached(case.expression(tables)) as rows:
         rows.count().to_pyarrow()
 
 
@@ -172,7 +172,7 @@ def _bare(engine: DuckDBEngine) -> DuckDBPyConnection:
 
 def _compare(engine: DuckDBEngine, tables: Tables, bare: DuckDBPyConnection, case: Case) -> None:
     """Rows, and the sum of a hash of every row, which sees any differing value or type."""
-    with engine.kept(case.expression(tables)) as rows:
+    with engine.cached(case.expression(tables)) as rows:
         names = ", ".join(rows.columns)
         mine = bare.execute(_FINGERPRINT.format(names=names, rows=rows.get_name())).fetchall()
     theirs = bare.execute(_FINGERPRINT.format(names=names, rows=f"({case.sql})")).fetchall()

@@ -51,14 +51,14 @@ class Snapshots:
 
     def _known(self, name: str, as_of: date) -> ibis.Table:
         known = known_on(self._versions[name], key=KEYS[name], as_of=as_of, zone=self._zone)
-        rows = self._kept.enter_context(self._engine.kept(known))
+        rows = self._kept.enter_context(self._engine.cached(known))
         if name != "assortment":
             return rows
         self._is_assortment_assumed = not rows.count().to_pyarrow().as_py()  # there was none then
         if not self._is_assortment_assumed:
             return rows
         sold = assortment_from_sales(self._engine.scan(FACT_SALES))
-        return self._kept.enter_context(self._engine.kept(sold))
+        return self._kept.enter_context(self._engine.cached(sold))
 
 
 class _WhenAsked(Mapping[str, ibis.Table]):

@@ -39,12 +39,12 @@ def daily(
         raw = {name: within(rows, days) for name, rows in delivered.items()}
         known = {"stores": stores, "products": products, "day_starts": day_starts(days, market.zone)}
         validated_sales = to_silver.validated_sales(raw["sales"], currency=market.currency, **known)
-        judged_stock = to_silver.validated_inventory(raw["inventory"], **known)
-        judged_moves = to_silver.validated_stock_movements(raw["stock_movements"], **known)
+        validated_stock = to_silver.validated_inventory(raw["inventory"], **known)
+        validated_moves = to_silver.validated_stock_movements(raw["stock_movements"], **known)
         with (
-            engine.kept(validated_sales) as sold,
-            engine.kept(judged_stock) as stock,
-            engine.kept(judged_moves) as moved,
+            engine.cached(validated_sales) as sold,
+            engine.cached(validated_stock) as stock,
+            engine.cached(validated_moves) as moved,
         ):
             return {
                 "sales": engine.spill(to_silver.sales(sold)),

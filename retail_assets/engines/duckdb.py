@@ -82,12 +82,12 @@ class DuckDBEngine:
         return self._origins.of(frame)
 
     @contextmanager
-    def kept(self, rows: ibis.Table) -> Iterator[ibis.Table]:
+    def cached(self, rows: ibis.Table) -> Iterator[ibis.Table]:
         """A temporary table; ibis's own cache cannot drop its tables on this DuckDB (it sends no name)."""
         name = next(self._names)
         table = self.connection.create_table(name, obj=rows, temp=True)
         try:
-            yield self._origins.kept(table, rows)
+            yield self._origins.cached(table, rows)
         finally:
             if self._is_open:  # else it ended with the connection
                 self.connection.raw_sql(f"DROP TABLE {name}")

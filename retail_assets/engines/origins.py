@@ -27,7 +27,7 @@ class Origins:
         self._sources[_name(rows)] = partial(own_columns, table)
         return rows
 
-    def kept(self, rows: ibis.Table, computed: ibis.Table) -> ibis.Table:
+    def cached(self, rows: ibis.Table, computed: ibis.Table) -> ibis.Table:
         """The rows, known from now on as those that an expression gave."""
         self._sources[_name(rows)] = cache(partial(column_sources, computed, self._of_name))
         return rows

@@ -61,7 +61,7 @@ class Engine(Protocol):
         """The columns of the lake that each column of an expression comes from; of another frame nothing is known."""
         ...
 
-    def kept(self, rows: ibis.Table) -> AbstractContextManager[ibis.Table]:
+    def cached(self, rows: ibis.Table) -> AbstractContextManager[ibis.Table]:
         """The rows computed once, for several uses inside the context."""
         ...
 

@@ -59,7 +59,7 @@ class LakeInMemory:
     def scan_or_empty(self, table: Table) -> ibis.Table:
         return self.scan(table)
 
-    def kept(self, rows: ibis.Table) -> AbstractContextManager[ibis.Table]:
+    def cached(self, rows: ibis.Table) -> AbstractContextManager[ibis.Table]:
         raise NotImplementedError
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:

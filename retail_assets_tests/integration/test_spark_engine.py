@@ -178,7 +178,7 @@ def test_whole_tables_and_windows_do_not_mix(engine: SparkEngine) -> None:
 @pytest.mark.parametrize("kind", ["ibis", "pandas", "arrow"])
 def test_a_frame_set_aside_outlives_what_it_was_made_from(engine: SparkEngine, kind: str) -> None:
     frame = rows([FIRST])
-    with engine.kept(as_spark(engine, frame)) as kept:
+    with engine.cached(as_spark(engine, frame)) as kept:
         given = {"ibis": kept.filter(kept.product_id == "b"), "pandas": frame.to_pandas()[1:], "arrow": frame[1:]}
         take = engine.spill(given[kind])
     engine.overwrite(WHOLE, take())

@@ -97,10 +97,10 @@ class SparkEngine:
         return self._origins.of(frame)
 
     @contextmanager
-    def kept(self, rows: ibis.Table) -> Iterator[ibis.Table]:
+    def cached(self, rows: ibis.Table) -> Iterator[ibis.Table]:
         frame = self._dataframe(rows).persist(StorageLevel.MEMORY_AND_DISK)
         try:
-            yield self._origins.kept(self._named(frame), rows)
+            yield self._origins.cached(self._named(frame), rows)
         finally:
             frame.unpersist()
 

@@ -55,7 +55,7 @@ class LakeInMemory:
         return self.scan(table)
 
     @contextmanager
-    def kept(self, rows: ibis.Table) -> Iterator[ibis.Table]:
+    def cached(self, rows: ibis.Table) -> Iterator[ibis.Table]:
         name = next(self._names)
         self.kept_count += 1
         yield self._connection.create_table(name, obj=rows, temp=True)

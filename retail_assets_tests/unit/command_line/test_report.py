@@ -32,7 +32,7 @@ class LakeInMemory:
     def scan(self, table: Table, windows: Sequence[Window] | None = None) -> ibis.Table:
         raise AssertionError(f"{table.path} may not exist yet")
 
-    def kept(self, rows: ibis.Table) -> AbstractContextManager[ibis.Table]:
+    def cached(self, rows: ibis.Table) -> AbstractContextManager[ibis.Table]:
         raise NotImplementedError
 
     def overwrite_window(self, table: Table, frame: Frame, window: Window) -> WriteResult:

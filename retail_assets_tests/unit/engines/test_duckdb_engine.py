@@ -226,7 +226,7 @@ def _temporary_tables(engine: DuckDBEngine) -> set[str]:
 
 
 def test_kept_rows_are_computed_once_and_dropped(filled: DuckDBEngine) -> None:
-    with filled.kept(filled.scan(MONTHLY, [FEBRUARY])) as kept:
+    with filled.cached(filled.scan(MONTHLY, [FEBRUARY])) as kept:
         filled.overwrite_window(MONTHLY, rows([]), FEBRUARY)
         assert kept.count().to_pyarrow().as_py() == 29 * 2
         assert len(_temporary_tables(filled)) == 1
@@ -235,7 +235,7 @@ def test_kept_rows_are_computed_once_and_dropped(filled: DuckDBEngine) -> None:
 
 def test_columns_are_followed_through_what_is_kept_and_set_aside(filled: DuckDBEngine) -> None:
     units = {"units": frozenset([Source(MONTHLY.path, "sold_units")])}
-    with filled.kept(filled.scan(MONTHLY).select(twice=ibis._.sold_units * 2)) as kept:
+    with filled.cached(filled.scan(MONTHLY).select(twice=ibis._.sold_units * 2)) as kept:
         whole = filled.spill(kept.select(units="twice"))
         assert filled.sources(kept.select(units="twice")) == units
     assert whole.sources() == units
@@ -250,7 +250,7 @@ def test_only_the_columns_that_an_expression_uses_are_read(filled: DuckDBEngine)
 
 
 def test_kept_rows_are_dropped_after_a_failure_too(filled: DuckDBEngine) -> None:
-    with pytest.raises(ZeroDivisionError), filled.kept(filled.scan(WHOLE)):
+    with pytest.raises(ZeroDivisionError), filled.cached(filled.scan(WHOLE)):
         raise ZeroDivisionError
     assert _temporary_tables(filled) == set()
 
