@@ -17,7 +17,7 @@ import pytest
 from retail_assets.engines.writing import committing, spool
 from retail_assets.engines.writing.delta import overwrite, overwrite_window
 from retail_assets.failures import PermanentFailure, TransientFailure
-from retail_assets.lake import lake as lake_module
+from retail_assets.lake.azure import store as azure_store
 from retail_assets.lake.lake import Lake
 from retail_assets.windows import Window
 from retail_assets_tests.integration.azurite import ACCOUNT, Azurite, running_azurite
@@ -46,7 +46,7 @@ def container(request: pytest.FixtureRequest, azurite: Azurite) -> str:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that is gone is given up after a few tries."""
     for name, value in HURRIED.items():
-        monkeypatch.setitem(lake_module.RETRIES, name, value)
+        monkeypatch.setitem(azure_store.RETRIES, name, value)
     monkeypatch.setattr(committing, "_pause", lambda _: None)
 
 
@@ -203,7 +203,7 @@ def test_a_host_that_does_not_answer_may_answer_later(
     broken: Callable[[Proxy], None],
     cause: str,
 ) -> None:
-    monkeypatch.setitem(lake_module.RETRIES, "timeout", "1s")
+    monkeypatch.setitem(azure_store.RETRIES, "timeout", "1s")
     with proxied(azurite.port) as proxy:
         lake = azurite.lake(container, port=proxy.port)
         broken(proxy)

@@ -20,7 +20,7 @@ import pytest
 
 from retail_assets.engines.writing.delta import overwrite
 from retail_assets.failures import PermanentFailure, RetailError, TransientFailure
-from retail_assets.lake import lake as lake_module
+from retail_assets.lake.azure import store as azure_store
 from retail_assets.lake.lake import Lake
 from retail_assets_tests.integration.azurite import Azurite, running_azurite
 from retail_assets_tests.integration.delta_files import stored
@@ -76,8 +76,8 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
 
 @pytest.fixture(autouse=True)
 def _own_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(lake_module.RETRIES, "allow_invalid_certificates", "true")
-    monkeypatch.setitem(lake_module.RETRIES, "max_retries", "1")
+    monkeypatch.setitem(azure_store.RETRIES, "allow_invalid_certificates", "true")
+    monkeypatch.setitem(azure_store.RETRIES, "max_retries", "1")
 
 
 class Login(HTTPServer):
