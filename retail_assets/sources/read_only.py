@@ -69,7 +69,12 @@ _WRITING_CALLS = {
 """Functions that write, lock, wait, run a text as SQL, or reach files and other servers; of all dialects."""
 _WRITING_PREFIXES = ("PG_", "DBLINK", "XP_", "SP_", "PRAGMA_")
 _WRITING_PACKAGES = ("DBMS_", "UTL_")
-_READING_CALLS = frozenset({"PG_TYPEOF", "PG_COLUMN_SIZE", "PG_COLLATION_FOR", "PG_GET_SERIAL_SEQUENCE", "DBMS_LOB"})
+_READING_CALLS = frozenset(
+    {
+        *("PG_TYPEOF", "PG_COLUMN_SIZE", "PG_COLLATION_FOR", "PG_GET_SERIAL_SEQUENCE", "PG_CURRENT_SNAPSHOT"),
+        *("PG_SIZE_PRETTY", "DBMS_LOB"),
+    }
+)
 """Exceptions to the prefixes."""
 _WRITING_CALLS_OF = {"duckdb": frozenset({"QUERY", "GLOB"})}
 """Functions that are harmless in other dialects."""

@@ -244,8 +244,13 @@ def _run(server, *statements):
 
 
 def test_the_session_is_read_only(server, url):
-    _run(server, "CREATE SEQUENCE IF NOT EXISTS counter")
-    source = _source(url, _with_stores("SELECT nextval('counter')::text AS store_id, 'a' AS store_name"))
+    """A function of the database's own may write; no parser can see that."""
+    _run(
+        server,
+        "CREATE SEQUENCE IF NOT EXISTS counter",
+        "CREATE OR REPLACE FUNCTION numbered() RETURNS text LANGUAGE sql AS 'SELECT nextval(''counter'')::text'",
+    )
+    source = _source(url, _with_stores("SELECT numbered() AS store_id, 'a' AS store_name"))
     with pytest.raises(PermanentFailure, match="read-only transaction"):
         source.read_snapshot(entities.STORES)
 
