@@ -7,6 +7,8 @@ partitions the mapping names and to the columns that the input's metadata names.
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
@@ -17,7 +19,7 @@ import pyarrow as pa
 
 from retail_assets.engines.protocol import Engine, Frame, Spilled, WriteResult
 from retail_assets.engines.writing.delta import of_all
-from retail_assets.failures import PermanentFailure
+from retail_assets.failures import PermanentFailure, first_line
 from retail_assets.io_managers import described
 from retail_assets.io_managers.chunks import Chunks
 from retail_assets.lake.lake import Lake
@@ -51,7 +53,7 @@ class DeltaTableIOManager(dg.IOManager):
         result, sources = self._write(context, table, obj)
         context.add_output_metadata(self._metadata(context, table, result, time.monotonic() - started))
         context.step_context.add_asset_metadata(
-            self._description(context, table, result, sources), context.asset_key, _newest_partition(context)
+            self._described(context, table, result, sources), context.asset_key, _newest_partition(context)
         )
 
     def load_input(self, context: dg.InputContext) -> Any:
@@ -68,29 +70,38 @@ class DeltaTableIOManager(dg.IOManager):
     def _write(self, context: dg.OutputContext, table: Table, obj: Any) -> tuple[WriteResult, ColumnSources]:
         """What was written, and where the columns come from: of the first window, as all are computed alike."""
         if table.partitioning is Partitioning.NONE:
-            return self._engine.overwrite(table, obj), self._engine.sources(obj)
+            return self._engine.overwrite(table, obj), self._sources(context, table, obj)
         results: list[WriteResult] = []
         sources: ColumnSources = {}
         for window, made in _chunks(table, _windows(context.asset_partition_keys), obj):
             frame = made() if isinstance(made, Spilled) else made
-            sources = sources or self._sources(made)
+            sources = sources or self._sources(context, table, made)
             results.append(self._engine.overwrite_window(table, frame, window))
             PROGRESS.info("%s %s", table.path, window)
         return of_all(results), sources
 
-    def _sources(self, made: Frame | Spilled) -> ColumnSources:
-        return made.sources() if isinstance(made, Spilled) else self._engine.sources(made)
+    def _sources(self, context: dg.OutputContext, table: Table, made: Frame | Spilled) -> ColumnSources:
+        with _warned(context, table):
+            return made.sources() if isinstance(made, Spilled) else self._engine.sources(made)
+        return {}
+
+    def _described(
+        self, context: dg.OutputContext, table: Table, result: WriteResult, sources: ColumnSources
+    ) -> described.Metadata:
+        with _warned(context, table):
+            return self._description(context, table, result, sources)
+        return {}
 
     def _description(
         self, context: dg.OutputContext, table: Table, result: WriteResult, sources: ColumnSources
     ) -> described.Metadata:
         """Of the newest partition alone: Dagster shows the last event, and a range has hundreds of them."""
-        found = {**described.lineage(table, sources), **described.columns(table, sources, result.delta)}
+        delta = result.delta or self._lake.require(table)
+        found = {**described.lineage(table, sources), **described.columns(table, sources, delta)}
         if not self._lake.is_local:  # another one fetches whole files for a few rows
             return found
         newest = _newest_partition(context)
-        windows = [Window(day, day) for day in (date.fromisoformat(newest),)] if newest else None
-        return {**found, **described.sample(table, self._engine.scan(table, windows))}
+        return {**found, **described.sample(table, delta, date.fromisoformat(newest) if newest else None)}
 
     def _input_windows(self, context: dg.InputContext, table: Table) -> list[Window] | None:
         if table.partitioning is Partitioning.NONE or not context.has_asset_partitions:
@@ -112,6 +123,15 @@ class DeltaTableIOManager(dg.IOManager):
             "dagster/uri": dg.MetadataValue.text(self._lake.table_uri(table)),
             "seconds": dg.MetadataValue.float(round(seconds, 3)),
         }
+
+
+@contextmanager
+def _warned(context: dg.OutputContext, table: Table) -> Iterator[None]:
+    """A fault in what the UI shows of a table is a warning: it costs no night its rows."""
+    try:
+        yield
+    except Exception as error:
+        context.log.warning(f"{table.path}: the UI cannot describe it: {first_line(error)}")
 
 
 def _newest_partition(context: dg.OutputContext) -> str | None:

@@ -4,10 +4,10 @@ Statistics stand in the Delta log already, so nothing is read for them. Values o
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
-import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
@@ -36,18 +36,18 @@ def lineage(table: Table, sources: ColumnSources) -> Metadata:
     return {LINEAGE: dg.MetadataValue.column_lineage(dg.TableColumnLineage(deps))} if deps else {}
 
 
-def columns(table: Table, sources: ColumnSources, delta: DeltaTable | None) -> Metadata:
+def columns(table: Table, sources: ColumnSources, delta: DeltaTable) -> Metadata:
     """A row a column: its sources and, from the statistics of all files, empty values, least and greatest one.
 
     Texts are bounds: the log holds their first 32 characters.
     """
-    held = _held(table, delta) if delta is not None else {}
+    held = _held(table, delta)
     records = [
         dg.TableRecord(
             {
                 "name": name,
                 "comes_from": ", ".join(f"{s.path}.{s.column}" for s in _others(table, sources.get(name, frozenset()))),
-                **held.get(name, {"empty": None, "least": "", "greatest": ""}),
+                **held[name],
             }
         )
         for name in table.column_names
@@ -55,9 +55,10 @@ def columns(table: Table, sources: ColumnSources, delta: DeltaTable | None) -> M
     return {COLUMNS: dg.MetadataValue.table(records, schema=_schema(_SHOWN_AS))}
 
 
-def sample(table: Table, rows: ibis.Table) -> Metadata:
-    """A few rows as they are stored, without personal columns."""
-    found = rows.select(table.shown_names).limit(SAMPLE_ROWS).to_pyarrow().to_pylist()
+def sample(table: Table, delta: DeltaTable, day: date | None) -> Metadata:
+    """A few rows as they are stored, of one day where days are given, without personal columns."""
+    is_of_day = None if day is None else pc.field(str(table.partition_column)) == day
+    found = delta.to_pyarrow_dataset().head(SAMPLE_ROWS, columns=table.shown_names, filter=is_of_day).to_pylist()
     return {SAMPLE: records_shown(found)} if found else {}
 
 

@@ -131,6 +131,20 @@ def test_an_unpartitioned_table_is_replaced_and_counted(run: Callable, folder: P
     assert (told["dagster/row_count"], told["delta_version"]) == (2, 2)
 
 
+@pytest.mark.parametrize("broken", ["sample", "columns", "lineage", "sources"])
+def test_a_fault_in_what_the_ui_shows_is_a_warning_and_costs_no_rows(
+    run: Callable, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], broken: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(*(DuckDBEngine, broken) if broken == "sources" else (io_module.described, broken), fail)
+    result = run(source(MONTHLY), days=RANGE)
+    assert result.success and len(held(folder, MONTHLY)) == 10
+    assert metadata(result, MONTHLY)["rows_in_run"] == 10
+    assert "test/monthly: the UI cannot describe it: no such thing" in capfd.readouterr().err
+
+
 def _constant(table: Table, frame: Any) -> dg.AssetsDefinition:
     @table_asset(table)
     def constant() -> Any:
