@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from retail_assets_tests.pipeline.shop import Shop
+from retail_assets.tables import gold
+from retail_assets.windows import ONE_DAY
+from retail_assets_tests.pipeline.shop import FIRST, Shop
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +37,13 @@ def test_a_run_carries_on_with_the_installed_command(installed, finished, tmp_pa
     assert done.returncode == 0, done.stderr[-2000:]
     assert "nothing was missing" in done.stdout
     assert (shop.home / "dagster" / "dagster.yaml").read_text() == (ROOT / "dagster.yaml").read_text()
+
+
+def test_a_first_run_of_the_installed_command_fills_a_lake(installed, source_only, tmp_path):
+    shop, days = source_only.copy(tmp_path / "shop"), ["--from", str(FIRST), "--to", str(FIRST + ONE_DAY)]
+    done = _python(installed, shop, str(installed / "bin" / "retail-assets"), "run", *days)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert set(shop.rows(gold.FACT_SALES)["business_date"].to_pylist()) == {FIRST, FIRST + ONE_DAY}
 
 
 def test_the_code_location_of_the_installed_workspace_loads(installed, source_only, tmp_path):
