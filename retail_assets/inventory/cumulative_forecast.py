@@ -99,16 +99,6 @@ class CumulativeForecast:
             for delay in range(probabilities.shape[1])
         ]
 
-    def delayed(self, days: Days, probabilities: Array) -> Demand:
-        """Σ_d P(delay = d) F_{days + d}; `probabilities` (n, k) are the probabilities of 0 … k - 1 days."""
-        used = np.flatnonzero((probabilities > 0).any(axis=0))
-        demands = self.by_delay(days, probabilities)
-        return (
-            demands[used[0]]
-            if len(used) == 1
-            else Demand.mix(probabilities[:, used], [demands[delay] for delay in used])
-        )
-
     def daily_mean(self, days: int) -> Array:
         """(n, days) expected demand of each day: what a stored horizon adds to the one before, spread evenly."""
         reached = np.minimum(np.arange(days + 1), self.horizons[-1])

@@ -49,8 +49,8 @@ def delivery_delays(
     for supplier in suppliers:
         own = lines.loc[lines["supplier_id"] == supplier]
         weight = min(int(own["is_received"].sum()) / FULL_WEIGHT_RECEIPTS, 1.0)
-        chances = weight * _kaplan_meier(own, delay_days_max) + (1 - weight) * everyone
-        rows += [(supplier, int(days), float(chances[days])) for days in np.flatnonzero(chances > 0)]
+        probabilities = weight * _kaplan_meier(own, delay_days_max) + (1 - weight) * everyone
+        rows += [(supplier, int(days), float(probabilities[days])) for days in np.flatnonzero(probabilities > 0)]
     frame = pd.DataFrame(rows, columns=pd.Index(["supplier_id", "delay_days", "probability"]))
     return frame.astype({"supplier_id": object, "delay_days": "int64", "probability": "float64"})
 
@@ -86,9 +86,9 @@ def _kaplan_meier(lines: pd.DataFrame, delay_days_max: int) -> Array:
     seen = np.bincount(delays, minlength=delay_days_max + 1)
     at_risk = seen[::-1].cumsum()[::-1]
     survival = np.cumprod(1 - events / np.maximum(at_risk, 1))
-    chances = -np.diff(survival, prepend=1.0)
-    chances[min(int(delays.max()) + 1, delay_days_max)] += survival[-1]
-    return np.where(chances > 1e-12, chances, 0.0) / chances[chances > 1e-12].sum()
+    probabilities = -np.diff(survival, prepend=1.0)
+    probabilities[min(int(delays.max()) + 1, delay_days_max)] += survival[-1]
+    return np.where(probabilities > 1e-12, probabilities, 0.0) / probabilities[probabilities > 1e-12].sum()
 
 
 def _dates(column: Any) -> NDArray[np.datetime64]:

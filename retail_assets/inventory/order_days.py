@@ -26,7 +26,7 @@ REPORTED_HORIZONS = (7, 14, 28)
 
 @dataclass(frozen=True)
 class Opportunities:
-    """The next chance to order of each row and the one after it; arrays (n,), dates as datetime64[D].
+    """The next opportunity to order of each row and the one after it; arrays (n,), dates as datetime64[D].
 
     `protection_days` is next delivery - 1 - as_of: what is ordered now must last until the day before that delivery.
     """
@@ -43,7 +43,7 @@ class Opportunities:
 def order_opportunities(
     as_of: date, weekdays: Weekdays, *, lead_time_days: ArrayLike, receipt_delay_days: int = 0
 ) -> Opportunities:
-    """The next two chances to order of each row.
+    """The next two opportunities to order of each row.
 
     Args:
         as_of: closed day; an order leaves on the next day at the earliest.
@@ -67,7 +67,7 @@ def order_opportunities(
 
 
 def next_delivery_days(as_of: date, terms: pd.DataFrame, order_days: pd.DataFrame) -> pd.Series:
-    """Days from `as_of` to the arrival of what is ordered at the next chance, for each row of `terms` with a supplier.
+    """Days from `as_of` until what is ordered at the next opportunity arrives, for each row of `terms` with a supplier.
 
     Args:
         as_of: closed day.

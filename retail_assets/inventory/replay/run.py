@@ -48,7 +48,7 @@ class LevelPolicy:
 
 
 @dataclass(frozen=True)
-class Opportunities:
+class ReplayOpportunities:
     """Opportunities to order, one after another: series, day and protection.
 
     The cycle of an opportunity runs from the day its lorry came, late or not, to the day before the next one came:
@@ -64,7 +64,7 @@ class Opportunities:
     is_scored: Flags
 
     @classmethod
-    def of(cls, world: World) -> "Opportunities":
+    def of(cls, world: World) -> "ReplayOpportunities":
         row, day = np.nonzero(world.supply.can_order)
         lead, following = world.lead_time_days[row], world.next_order[row, day]
         next_promised = following + lead
@@ -78,8 +78,8 @@ class Opportunities:
         is_scored = (start >= (first + longest)[row]) & (end <= world.days) & (end > start)
         return cls(row, day, next_promised - day, start, end, is_scored)
 
-    def take(self, rows: Days) -> "Opportunities":
-        return Opportunities(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+    def take(self, rows: Days) -> "ReplayOpportunities":
+        return ReplayOpportunities(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,15 @@ class Cycles:
 class Run:
     """A chunk of series: its world, opportunities to order and the demand each order must cover.
 
-    `needs` are distinct (series, as-of date, protection); `need` numbers them for each chance, -1 without a forecast.
+    `needs` are distinct (series, as-of date, protection); `need` numbers them for each opportunity, -1 where there is
+    no forecast.
     `before_delivery` is the demand up to the delivery of those ordered by fill rate, `expiring` that of goods that
     spoil; None without any.
     """
 
     world: World
     rules: LineParameters
-    opportunities: Opportunities
+    opportunities: ReplayOpportunities
     rows: Days
     unmet_demand: UnmetDemand
     needs: Needs | None
@@ -118,7 +119,7 @@ class Run:
         cls, world: World, book: Forecasts, *, rules: LineParameters, rows: Days, unmet_demand: UnmetDemand, seed: int
     ) -> "Run":
         """`rows` are the numbers of the series of `world` and `rules` in the book."""
-        opportunities = Opportunities.of(world)
+        opportunities = ReplayOpportunities.of(world)
         as_of = np.searchsorted(book.as_ofs, world.first_day + opportunities.day, side="left") - 1
         line, _ = book.find(rows[opportunities.row], as_of, opportunities.protection)
         key = (opportunities.row * len(book.as_ofs) + as_of) * (
@@ -281,7 +282,7 @@ class Run:
             rate = np.clip(rate + self._service_change(opportunities, need, trace), 0.0, 1.0)
         return rate
 
-    def _service_change(self, opportunities: Opportunities, need: Days, trace: Trace) -> Array:
+    def _service_change(self, opportunities: ReplayOpportunities, need: Days, trace: Trace) -> Array:
         assert self.needs is not None
         prospect = self._prospect(opportunities, trace, daily_mean=self.needs.daily_mean[need])
         cells = len(need) * float(np.mean(opportunities.protection))
@@ -294,8 +295,8 @@ class Run:
         )
         return found.service_change
 
-    def _prospect(self, opportunities: Opportunities, trace: Trace, *, daily_mean: Array) -> Prospect:
-        """Stock, batches and orders under way on the morning of each chance, after the receipts."""
+    def _prospect(self, opportunities: ReplayOpportunities, trace: Trace, *, daily_mean: Array) -> Prospect:
+        """Stock, batches and orders under way on the morning of each opportunity, after the receipts."""
         world, row, day = self.world, opportunities.row, opportunities.day
         ordered, lead = trace.ordered, world.supply.lead_days
         at_once = np.where(lead[row, day] == 0, ordered[row, day], 0.0)
@@ -332,7 +333,7 @@ class _Asked:
     world: World
     rules: LineParameters
     book: Forecasts
-    opportunities: Opportunities
+    opportunities: ReplayOpportunities
     as_of: Days
     rows: Days
 
