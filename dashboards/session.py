@@ -5,7 +5,7 @@ Answers are cached by the versions of the tables they read, so a page is fast an
 
 import functools
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -35,8 +35,9 @@ def settings() -> Settings:
     return load_settings()
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, ttl=timedelta(days=1))
 def reader() -> LakeReader:
+    """A new one every day: files it fetched of a remote lake go with it, and a night replaces most of them."""
     return LakeReader(open_lake(settings()), settings().memory_limit, temp_folder=settings().folder / "tmp")
 
 

@@ -512,3 +512,12 @@ def test_bronze_can_read_back_what_a_page_wrote(planning: AppDatabase):
     table = planning.read(entities.ORDER_DECISIONS)
     assert table.column_names == [*entities.ORDER_DECISIONS.column_names, "unparsed"]
     assert table.schema.field("decided_at").type == pa.timestamp("us", tz="UTC")
+
+
+def test_what_the_pages_fetched_is_let_go_of_after_a_day(planning, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("streamlit.runtime.caching.cache_utils.TTLCACHE_TIMER", lambda: now)
+    first = session.reader()
+    assert session.reader() is first
+    now = timedelta(hours=25).total_seconds()
+    assert session.reader() is not first
