@@ -45,8 +45,8 @@ class Snapshots:
         if key != self._key:
             self._kept.close()
             self._tables = _WhenAsked(list(self._versions), lambda name: self._known(name, as_of))
-            self._key = key
             _ = self._tables["assortment"]  # computing it says whether it is assumed
+            self._key = key
         return AsOfSnapshot(as_of, self._tables, self._zone, self._is_assortment_assumed)
 
     def _known(self, name: str, as_of: date) -> ibis.Table:

@@ -64,9 +64,7 @@ def snapshot_refusals_are_few(entity: Entity, raw: Table, table: Table) -> Table
 
     def find(rows: Rows) -> Finding:
         versions = rows.of(raw).count().to_pyarrow().as_py()
-        if (
-            rows.of(table).count().to_pyarrow().as_py() == versions
-        ):  # nothing was ever refused: no need to validate again
+        if rows.of(table).count().to_pyarrow().as_py() == versions:  # nothing was refused: no need to validate again
             return _judged(quality, given={"": versions}, refused={}, rules={})
         known = known_of(table, rows.engine.scan_or_empty)
         current = as_of.newest(validated_snapshot(rows.of(raw), entity, known), key=entity.key)
@@ -86,9 +84,9 @@ def _validated_rows(quality: Quality, validated: ibis.Table, entity: Entity) -> 
     accepted = rules.pop(None, 0)
     refused = sum(rules.values())
     found = _judged(quality, given={"": accepted + refused}, refused={"": refused}, rules=rules)
-    return (
-        found if found.passed else _with_refused_keys(found, validated, entity, rule=max(rules, key=rules.__getitem__))
-    )
+    if found.passed:
+        return found
+    return _with_refused_keys(found, validated, entity, rule=max(rules, key=rules.__getitem__))
 
 
 def snapshot_references_are_known(entity: Entity, table: Table) -> TableCheck:
