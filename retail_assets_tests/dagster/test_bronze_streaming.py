@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.execution.plan import active
 
 from retail_assets.engines.writing import spool
 from retail_assets.graph.build import build_definitions
@@ -20,6 +21,7 @@ from retail_assets.sources.backends.batches import RawBatch
 from retail_assets.sources.mapping import EntityBinding, Mapping
 from retail_assets.tables import bronze
 from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG
+from retail_assets_tests.own_time import own_time
 from retail_assets_tests.unit.lake_frames import held_by
 
 FIRST, LAST = date(2025, 1, 20), date(2025, 3, 5)
@@ -102,7 +104,7 @@ def test_a_range_asks_one_query_a_month(tmp_path: Path, source: Source, monkeypa
 def test_a_database_that_fails_midway_is_asked_again_and_leaves_nothing_half_written(
     tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    own_time(monkeypatch, active, sleep=lambda _: None)
     watched = Watched(monkeypatch, failing=(2,))
     result, lake = _run(tmp_path / "home", source)
     assert result.success
@@ -157,7 +159,7 @@ def test_a_stock_that_the_source_purged_stays_as_well_and_goes_when_the_run_acce
 def test_a_database_that_keeps_failing_fails_the_step_in_its_words(
     tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    own_time(monkeypatch, active, sleep=lambda _: None)
     watched = Watched(monkeypatch, failing=tuple(range(2, 99)))
     result, lake = _run(tmp_path / "home", source)
     assert not result.success

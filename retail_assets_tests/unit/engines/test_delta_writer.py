@@ -23,6 +23,7 @@ from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.windows import Window, runs_of
+from retail_assets_tests.own_time import own_time
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, WHOLE, files_of, held, held_in_files, rows
 from retail_assets_tests.unit.lake_writers import FIRST
 
@@ -234,7 +235,7 @@ def test_a_whole_table_is_replaced(lake: Lake, folder: Path) -> None:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr(committing.time, "sleep", waits.append)
+    own_time(monkeypatch, committing, sleep=waits.append)
     return waits
 
 

@@ -33,6 +33,7 @@ from retail_assets.tables.contract import (
     described,
 )
 from retail_assets.windows import ONE_DAY, Window
+from retail_assets_tests.own_time import own_time
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, WHOLE, rows
 from retail_assets_tests.unit.lake_writers import FIRST
 from retail_assets_tests.unit.warehouse_frames import FIRST as FRAMES_FIRST
@@ -175,7 +176,7 @@ def test_the_order_of_columns_does_not_matter(lake: Lake, engine: DuckDBEngine) 
 
 def test_a_column_that_two_writers_add_is_added_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other one adds it after this one has looked."""
-    monkeypatch.setattr(committing.time, "sleep", lambda _: None)
+    own_time(monkeypatch, committing, sleep=lambda _: None)
     _write(lake, MONTHLY, rows([FIRST], products=["a"]))
     original, tables = delta.evolved, []
 

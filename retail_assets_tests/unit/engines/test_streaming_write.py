@@ -38,6 +38,7 @@ from retail_assets.tables.contract import (
     described,
 )
 from retail_assets.windows import ONE_DAY, Window
+from retail_assets_tests.own_time import own_time
 from retail_assets_tests.unit.lake_frames import DAILY, MONTHLY, files_of, held, held_in_files, rows
 
 FIRST = date(2024, 1, 29)
@@ -72,7 +73,7 @@ def everything_is_many(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waits: list[float] = []
-    monkeypatch.setattr(committing.time, "sleep", waits.append)
+    own_time(monkeypatch, committing, sleep=waits.append)
     return waits
 
 

@@ -8,7 +8,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from retail_assets.database_errors import ConnectionRefused
 from retail_assets.failures import PermanentFailure, TransientFailure
+from retail_assets.resources import app_database
 from retail_assets.resources.app_database import AppDatabase
+from retail_assets_tests.own_time import own_time
 
 MADE_MEANWHILE = OperationalError("CREATE", None, sqlite3.OperationalError("table order_decisions already exists"))
 LOCKED = OperationalError("CREATE", None, sqlite3.OperationalError("database is locked"))
@@ -19,7 +21,7 @@ FULL = OperationalError("CREATE", None, sqlite3.OperationalError("database or di
 @pytest.fixture
 def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Makes the tables while these errors are met; gives how often it was tried before it worked."""
-    monkeypatch.setattr("retail_assets.resources.app_database.time.sleep", lambda _: None)
+    own_time(monkeypatch, app_database, sleep=lambda _: None)
 
     def call(*errors: DBAPIError) -> int:
         left = list(errors)

@@ -20,6 +20,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from retail_assets.database_errors import ConnectionRefused
 from retail_assets.failures import PermanentFailure, TransientFailure
 from retail_assets.resources.warehouse import LoadResult, Warehouse
+from retail_assets.resources.warehouses import duckdb as duckdb_warehouse
 from retail_assets.resources.warehouses.duckdb import DuckDBTransaction
 from retail_assets.resources.warehouses.relational import sql_table
 from retail_assets.resources.warehouses.rows import CHUNK_ROWS, CheckedRows, check_lengths
@@ -37,6 +38,7 @@ from retail_assets.tables.gold import DIM_DATE, DIM_STORE, FACT_SALES, PRODUCT_S
 from retail_assets.tables.inventory import POLICY_REPLAY, REPLENISHMENT_PLAN
 from retail_assets.tables.warehouse import PUBLISHED, load_contract
 from retail_assets.windows import Window
+from retail_assets_tests.own_time import own_time
 from retail_assets_tests.unit.warehouse_frames import FIRST, frame_of
 
 DAY = timedelta(days=1)
@@ -215,7 +217,7 @@ def test_a_file_open_elsewhere_is_a_transient_failure_then_waited_for(
     with pytest.raises(TransientFailure) as caught:
         warehouse.load(DIM_STORE, frame, window=None)
     assert str(caught.value) == (f"The DuckDB file {file} is open in another process; close it there and load again.")
-    monkeypatch.setattr("retail_assets.resources.warehouses.duckdb.time.sleep", lambda _: holder.release())
+    own_time(monkeypatch, duckdb_warehouse, sleep=lambda _: holder.release())
     assert Warehouse(f"duckdb:///{file}", lock_wait_seconds=60).load(DIM_STORE, frame, window=None).rows == 1
 
 

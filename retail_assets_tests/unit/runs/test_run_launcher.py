@@ -12,6 +12,7 @@ from retail_assets.runs import run_launcher
 from retail_assets.runs.at_work import LAUNCHED_BY, at_work
 from retail_assets.runs.heartbeat import beating, in_process_with_heartbeat
 from retail_assets.runs.run_launcher import WatchedRunLauncher, last_beat, write_beat
+from retail_assets_tests.own_time import own_time
 
 RUN = "00000000-0000-4000-8000-000000000001"
 SILENT, POLL = 180, 60
@@ -32,7 +33,7 @@ class Daemon:
         self.instance, self.launcher = instance, instance.run_launcher
         self.now, self.answers = 1000.0, True
         self.run: Any = SimpleNamespace(run_id=RUN, tags={}, remote_job_origin=object())
-        monkeypatch.setattr(run_launcher.time, "monotonic", lambda: self.now)
+        own_time(monkeypatch, run_launcher, monotonic=lambda: self.now)
         monkeypatch.setattr(self.launcher, "_answers", lambda _: self.answers)
 
     def look(self, *, after: float = POLL) -> str:

@@ -12,6 +12,7 @@ from dagster._utils.interrupts import capture_interrupts  # what Dagster does be
 
 from retail_assets.runs import slots
 from retail_assets.runs.slots import free_ended, visible_waits
+from retail_assets_tests.own_time import own_time
 
 YAML = Path(__file__).parents[3] / "dagster.yaml"
 POOL = "source"
@@ -81,7 +82,7 @@ def test_a_wait_names_the_holder_once_and_ends_with_the_holder_s_run(
     _run(instance, MINE)
     assert _claims(instance, OTHER)
     looks = iter([None, None, lambda: instance.report_run_failed(holder)])
-    monkeypatch.setattr(slots.time, "sleep", lambda _: (next(looks, None) or (lambda: None))())
+    own_time(monkeypatch, slots, sleep=lambda _: (next(looks, None) or (lambda: None))())
     with visible_waits(instance, said.append):
         assert _claims(instance, MINE)
     [sentence] = said
@@ -93,7 +94,7 @@ def test_a_pool_without_slots_is_named(instance: dg.DagsterInstance, monkeypatch
     instance.event_log_storage.set_concurrency_slots(POOL, 0)
     _run(instance, MINE)
     said: list[str] = []
-    monkeypatch.setattr(slots.time, "sleep", lambda _: instance.event_log_storage.set_concurrency_slots(POOL, 1))
+    own_time(monkeypatch, slots, sleep=lambda _: instance.event_log_storage.set_concurrency_slots(POOL, 1))
     with visible_waits(instance, said.append):
         assert _claims(instance, MINE)
     assert said == [
@@ -102,14 +103,18 @@ def test_a_pool_without_slots_is_named(instance: dg.DagsterInstance, monkeypatch
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize(("where", "moment"), [(slots.time, "sleep"), (slots, "free_ended"), (slots, "_holder")])
+@pytest.mark.parametrize("moment", ["sleep", "free_ended", "_holder"])
 def test_an_interrupt_at_any_moment_of_the_wait_ends_it_although_dagster_keeps_interrupts(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, number: int, where: object, moment: str
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, number: int, moment: str
 ) -> None:
     _run(instance, OTHER)
     _run(instance, MINE)
     assert _claims(instance, OTHER)
-    monkeypatch.setattr(where, moment, lambda *_: os.kill(os.getpid(), number))
+    interrupt = lambda *_: os.kill(os.getpid(), number)  # noqa: E731
+    if moment == "sleep":
+        own_time(monkeypatch, slots, sleep=interrupt)
+    else:
+        monkeypatch.setattr(slots, moment, interrupt)
     with capture_interrupts(), pytest.raises(KeyboardInterrupt), visible_waits(instance, str):
         _claims(instance, MINE)
 
@@ -130,7 +135,7 @@ def test_a_wait_in_a_thread_leaves_the_handlers_alone(
     holder = _run(instance, OTHER)
     _run(instance, MINE)
     assert _claims(instance, OTHER)
-    monkeypatch.setattr(slots.time, "sleep", lambda _: instance.report_run_failed(holder))
+    own_time(monkeypatch, slots, sleep=lambda _: instance.report_run_failed(holder))
     claimed: list[bool] = []
     with visible_waits(instance, str):
         thread = threading.Thread(target=lambda: claimed.append(_claims(instance, MINE)))
