@@ -5,6 +5,7 @@ apart, each judged on the four weeks after it only.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from statsmodels.tsa.holtwinters import ExponentialSmoothing
 from bench.figures import Figure, at_most, within
 from bench.m5_panel import m5_panel
 from retail_assets.demand import metrics
+from retail_assets.demand.calibration.conformal import SeriesProfile
+from retail_assets.demand.calibration.cumulative import cumulative_distributions
 from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.models.baselines import seasonal_naive
 from retail_assets.demand.models.contenders import BLENDS, FAMILIES, SINGLE, contender_means, fit_family
@@ -140,38 +143,58 @@ def _ets(past: Panel) -> np.ndarray:
 
 
 def _coverage(whole: Panel) -> Iterator[Figure]:
-    """Deviation of coverage from nominal, in points: overall and by ABC class as of each forecast."""
+    """Deviation of coverage from nominal, in points, with its standard error: overall and by ABC class."""
     judged = [
-        row for number in range(COVERAGE_TRAININGS) for row in _judged_after(whole, HORIZON + COVERAGE_STEP * number)
+        row.assign(training=number)
+        for number in range(COVERAGE_TRAININGS)
+        for row in _judged_after(whole, HORIZON + COVERAGE_STEP * number)
     ]
     frame = pd.concat(judged, ignore_index=True)
     for name in JUDGED:
         for days in TOTALS:
-            rows = frame.loc[frame["horizon_days"] == days]
-            yield _covered(rows, name, label=f"coverage {name}, {days} days", limit=1.5)
+            rows = frame.loc[frame["days"] == days]
+            yield from _covered(rows, name, label=f"coverage {name}, {days} days", limit=1.5)
             for abc, part in rows.groupby("abc"):
-                yield _covered(part, name, label=f"coverage {name}, {days} days, class {abc}", limit=3.0)
+                yield from _covered(part, name, label=f"coverage {name}, {days} days, class {abc}", limit=3.0)
 
 
 def _judged_after(whole: Panel, days_before_end: int) -> Iterator[pd.DataFrame]:
-    """Totals forecast on the day of a training and one, two, three weeks later, beside what came."""
+    """How much of each total lies within its quantiles; forecast on a training's day and one, two, three weeks later.
+
+    The distributions are those of `forecast`, before they are rounded to whole units.
+    """
     trained_on = _known(whole, days_before_end)
     model = train(trained_on, TrainingConfig(horizon=HORIZON))
+    levels = {name: QUANTILE_LEVELS[name] for name in JUDGED}
     for later in (0, 7, 14, 21):
         if days_before_end - later < max(TOTALS):
             continue
         past = _known(whole, days_before_end - later)
-        made = forecast(past, model, horizons=TOTALS).cumulative
+        profile = SeriesProfile.of(past)
+        found = cumulative_distributions(
+            _means(past, model),
+            replace(profile, is_whole=np.zeros(past.series_count, dtype=bool)),
+            calibration=model.calibration,
+            reach=np.full(past.series_count, past.horizon),
+            horizons=TOTALS,
+            levels=tuple(levels.values()),
+        )
         known = whole.day_count - (days_before_end - later)
-        came = {days: whole.units[:, known : known + days].sum(axis=1) for days in TOTALS}
         abc = abc_class(past)
-        for days, rows in made.groupby("horizon_days", sort=True):
-            yield rows.reset_index(drop=True).assign(actual=came[int(str(days))], abc=abc)
+        for days, made in found.items():
+            actual = whole.units[:, known : known + days].sum(axis=1)
+            within_quantile = {
+                name: metrics.covered(actual, made.quantiles[:, number], made.p_zero, level=level)
+                for number, (name, level) in enumerate(levels.items())
+            }
+            yield pd.DataFrame({"days": days, "abc": abc, **within_quantile})
 
 
-def _covered(rows: pd.DataFrame, name: str, *, label: str, limit: float) -> Figure:
-    known = rows.loc[rows["actual"].notna()]
-    off = 100 * metrics.discrete_coverage(
-        known["actual"].to_numpy(), known[name].to_numpy(dtype=float), level=QUANTILE_LEVELS[name]
-    )
-    return within(label, off, "points from nominal", limit)
+def _covered(rows: pd.DataFrame, name: str, *, label: str, limit: float) -> Iterator[Figure]:
+    """Trainings are the unit of the standard error: weeks and series of one share its faults."""
+    off = pd.Series(100 * (rows[name].to_numpy(dtype=float) - QUANTILE_LEVELS[name]))
+    of_training = off.groupby(rows["training"].to_numpy()).mean()
+    count = len(of_training)
+    yield within(label, float(off.mean()), f"points from nominal, {count} trainings", limit)
+    error = float(of_training.std(ddof=1) / np.sqrt(count)) if count > 1 else float("nan")
+    yield Figure(f"{label}: standard error", round(error, 2), "points")

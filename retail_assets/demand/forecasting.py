@@ -19,6 +19,7 @@ from retail_assets.demand.calibration.conformal import (
     distribution,
     guessed,
 )
+from retail_assets.demand.calibration.cumulative import cumulative_distributions
 from retail_assets.demand.models.baselines import seasonal_naive
 from retail_assets.demand.models.contenders import Mapper, Means, contender_means
 from retail_assets.demand.models.explanation import explain
@@ -156,18 +157,31 @@ def _daily_distribution(mean: np.ndarray, profile: SeriesProfile, calibration: C
     return Distribution(quantiles.reshape(count * horizon, -1), p_zero.ravel())
 
 
-def _total_frame(panel: Panel, made: _Expected, *, days: int) -> pd.DataFrame:
-    """Totals over `days` days; one of a series that ends before them is as uncertain as that of its own days."""
-    if not 1 <= days <= panel.horizon:
+def _total_frame(panel: Panel, made: _Expected, *, horizons: Sequence[int]) -> pd.DataFrame:
+    """Totals over each of `horizons` days; one of a series that ends before them is as uncertain as its own days."""
+    unknown = [days for days in horizons if not 1 <= days <= panel.horizon]
+    if unknown:
         raise PermanentFailure(
-            f"A total over {days} days was asked for, but the forecast reaches {panel.horizon} days ahead; "
+            f"A total over {unknown[0]} days was asked for, but the forecast reaches {panel.horizon} days ahead; "
             "raise RETAIL_HORIZON_DAYS or shorten the protection period."
         )
-    total = made.mean[:, :days].sum(axis=1)
-    reach = np.clip(_last_open_day(panel), 1, days)
-    found = _total_distribution(total, made.profile, made.calibration, reach=reach)
-    columns = {**_series_columns(panel, 1), "horizon_days": np.full(len(total), days, dtype=np.int32)}
-    return pd.DataFrame({**columns, **_distribution_columns(total, found)})
+    reach = np.clip(_last_open_day(panel), 1, panel.horizon)
+    found = cumulative_distributions(
+        made.mean, made.profile, calibration=made.calibration, reach=reach, horizons=horizons, levels=_LEVELS
+    )
+    total = made.mean.cumsum(axis=1)
+    series = _series_columns(panel, 1)
+    parts = [
+        pd.DataFrame(
+            {
+                **series,
+                "horizon_days": np.full(len(total), days, dtype=np.int32),
+                **_distribution_columns(total[:, days - 1], found[days]),
+            }
+        )
+        for days in horizons
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _last_open_day(panel: Panel) -> np.ndarray:
@@ -176,23 +190,9 @@ def _last_open_day(panel: Panel) -> np.ndarray:
     return np.where(panel.future_is_open, numbers, 0).max(axis=1, initial=0)
 
 
-def _total_distribution(
-    total: np.ndarray, profile: SeriesProfile, calibration: CalibrationSet, *, reach: np.ndarray
-) -> Distribution:
-    """Distributions of totals (n,), each over its own number of days (n,)."""
-    quantiles, p_zero = np.empty((len(total), len(_LEVELS))), np.empty(len(total))
-    for days in np.unique(reach).tolist():
-        rows = np.flatnonzero(reach == days)
-        kind = calibration.of_total(days)
-        found = distribution(total[rows], profile.take(rows), calibration=kind, levels=_LEVELS, days=days)
-        quantiles[rows], p_zero[rows] = found.quantiles, found.p_zero
-    return Distribution(quantiles, p_zero)
-
-
 def _result(panel: Panel, made: _Expected, *, horizons: Sequence[int], aggregate: AggregateModel | None) -> Forecast:
     daily = _daily_frame(panel, made)
-    parts = [_total_frame(panel, made, days=days) for days in sorted(set(horizons))]
-    cumulative = pd.concat(parts, ignore_index=True)
+    cumulative = _total_frame(panel, made, horizons=sorted(set(horizons)))
     for frame in (daily, cumulative):
         frame["model_version"] = made.version
     hierarchy = hierarchy_rows(panel, made.mean, aggregate, version=made.version)

@@ -62,11 +62,16 @@ def quantiles(values: np.ndarray, weight: np.ndarray, levels: np.ndarray) -> np.
     >>> quantiles(np.array([3.0, 1.0, 2.0, 900.0]), np.array([1.0, 1.0, 1.0, 0.0]), np.array([0.5, 0.9]))
     array([2., 3.])
     """
+    order = np.argsort(values, kind="stable")
+    return sorted_quantiles(values[order], weight[order], levels)
+
+
+def sorted_quantiles(values: np.ndarray, weight: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """`quantiles` of values that ascend already."""
     kept = weight > 0
-    order = np.argsort(values[kept], kind="stable")
-    sorted_values, heavy = values[kept][order], weight[kept][order]
+    heavy = weight[kept]
     total = np.cumsum(heavy)
-    return np.interp(levels, (total - heavy / 2) / total[-1], sorted_values)
+    return np.interp(levels, (total - heavy / 2) / total[-1], values[kept])
 
 
 def within_reach(values: np.ndarray, code: Codes) -> np.ndarray:

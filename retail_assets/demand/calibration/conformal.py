@@ -4,7 +4,7 @@ An error is measured in units of `scale(mean)` = √(dispersion · mean) and poo
 forecast; quantiles of a sum come from errors of sums, never from adding daily quantiles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,22 +14,23 @@ from scipy.special import ndtri
 
 from retail_assets.demand.models.baselines import borrowed_level, group_codes
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.pooling import grouped_median, quantiles, say_of_errors
+from retail_assets.demand.pooling import grouped_median, say_of_errors, say_of_totals, sorted_quantiles
 from retail_assets.demand.segments import demand_class
 from retail_assets.tables.forecast import BUCKET_DAYS, QUANTILE_LEVELS
 
 CALIBRATION_FILE = "calibration.parquet"
-SIZE_EDGES = (0.3, 1.0, 3.0, 10.0, 30.0)
+SIZES = (0.15, 0.55, 1.7, 5.5, 17.0, 55.0)
+"""Means around which errors are pooled; in between, a spread is a mixture of the next two, linear in logs."""
 DAILY_BUCKETS = tuple(BUCKET_DAYS * weeks for weeks in (1, 2, 3))
 GRID = np.unique(np.round([*np.arange(0.01, 1.0, 0.02), *QUANTILE_LEVELS.values()], 3))
 _MIN_ERRORS = 200
 _FEW_SERIES = 20
 """Errors of so many series count half, beside those of a wider pool."""
+_NEGLIGIBLE = 0.001
 _OFFSETS = (1 / 6, 1 / 2, 5 / 6)
 _DISPERSION_DAYS = 112
 _PRIOR_DAYS = 28.0
 _LEAST_MEAN = 0.02
-_STEEPEST = 1e6
 
 
 def dispersion(panel: Panel) -> np.ndarray:
@@ -109,76 +110,118 @@ def scale(mean: np.ndarray, dispersion: np.ndarray) -> np.ndarray:
     return np.sqrt(dispersion * np.maximum(mean, _LEAST_MEAN))
 
 
-def size_bin(mean: np.ndarray) -> np.ndarray:
-    return np.searchsorted(SIZE_EDGES, mean)
+def _between_sizes(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For means (m,) the number of the next smaller of `SIZES`, and the way from it to the next larger, 0 … 1."""
+    at = np.interp(np.log(np.maximum(mean, SIZES[0])), np.log(SIZES), np.arange(len(SIZES)))
+    low = np.minimum(at.astype(int), len(SIZES) - 2)
+    return low, at - low
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Quantiles of scaled errors, (segments, size bins, len(GRID)), for one kind: a bucket of days or one sum."""
+    """Quantiles of scaled errors, (segments, len(SIZES), len(GRID)), for one kind: a bucket of days or one sum."""
 
     segments: tuple[str, ...]
     table: np.ndarray
 
     def errors_of(self, mean: np.ndarray, segment: np.ndarray) -> np.ndarray:
-        """Quantiles of the scaled error on GRID for each forecast, (..., len(GRID))."""
+        """Quantiles of the scaled error on GRID for each forecast, (m, len(GRID)); smooth in the mean."""
         number = np.full(segment.shape, len(self.segments))
         for known, name in enumerate(self.segments):
             number[segment == name] = known
-        return self.table[number, size_bin(mean)]
+        low, part = _between_sizes(mean)
+        return self.table[number, low] * (1 - part[:, None]) + self.table[number, low + 1] * part[:, None]
+
+    def curve(self, mean: np.ndarray, profile: SeriesProfile) -> np.ndarray:
+        """Quantile function of demand on GRID around each mean, (m, len(GRID)), before it is cut to whole units.
+
+        −1 and less is no demand: whole units are spread over the unit below them.
+        """
+        width = scale(mean, profile.dispersion)[:, None]
+        found = np.maximum(mean[:, None] + width * self.errors_of(mean, profile.segment), -1.0)
+        return np.where(mean[:, None] > 0, found, -1.0)
 
 
 def calibrate(errors: Errors) -> Calibration:
-    """Pools by segment and size; thin cells lean on the size's errors of all segments, those on everything's.
+    """Pools by segment and size; a thin cell leans on its size, a thin size on the sizes beside it.
 
-    A cell stands on its own errors the more, the more series they come from, so that no series has the say in it.
+    An error counts at the two sizes beside its mean, the more the nearer. A cell stands on its own errors the more,
+    the more series they come from, so that no series has the say in it.
     """
-    kept = np.isfinite(errors.actual) & np.isfinite(errors.mean)
-    pool = _Pool.of(errors.where(kept))
-    segment, size = pool.errors.profile.segment, size_bin(pool.errors.mean)
+    known = errors.where(np.isfinite(errors.actual) & np.isfinite(errors.mean))
+    pool, segment = _Pool.of(known), known.profile.segment
     segments = tuple(sorted(set(segment.tolist())))
-    every = pool.quantiles() if len(segment) >= _MIN_ERRORS else ndtri(GRID)
-    table = np.empty((len(segments) + 1, len(SIZE_EDGES) + 1, len(GRID)))
-    for number in range(len(SIZE_EDGES) + 1):
-        of_size = pool.where(size == number)
-        table[-1, number] = of_size.leaning_on(every)
+    near = _nearness(known.mean) * pool.say[:, None]
+    every = pool.quantiles(pool.say) if len(segment) >= _MIN_ERRORS else ndtri(GRID)
+    table = np.empty((len(segments) + 1, len(SIZES), len(GRID)))
+    for number in range(len(SIZES)):
+        widening = (near[:, max(number - steps, 0) : number + steps + 1].sum(axis=1) for steps in range(len(SIZES)))
+        table[-1, number] = pool.leaning(widening, every)
         for row, name in enumerate(segments):
-            of_cell = of_size.where(of_size.errors.profile.segment == name)
-            table[row, number] = of_cell.leaning_on(table[-1, number])
+            table[row, number] = pool.leaning([near[:, number] * (segment == name)], table[-1, number])
     return Calibration(segments, table)
+
+
+def _nearness(mean: np.ndarray) -> np.ndarray:
+    """What each error counts at each size, (m, len(SIZES)); 1 in sum."""
+    low, part = _between_sizes(mean)
+    found = np.zeros((len(mean), len(SIZES)))
+    rows = np.arange(len(mean))
+    found[rows, low], found[rows, low + 1] = 1 - part, part
+    return found
 
 
 @dataclass(frozen=True, eq=False)
 class _Pool:
-    """Errors and their scaled values (m, 3), and what each of them counts, (m,)."""
+    """Scaled errors in ascending order and the number of the error each belongs to, (3 m,) each; of m errors.
 
-    errors: Errors
-    scaled: np.ndarray
-    weight: np.ndarray
+    `say` is what an error counts against unlike ones, `series` numbers the series they are of, (m,) each.
+    """
+
+    ascending: np.ndarray
+    error: np.ndarray
+    say: np.ndarray
+    series: np.ndarray
 
     @classmethod
     def of(cls, errors: Errors) -> "_Pool":
         scaled, series = errors.scaled, errors.profile.series
-        weight = np.ones(len(scaled)) if series is None else say_of_errors(scaled[:, 1], series)
-        return cls(errors, scaled, weight)
+        say = np.ones(len(scaled)) if series is None else say_of_errors(scaled[:, 1], series)
+        flat = scaled.ravel()
+        order = np.argsort(flat, kind="stable")
+        number = np.arange(len(scaled)) if series is None else np.unique(series, return_inverse=True)[1]
+        return cls(flat[order], order // len(_OFFSETS), say, number)
 
-    def where(self, kept: np.ndarray) -> "_Pool":
-        return _Pool(self.errors.where(kept), self.scaled[kept], self.weight[kept])
+    def leaning(self, weights: Iterable[np.ndarray], last: np.ndarray) -> np.ndarray:
+        """Quantiles of the errors of each weight (m,) in turn, as far as those before it left something open.
 
-    def quantiles(self) -> np.ndarray:
-        return quantiles(self.scaled.ravel(), np.repeat(self.weight, len(_OFFSETS)), GRID)
+        Errors of other sizes are scaled alike but not shaped alike: those of products that hardly sell are mostly
+        nothing and seldom much, and say little of products that sell daily. So near ones come first, `last` last.
+        """
+        found, left = np.zeros(len(GRID)), 1.0
+        for weight in weights:
+            own = self._own_share(weight)
+            if own > 0:
+                found += left * own * self.quantiles(weight)
+                left *= 1 - own
+            if left < _NEGLIGIBLE:
+                break
+        return found + left * last
 
-    @property
-    def series_count(self) -> int:
-        series = self.errors.profile.series
-        return len(self.weight) if series is None else len(np.unique(series))
+    def quantiles(self, weight: np.ndarray) -> np.ndarray:
+        """On GRID; a series that lies nearer than all others counts as the next nearest does."""
+        total = np.bincount(self.series, weight)
+        say = np.ones(len(total))
+        say[total > 0] = say_of_totals(total[total > 0])
+        return sorted_quantiles(self.ascending, (weight * say[self.series])[self.error], GRID)
 
-    def leaning_on(self, wider: np.ndarray) -> np.ndarray:
-        """The pool's quantiles, and those of a wider one as far as this one is of few errors or few series."""
-        of_errors = np.clip(len(self.weight) / _MIN_ERRORS - 1, 0.0, 1.0)
-        of_series = self.series_count**2 / (self.series_count**2 + _FEW_SERIES**2)
-        own = of_errors * of_series
-        return own * self.quantiles() + (1 - own) * wider if own > 0 else wider
+    def _own_share(self, weight: np.ndarray) -> float:
+        """How far errors stand for themselves, 0 … 1: not at all where few, little where of few series."""
+        of_errors = np.clip(weight.sum() / _MIN_ERRORS - 1, 0.0, 1.0)
+        most = np.zeros(int(self.series.max(initial=-1)) + 1)
+        np.maximum.at(most, self.series, weight)
+        series = float(most.sum())
+        return float(of_errors * series**2 / (series**2 + _FEW_SERIES**2))
 
 
 @dataclass(frozen=True)
@@ -199,41 +242,50 @@ def distribution(
 ) -> Distribution:
     """What may come around `mean` (m,) of `days` days: monotone, never negative; a mean of 0 means certainly nothing.
 
-    Where demand comes in whole units a quantile is the least whole quantity that holds the probability. No quantile
-    exceeds what the mean allows by Markov's inequality, P(D >= x) <= mean / x: pooled errors of products that came
-    back from silence would else promise hundreds of units of one that hardly sells.
+    Where demand comes in whole units a quantile is the least whole quantity that holds the probability.
     """
-    steps = calibration.errors_of(mean, profile.segment)
-    width = scale(mean, profile.dispersion)
-    nothing = mean <= 0
-    at = np.interp(np.asarray(levels), GRID, np.arange(len(GRID)))
+    return along(calibration.curve(mean, profile), mean, is_whole=profile.is_whole, levels=levels, days=days)
+
+
+def along(
+    curve: np.ndarray,
+    mean: np.ndarray,
+    *,
+    is_whole: np.ndarray,
+    levels: Sequence[float] | np.ndarray,
+    days: int | np.ndarray,
+) -> Distribution:
+    """The distribution along a quantile function on GRID, (m, len(GRID)), as `Calibration.curve` draws it.
+
+    No quantile exceeds what the mean allows by Markov's inequality, P(D >= x) <= mean / x: pooled errors of products
+    that came back from silence would else promise hundreds of units of one that hardly sells. A quantile is 0 up to
+    the probability of no demand, and more above it.
+    """
+    levels, expected = np.asarray(levels), np.maximum(mean, _LEAST_MEAN * days)
+    at = np.interp(levels, GRID, np.arange(len(GRID)))
     low, part = np.floor(at).astype(int), at - np.floor(at)
-    high = np.minimum(low + 1, len(GRID) - 1)
-    chosen = steps[..., low] * (1 - part) + steps[..., high] * part
-    quantiles = np.maximum(mean[..., None] + width[..., None] * chosen, 0.0)
-    quantiles = np.where(nothing[..., None], 0.0, np.maximum.accumulate(quantiles, axis=-1))
-    most = np.maximum(mean, _LEAST_MEAN * days)[..., None] / (1 - np.asarray(levels))
-    whole = np.minimum(np.ceil(quantiles), np.floor(most + 1e-9))
-    quantiles = np.where(profile.is_whole[..., None], whole, np.minimum(quantiles, most))
-    p_zero = np.where(nothing, 1.0, _probability_below(steps, -mean / width))
-    return Distribution(quantiles, p_zero)
+    chosen = curve[:, low] * (1 - part) + curve[:, np.minimum(low + 1, len(GRID) - 1)] * part
+    most = expected[:, None] / (1 - levels)
+    amount = np.minimum(np.maximum.accumulate(np.maximum(chosen, 0.0), axis=1), most)
+    whole = np.minimum(np.ceil(np.maximum(chosen, 0.0)), np.floor(most + 1e-9))
+    quantiles = np.where(is_whole[:, None], np.maximum.accumulate(whole, axis=1), amount)
+    p_zero = np.maximum(_probability_of_nothing(curve), np.where(is_whole, 1 - expected, 0.0))
+    return Distribution(np.where(mean[:, None] > 0, quantiles, 0.0), np.where(mean > 0, p_zero, 1.0))
 
 
-def _probability_below(steps: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """The distribution function of the scaled error at `point`, linear between GRID and on to 0 below it, 1 above."""
-    below = (steps <= point[..., None]).sum(axis=-1)
+def _probability_of_nothing(curve: np.ndarray) -> np.ndarray:
+    """Where quantile functions (m, len(GRID)) reach 0, linear between GRID; below it e times less for each unit."""
+    below = (curve <= 0).sum(axis=-1)
     low, high = np.clip(below - 1, 0, len(GRID) - 1), np.clip(below, 0, len(GRID) - 1)
-    left = np.take_along_axis(steps, low[..., None], axis=-1)[..., 0]
-    right = np.take_along_axis(steps, high[..., None], axis=-1)[..., 0]
-    part = np.divide(point - left, right - left, out=np.zeros_like(left), where=right > left)
-    slope = (GRID[1] - GRID[0]) / np.maximum(steps[..., 1] - steps[..., 0], np.finfo(float).tiny)
-    under = np.maximum(GRID[0] - np.minimum(slope, _STEEPEST) * (steps[..., 0] - point), 0.0)
-    return np.where(below == 0, under, np.where(below == len(GRID), 1.0, GRID[low] + part * (GRID[high] - GRID[low])))
+    left, right = (np.take_along_axis(curve, column[:, None], axis=-1)[:, 0] for column in (low, high))
+    part = np.divide(-left, right - left, out=np.zeros_like(left), where=right > left)
+    inside = GRID[low] + part * (GRID[high] - GRID[low])
+    return np.where(below == 0, GRID[0] * np.exp(-curve[:, 0]), np.where(below == len(GRID), 1.0, inside))
 
 
 def guessed(horizon: int) -> "CalibrationSet":
     """Normal errors of the scale itself, for a history too short to have been wrong in."""
-    normal = np.broadcast_to(ndtri(GRID), (1, len(SIZE_EDGES) + 1, len(GRID)))
+    normal = np.broadcast_to(ndtri(GRID), (1, len(SIZES), len(GRID)))
     return CalibrationSet((Calibration((), normal),), (Calibration((), normal),) * horizon)
 
 
@@ -263,7 +315,7 @@ class CalibrationSet:
 
 def _calibration_rows(kind: str, number: int, calibration: Calibration) -> pd.DataFrame:
     names = [*calibration.segments, "*"]
-    segment, size = np.divmod(np.arange(len(names) * (len(SIZE_EDGES) + 1)), len(SIZE_EDGES) + 1)
+    segment, size = np.divmod(np.arange(len(names) * (len(SIZES))), len(SIZES))
     keys = {"kind": kind, "number": number, "segment": np.array(names, dtype=object)[segment], "size": size}
     values = calibration.table.reshape(-1, len(GRID))
     return pd.concat([pd.DataFrame(keys), pd.DataFrame(values, columns=pd.Index([f"{p:.3f}" for p in GRID]))], axis=1)
@@ -275,6 +327,6 @@ def load_calibration(folder: Path) -> CalibrationSet:
     kinds: dict[str, list[Calibration]] = {"daily": [], "cumulative": []}
     for key, rows in frame.groupby(["kind", "number"], sort=True):
         names = list(dict.fromkeys(rows["segment"]))
-        table = rows.iloc[:, 4:].to_numpy().reshape(len(names), len(SIZE_EDGES) + 1, len(GRID))
+        table = rows.iloc[:, 4:].to_numpy().reshape(len(names), len(SIZES), len(GRID))
         kinds[str(np.asarray(key, dtype=object)[0])].append(Calibration(tuple(names[:-1]), table))
     return CalibrationSet(tuple(kinds["daily"]), tuple(kinds["cumulative"]))
