@@ -65,6 +65,12 @@ def keep(name: str, figures: Sequence[Figure]) -> None:
     (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
+def kept_figures(name: str, beginnings: tuple[str, ...]) -> list[Figure]:
+    """The figures of bench/results/NAME.json whose names begin so, as `keep` wrote them."""
+    rows = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return [Figure(**row) for row in rows if row["name"].startswith(beginnings)]
+
+
 def interleaved(ours: Callable[[], object], bare: Callable[[], object], *, repeats: int) -> tuple[float, float]:
     """Median seconds of two ways to do the same, taken in turn so that a busy moment hits both.
 

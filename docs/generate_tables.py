@@ -1,5 +1,5 @@
-"""Writes docs/tables.md from the table contracts, docs/settings.md from the fields of `Settings`, and docs/entities.md
-and docs/mapping.schema.json from the entities.
+"""Writes docs/tables.md from the table contracts, docs/settings.md from the fields of `Settings`, docs/entities.md and
+docs/mapping.schema.json from the entities, and the scores in docs/forecasting.md from the bench's figures.
 
 Usage: python docs/generate_tables.py
 """
@@ -10,6 +10,7 @@ from typing import Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from docs.scores import PAGE, page_with_scores
 from retail_assets.settings import Settings, example_of, variable_of
 from retail_assets.sources.mapping_schema import SCHEMA_NAME, schema_text, type_name
 from retail_assets.tables import catalog, entities
@@ -150,6 +151,7 @@ DOCUMENTS: dict[Path, Callable[[], str]] = {
     ENTITIES_TARGET: entity_dictionary,
     SCHEMA_TARGET: schema_text,
     SETTINGS_TARGET: settings_table,
+    PAGE: page_with_scores,
 }
 
 

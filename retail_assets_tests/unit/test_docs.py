@@ -1,5 +1,6 @@
 """The documents say what the code does."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.forecast import PARTS
 from docs.generate_tables import DOCUMENTS, settings_table
 from retail_assets.settings import Settings, example_of
 
@@ -21,6 +23,11 @@ BANNED = ("is told", "is said", "are told", "are said", "whatever", "is none of"
 @pytest.mark.parametrize("target", DOCUMENTS, ids=lambda path: path.name)
 def test_what_is_generated_is_fresh(target):
     assert target.read_text(encoding="utf-8") == DOCUMENTS[target](), "run make docs"
+
+
+def test_each_figure_of_the_forecasts_belongs_to_one_part_of_their_bench():
+    rows = json.loads((ROOT / "bench" / "results" / "forecast.json").read_text(encoding="utf-8"))
+    assert [row["name"] for row in rows if sum(row["name"].startswith(names) for names in PARTS.values()) != 1] == []
 
 
 def test_the_table_of_settings_has_a_row_with_limits_default_and_example_for_each():
