@@ -43,7 +43,7 @@ def _validation(rows: dict[str, dict]) -> Iterator[str]:
     names = [name.removesuffix(": mean RMSSE") for name in rows if name.startswith("contender ") and "RMSSE" in name]
     for name in sorted(names, key=lambda name: value(f"{name}: mean RMSSE")):
         label = name.removeprefix("contender ").removesuffix(" (mean of families)")
-        naive = ": the same weekday of the last weeks" if label == "seasonal_naive" else ""
+        naive = ": the last same weekday again" if label == "seasonal_naive" else ""
         yield f"| {label} alone{naive} | {value(f'{name}: mean RMSSE'):.4f} | {value(f'{name}: WAPE'):.4f} |"
 
 
