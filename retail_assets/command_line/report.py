@@ -170,14 +170,11 @@ def _line_prices(engine: Engine) -> tuple[str, ...]:
     """A sentence on the products whose price was that of their sale lines on the newest day."""
     rows = engine.scan_or_empty(gold.DEMAND_DAILY)
     today = rows.filter(rows.business_date == rows.business_date.max())
-    counts = today.aggregate(
-        every=today.product_id.nunique(),
-        of_lines=today.product_id.nunique(where=today.price_source == gold.SALE_LINES),
-    )
-    [found] = counts.to_pyarrow().to_pylist()
-    if not found["of_lines"]:
+    of_lines = today.filter(today.price_source == gold.SALE_LINES)
+    found, every = (some.product_id.nunique().to_pyarrow().as_py() for some in (of_lines, today))
+    if not found:
         return ()
-    products = f"{found['of_lines']} of {found['every']} products"
+    products = f"{found} of {every} products"
     return (f"no price of {products} in prices or list_price: the median of their recent sale lines stands for it",)
 
 
