@@ -141,13 +141,14 @@ _OBSERVED = f"""\
     sold AS (
         SELECT business_date, store_id, product_id,
                sum(CASE WHEN quantity > 0 THEN quantity::DOUBLE ELSE 0 END) AS sold_units,
+               median(CASE WHEN quantity > 0 AND unit_price > 0 THEN unit_price::DOUBLE END) AS line_price,
                sum(CASE WHEN quantity < 0 THEN -quantity::DOUBLE ELSE 0 END) AS returned_units,
                sum(((quantity * unit_price)::DECIMAL(18, 4) - coalesce(discount_value, 0))::DECIMAL(18, 4)) AS net_value
         FROM bare_sales GROUP BY ALL
     ),
     fed AS (SELECT DISTINCT business_date, store_id, true AS is_fed FROM sold),
     spine AS (
-        SELECT business_date, store_id, product_id, sold_units, returned_units, net_value,
+        SELECT business_date, store_id, product_id, sold_units, returned_units, net_value, line_price,
                carried.store_id IS NULL OR closed.store_id IS NULL AS is_open
         FROM carried
         FULL JOIN sold USING (business_date, store_id, product_id)
@@ -180,7 +181,9 @@ _OBSERVED = f"""\
            CASE WHEN NOT is_feed_missing THEN coalesce(sold_units, 0) END AS sold_units,
            CASE WHEN NOT is_feed_missing THEN coalesce(returned_units, 0) END AS returned_units,
            CASE WHEN NOT is_feed_missing THEN coalesce(net_value, 0)::DECIMAL(18, 4) END AS net_value,
-           is_feed_missing, coalesce(planned_price, list_price) AS unit_price, coalesce(rate, 0.0) AS discount_rate,
+           is_feed_missing, coalesce(planned_price, list_price) AS unit_price, line_price,
+           CASE WHEN planned_price IS NOT NULL THEN 'prices' WHEN list_price IS NOT NULL THEN 'list_price' END
+               AS price_source, coalesce(rate, 0.0) AS discount_rate,
            rate IS NOT NULL AS is_promoted, unit_step, trading_hours
     FROM joined"""
 """The steps after the days and the spans of the series, and what is selected of them."""

@@ -157,6 +157,8 @@ def _rows(sales: _Sales, short: NDArray[np.bool_], *, sold: Array, hours: Array)
             "returned_units": 0.0,
             "net_value": 0.0,
             "unit_price": np.nan,
+            "line_price": np.nan,
+            "price_source": None,
             "discount_rate": 0.0,
             "is_promoted": False,
             "is_open": True,

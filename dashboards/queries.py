@@ -461,10 +461,13 @@ STATUSES = ("to decide", APPROVED, REJECTED, "exported", "no order")
 
 
 def worklist(lines: pa.Table, decided: pa.Table, *, chosen: PlanFilter, page: int) -> pd.DataFrame:
-    """One page of plan lines, those that save most margin first; `page` counts from 1."""
+    """One page of plan lines, those that save most margin first, then those that would miss most units.
+
+    `page` counts from 1.
+    """
     where, parameters = _plan_where(chosen)
     sql = f"""{_WORK.format(where=where)}
-        SELECT * FROM chosen ORDER BY lost_margin_avoided_value DESC, proposal_id
+        SELECT * FROM chosen ORDER BY lost_margin_avoided_value DESC, expected_shortage_units DESC, proposal_id
         LIMIT {PAGE_ROWS} OFFSET {PAGE_ROWS * (page - 1)}
     """
     return _ask(sql, parameters, {"plan": lines, "decided": decided}).to_pandas()

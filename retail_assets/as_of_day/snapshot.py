@@ -79,9 +79,10 @@ class AsOfSnapshot:
         return named.select(*_SERIES, "region", "department", "category").order_by(*_SERIES).to_pandas()
 
     def plan(self, horizon_days: int) -> pd.DataFrame:
-        """business_date, store_id, product_id, is_open, unit_price, discount_rate, is_promoted of the days to come.
+        """is_open, unit_price, price_source, discount_rate, is_promoted by business_date, store_id and product_id.
 
-        Every series carried on `as_of` has all of the days; one that ends before them is not open on the rest.
+        They are those of the days to come. Every series carried on `as_of` has all of the days; one that ends before
+        them is not open on the rest. Prices are those of the source: a panel carries that of sale lines forward.
         """
         days = self._days_ahead(horizon_days)
         terms = {name: self.tables[name] for name in ("prices", "promotions", "products")}
@@ -166,14 +167,16 @@ class AsOfSnapshot:
         return self.tables["products"].select("product_id", product_cost="unit_cost")
 
     def prices(self) -> pd.DataFrame:
-        """store_id, product_id, unit_price, unit_step of the next day for every series carried."""
+        """store_id, product_id, unit_price, price_source, unit_step of the next day for every series carried."""
         tomorrow = Window(self.as_of + timedelta(days=1), self.as_of + timedelta(days=1))
         today = self._carried(Window(self.as_of, self.as_of)).mutate(business_date=ibis.literal(tomorrow.first))
         terms = {name: self.tables[name] for name in ("prices", "promotions", "products")}
         priced = with_terms(today, tomorrow, **terms)
         steps = self.tables["products"].select("product_id", "unit_step")
         joined = priced.left_join(steps, "product_id")
-        return joined.select(*_SERIES, "unit_price", unit_step=joined.unit_step.fill_null(1.0)).to_pandas()
+        return joined.select(
+            *_SERIES, "unit_price", "price_source", unit_step=joined.unit_step.fill_null(1.0)
+        ).to_pandas()
 
     def order_days(self) -> pd.DataFrame:
         """supplier_id, location_id (`*` for every store), order_weekday; single days are not planned with."""

@@ -18,6 +18,7 @@ from retail_assets.inventory.health import StockInputs
 from retail_assets.inventory.order_days import next_delivery_days
 from retail_assets.inventory.plan.inputs import PlanInputs
 from retail_assets.inventory.replay.world import ReplayInputs
+from retail_assets.tables.gold import SALE_LINES
 from retail_assets.transforms.days import within
 from retail_assets.windows import LONGEST_FORECAST_DAYS, Window
 
@@ -115,7 +116,7 @@ class DayState:
             terms=self.supply.terms,
             order_days=self.supply.order_days,
             delays=self.supply.delays,
-            prices=self.products.loc[:, [*_SERIES, "unit_price", "unit_step"]],
+            prices=self.products.loc[:, [*_SERIES, "unit_price", "price_source", "unit_step"]],
             receipts=self.supply.receipts,
             segments=self.segments,
             closed_days=self.closed_days,
@@ -139,7 +140,7 @@ def replay_inputs(
 
     Args:
         known_on: what was known when a day had closed; an answer holds until the next question.
-        demand: as `ReplayInputs` has it.
+        demand: as `ReplayInputs` has it, with unit_price and price_source where prices of sale lines are known.
         cumulative: forecasts of all as-of days.
         last: last day replayed.
         stock, segments: gold/fact_inventory and gold/product_segments.
@@ -147,7 +148,7 @@ def replay_inputs(
     seen = cumulative.groupby(_SERIES, observed=True, as_index=False)["as_of_date"].min()
     days: list[date] = sorted(set(seen["as_of_date"]))
     first, orders = days[0], known_on(last).purchase_orders()
-    terms = [_terms_of(known_on(day), seen.loc[seen["as_of_date"] == day, _SERIES]) for day in days]
+    terms = [_terms_of(known_on(day), seen.loc[seen["as_of_date"] == day, _SERIES], demand) for day in days]
     supply = SupplySnapshot.of(known_on(first))
     opening = within(stock, Window(first, first))
     known = segments.filter(segments.valid_from <= first, segments.abc_class.notnull())
@@ -163,9 +164,29 @@ def replay_inputs(
     )
 
 
-def _terms_of(snapshot: AsOfSnapshot, keys: pd.DataFrame) -> pd.DataFrame:
-    terms = snapshot.supply_terms().merge(snapshot.prices(), on=_SERIES)
-    return terms.merge(keys, on=_SERIES)
+def _terms_of(snapshot: AsOfSnapshot, keys: pd.DataFrame, demand: pd.DataFrame) -> pd.DataFrame:
+    rows = demand.reindex(columns=[*_SERIES, "business_date", "unit_price", "price_source"])
+    known = (pd.to_datetime(rows["business_date"]) <= pd.Timestamp(snapshot.as_of)) & (
+        rows["price_source"] == SALE_LINES
+    )
+    newest = rows[known].sort_values("business_date").drop_duplicates(_SERIES, keep="last")
+    prices = _with_line_prices(snapshot.prices(), newest.rename(columns={"unit_price": "line_price"}))
+    return snapshot.supply_terms().merge(prices, on=_SERIES).merge(keys, on=_SERIES)
+
+
+def _with_line_prices(prices: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+    """The prices of the next day; where the source gives none, the newest one of the series' sale lines.
+
+    Args:
+        prices: as `AsOfSnapshot.prices` has them.
+        lines: store_id, product_id, line_price: one row a series.
+    """
+    joined = prices.merge(lines[[*_SERIES, "line_price"]].astype({"line_price": "float64"}), on=_SERIES, how="left")
+    is_taken = joined["unit_price"].isna() & joined["line_price"].notna()
+    return joined.assign(
+        unit_price=joined["unit_price"].astype("float64").where(~is_taken, joined["line_price"]),
+        price_source=joined["price_source"].astype(object).where(~is_taken, SALE_LINES),
+    ).drop(columns="line_price")
 
 
 def _products(snapshot: AsOfSnapshot, supply: SupplySnapshot, sold: ibis.Table) -> pd.DataFrame:
@@ -175,5 +196,8 @@ def _products(snapshot: AsOfSnapshot, supply: SupplySnapshot, sold: ibis.Table) 
     arrival = supply.terms[[*_SERIES, "unit_cost", "shelf_life_days"]].assign(
         next_delivery_days=next_delivery_days(snapshot.as_of, supply.terms, supply.order_days)
     )
-    rows = snapshot.prices().merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
+    of_lines = sold.filter(sold.price_source == SALE_LINES).group_by(*_SERIES)
+    newest = of_lines.aggregate(line_price=ibis._.unit_price.argmax(ibis._.business_date)).to_pandas()
+    rows = _with_line_prices(snapshot.prices(), newest)
+    rows = rows.merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
     return rows.fillna({"next_delivery_days": _WEEK})

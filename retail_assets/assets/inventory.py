@@ -22,7 +22,10 @@ from retail_assets.tables import inventory as tables
 from retail_assets.transforms.days import within
 from retail_assets.windows import Window
 
-_REPLAYED = ("store_id", "product_id", "business_date", "sold_units", "unconstrained_units", "unconstrained_sd")
+_REPLAYED = (
+    *("store_id", "product_id", "business_date", "sold_units", "unconstrained_units", "unconstrained_sd"),
+    *("unit_price", "price_source"),
+)
 _DAYS_BEFORE_REPLAY = 28
 _TABLES = (tables.REPLENISHMENT_PLAN, tables.INVENTORY_HEALTH, tables.TRANSFER_PROPOSALS)
 

@@ -34,7 +34,8 @@ class Report:
         rows: table, rows; only tables that exist.
         refused: table, rule, rows.
         accuracy: segment, wape, naive_wape, bias, forecast_value_added; of all scored days.
-        urgent: the ten orders of the newest plan that save most margin.
+        urgent: the ten orders of the newest plan that save most margin; where no margin is known, those without which
+            most units would be missing.
         notes: what is switched off or assumed for want of data.
     """
 
@@ -48,7 +49,8 @@ class Report:
 def report(engine: Engine) -> Report:
     """Reads the lake."""
     rows = _row_counts(engine)
-    notes = (*_notes(rows), *_learnt_closed(engine), *_assumed_daily(engine), *_doubtful_orders(engine))
+    assumed = (*_learnt_closed(engine), *_line_prices(engine), *_assumed_daily(engine))
+    notes = (*_notes(rows), *assumed, *_doubtful_orders(engine))
     return Report(rows, _refused(engine), _accuracy(engine), _urgent(engine), notes)
 
 
@@ -92,7 +94,8 @@ def _accuracy(engine: Engine) -> pd.DataFrame:
 def _urgent(engine: Engine) -> pd.DataFrame:
     plan = engine.scan_or_empty(inventory.REPLENISHMENT_PLAN)
     newest = plan.filter(plan.as_of_date == plan.as_of_date.max(), plan.order_units > 0)
-    ranked = newest.order_by(newest.lost_margin_avoided_value.desc(), "store_id", "product_id").limit(URGENT_COUNT)
+    saved = (newest.lost_margin_avoided_value.desc(), newest.expected_shortage_units.desc())
+    ranked = newest.order_by(*saved, "store_id", "product_id").limit(URGENT_COUNT)
     columns = ["as_of_date", "store_id", "product_id", "supplier_id", "order_date", "expected_delivery_date"]
     return ranked.select(*columns, "order_units", "order_value", "lost_margin_avoided_value", "reason").to_pandas()
 
@@ -161,6 +164,18 @@ def _assumed_daily(engine: Engine) -> tuple[str, ...]:
         f"{len(daily)} of {served['supplier_id'].nunique()} suppliers without order days for some store or all, where "
         f"orders are planned for every day: {', '.join(daily[:NAMED_COUNT])}{more}",
     )
+
+
+def _line_prices(engine: Engine) -> tuple[str, ...]:
+    """A sentence on the products whose price was that of their sale lines on the newest day."""
+    rows = engine.scan_or_empty(gold.DEMAND_DAILY)
+    today = rows.filter(rows.business_date == rows.business_date.max())
+    of_lines = today.filter(today.price_source == gold.SALE_LINES)
+    found, every = (some.product_id.nunique().to_pyarrow().as_py() for some in (of_lines, today))
+    if not found:
+        return ()
+    products = f"{found} of {every} products"
+    return (f"no price of {products} in prices or list_price: the median of their recent sale lines stands for it",)
 
 
 def _learnt_closed(engine: Engine) -> tuple[str, ...]:

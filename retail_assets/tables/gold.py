@@ -1,5 +1,7 @@
 """Gold: the star schema and the dense demand table that forecasting and planning read."""
 
+from dataclasses import replace
+
 from retail_assets.tables import entities
 from retail_assets.tables.contract import (
     COUNT,
@@ -29,6 +31,8 @@ from retail_assets.tables.contract import (
 _STORE = Reference("store_id", "gold/dim_store", "store_id")
 _PRODUCT = Reference("product_id", "gold/dim_product", "product_id")
 CENSORINGS = ("none", "partial", "full", "unknown")
+PRICES, LIST_PRICE, SALE_LINES = "prices", "list_price", "sale_lines"
+PRICE_SOURCES = (PRICES, LIST_PRICE, SALE_LINES)
 NO_SALE = "none"
 DEMAND_CLASSES = ("smooth", "erratic", "intermittent", "lumpy", NO_SALE)
 INTERVAL_LIMIT_DAYS, SQUARED_VARIATION_LIMIT = 1.32, 0.49
@@ -140,6 +144,17 @@ DEMAND_DAILY = _daily(
         *described(
             ("net_value", MONEY, "Sales less discounts and returns.", "currency", NULLABLE),
             ("unit_price", UNITS, "Price asked that day.", "currency", NULLABLE),
+        ),
+        replace(
+            code(
+                "price_source",
+                "Where the price comes from: prices, list_price, or sale_lines, the median of recent sale lines; empty "
+                "without a price.",
+                *PRICE_SOURCES,
+            ),
+            nullable=NULLABLE,
+        ),
+        *described(
             ("discount_rate", RATE, "Promotion discount that day, 0 without one.", "0–1"),
             ("is_promoted", FLAG, "A promotion ran."),
             ("is_open", FLAG, "The store traded."),

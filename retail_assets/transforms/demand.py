@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from retail_assets.demand.effects import censoring
 from retail_assets.demand.effects.censoring import Censoring, TradingDays, unconstrain
 from retail_assets.demand.effects.promotion_response import lifts
+from retail_assets.demand.line_prices import line_prices
 from retail_assets.demand.opening import LEARNING_DAYS, closed_weekdays, trading_hours
 from retail_assets.demand.quantity_steps import unit_steps
 from retail_assets.tables import gold, silver
@@ -209,7 +210,7 @@ def with_terms(
         products: product_id, list_price.
 
     Returns:
-        The rows with unit_price (float, may be null), discount_rate and is_promoted.
+        The rows with unit_price (float, may be null), price_source, discount_rate and is_promoted.
     """
     days = day_table(window)
     listed = products.select("product_id", list_price=products.list_price.cast("float64"))
@@ -218,6 +219,9 @@ def with_terms(
     joined = joined.left_join(listed, "product_id").drop("product_id_right")
     return joined.mutate(
         unit_price=ibis.coalesce(joined.unit_price, joined.list_price),
+        price_source=ibis.cases(
+            (joined.unit_price.notnull(), gold.PRICES), (joined.list_price.notnull(), gold.LIST_PRICE)
+        ),
         discount_rate=joined.promotion_rate.fill_null(0.0),
         is_promoted=joined.promotion_rate.notnull(),
     ).drop("list_price", "promotion_rate")
@@ -256,11 +260,21 @@ def assortment_from_sales(sales: ibis.Table) -> ibis.Table:
 
 
 def sales_by_day(sales: ibis.Table) -> ibis.Table:
-    """Units sold, brought back and their value by day, store and product."""
-    units = sales.quantity.cast("float64")
-    lines = sales.mutate(sold=ibis.ifelse(units > 0, units, 0.0), returned=ibis.ifelse(units < 0, -units, 0.0))
+    """Units sold, brought back and their value by day, store and product, and line_price.
+
+    That is the median price before discount of what was sold at a price; returns and lines for nothing do not count.
+    """
+    units, price = (sales[name].cast("float64") for name in ("quantity", "unit_price"))
+    lines = sales.mutate(
+        sold=ibis.ifelse(units > 0, units, 0.0),
+        returned=ibis.ifelse(units < 0, -units, 0.0),
+        asked=ibis.ifelse(ibis.and_(units > 0, price > 0), price, ibis.null("float64")),
+    )
     return lines.group_by("business_date", *_SERIES).aggregate(
-        sold_units=lines.sold.sum(), returned_units=lines.returned.sum(), net_value=lines.net_value.sum()
+        sold_units=lines.sold.sum(),
+        returned_units=lines.returned.sum(),
+        net_value=lines.net_value.sum(),
+        line_price=lines.asked.median(),
     )
 
 
@@ -273,7 +287,7 @@ def observed(rows: ibis.Table, *, sales: ibis.Table, inventory: ibis.Table) -> i
         inventory: gold.fact_inventory of the same days.
 
     Returns:
-        The rows, and those that sold without being carried, with sold_units, returned_units, net_value,
+        The rows, and those that sold without being carried, with sold_units, returned_units, net_value, line_price,
         is_feed_missing, on_hand_units and stock_out_hours.
     """
     sold = sales_by_day(sales)
@@ -300,6 +314,7 @@ def observed(rows: ibis.Table, *, sales: ibis.Table, inventory: ibis.Table) -> i
         "is_open",
         "on_hand_units",
         "stock_out_hours",
+        "line_price",
         **filled,
         net_value=value,
         is_feed_missing=is_missing,
@@ -311,6 +326,8 @@ _ESTIMATED_FROM = (*_DAY_SEEN, "trading_hours", "discount_rate", "unit_step")
 
 COMPUTED_FROM: Mapping[str, Sequence[str]] = {
     **{name: (name,) for name in gold.DEMAND_DAILY.column_names},
+    "unit_price": ("unit_price", "line_price"),
+    "price_source": ("price_source", "unit_price", "line_price"),
     "censoring": _DAY_SEEN,
     "available_rate": (*_DAY_SEEN, "trading_hours"),
     "unconstrained_units": _ESTIMATED_FROM,
@@ -320,11 +337,11 @@ COMPUTED_FROM: Mapping[str, Sequence[str]] = {
 
 
 def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
-    """The window's rows of gold.demand_daily, with censoring and unconstrained demand.
+    """The window's rows of gold.demand_daily, with censoring, unconstrained demand and the prices of sale lines.
 
     Args:
-        rows: dense rows of the window and LOOKBACK_DAYS before it, with terms, observations, unit_step and
-            trading_hours.
+        rows: dense rows of the window and LOOKBACK_DAYS before it, with terms, observations, line_price, unit_step
+            and trading_hours.
         window: days to return.
     """
     rows = rows.assign(business_date=pd.to_datetime(rows["business_date"]))
@@ -346,7 +363,7 @@ def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
             is_sold_out=seen.is_sold_out[:, past],
         )
         units[:, [day]], sd[:, [day]] = unconstrained_day(days, discount=discount[:, past], product=seen.product)
-    complete = rows.assign(
+    complete = _priced(rows, grid, product=seen.product).assign(
         censoring=np.array(censoring.NAMES)[grid.gather(seen.code)],
         available_rate=grid.gather(available),
         unconstrained_units=np.where(rows["is_open"], grid.gather(units), rows["sold_units"]),
@@ -354,6 +371,19 @@ def unconstrained(rows: pd.DataFrame, window: Window) -> pd.DataFrame:
     )
     inside = complete["business_date"].between(pd.Timestamp(window.first), pd.Timestamp(window.last))
     return complete.loc[inside, gold.DEMAND_DAILY.column_names]
+
+
+def _priced(rows: pd.DataFrame, grid: "_Grid", *, product: NDArray[np.int64]) -> pd.DataFrame:
+    """The rows in which the price of sale lines stands where the source gives none, on days with a full look-back."""
+    unknown = grid.spread(rows["unit_price"].isna())
+    wanted = [day for day in range(LOOKBACK_DAYS, unknown.shape[1]) if np.any(unknown[:, day] == 1)]
+    asked, found = grid.spread(rows["line_price"]), np.full(unknown.shape, np.nan)
+    for day in wanted:
+        found[:, day] = line_prices(asked[:, day - LOOKBACK_DAYS : day + 1], product=product)
+    price = rows["unit_price"].astype("float64")
+    filled = price.fillna(pd.Series(grid.gather(found), rows.index))
+    source = rows["price_source"].astype(object).where(price.notna(), gold.SALE_LINES)
+    return rows.assign(unit_price=filled, price_source=source.where(filled.notna(), None))
 
 
 @dataclass(frozen=True)

@@ -160,6 +160,7 @@ def _day_of(series: tuple[str, str], day: date, rng: np.random.Generator) -> dic
         "returned_units": 0.0,
         "net_value": _money(sold * price * (1 - discount_rate)),
         "unit_price": price,
+        "price_source": "list_price",
         "discount_rate": discount_rate,
         "is_promoted": is_promoted,
         "is_open": True,

@@ -95,6 +95,7 @@ def _of_gold() -> Iterator[tuple[str, Transform]]:
     yield "gold/fact_inventory", _fact_inventory
     yield "gold/sales_summary", _sales_summary
     yield "gold/demand_daily", _demand_daily
+    yield "gold/demand_daily without prices", partial(_demand_daily, has_prices=False)
     yield "gold/dim_date", _dim_date
     for entity, versions, table in _DIMENSIONS:
         yield table.path, partial(_dimension, entity=entity, versions=versions, table=table)
@@ -109,12 +110,15 @@ def _sales_summary(engine: Engine, days: Window) -> ibis.Table:
     return to_gold.sales_summary(engine.scan(gold.FACT_SALES, [days]), engine.scan(gold.DIM_PRODUCT))
 
 
-def _demand_daily(engine: Engine, days: Window) -> Frame:
+def _demand_daily(engine: Engine, days: Window, *, has_prices: bool = True) -> Frame:
     wide = [days.extended(days_before=demand.LOOKBACK_DAYS)]
     tables = (silver.ASSORTMENT, silver.STORES, silver.PRODUCTS, silver.PRICES, silver.PROMOTIONS, silver.EVENTS)
     known = {table.name: as_of.newest(engine.scan(table), key=_KEYS[table.name]) for table in tables}
     if not known["assortment"].count().to_pyarrow().as_py():
         known["assortment"] = demand.assortment_from_sales(engine.scan(gold.FACT_SALES))
+    if not has_prices:
+        known["products"] = known["products"].mutate(list_price=ibis.null("decimal(18, 4)"))
+        known["prices"] = known["prices"].limit(0)
     seen = demand.observed_demand(
         days,
         sales=engine.scan(gold.FACT_SALES, wide),

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS retail."fact_sales" ("sale_line_id" VARCHAR NOT NULL,
 CREATE TABLE IF NOT EXISTS retail."fact_inventory" ("business_date" DATE NOT NULL, "store_id" VARCHAR NOT NULL, "product_id" VARCHAR NOT NULL, "on_hand_units" DECIMAL(18, 3) NOT NULL, "stock_value" DECIMAL(18, 4), "stock_out_hours" DOUBLE, "extracted_at" TIMESTAMP WITH TIME ZONE NOT NULL);
 
 -- DuckDB: gold/demand_daily
-CREATE TABLE IF NOT EXISTS retail."demand_daily" ("business_date" DATE NOT NULL, "store_id" VARCHAR NOT NULL, "product_id" VARCHAR NOT NULL, "sold_units" DOUBLE, "returned_units" DOUBLE, "net_value" DECIMAL(18, 4), "unit_price" DOUBLE, "discount_rate" DOUBLE NOT NULL, "is_promoted" BOOLEAN NOT NULL, "is_open" BOOLEAN NOT NULL, "is_feed_missing" BOOLEAN NOT NULL, "on_hand_units" DOUBLE, "censoring" VARCHAR NOT NULL, "available_rate" DOUBLE, "unconstrained_units" DOUBLE, "unconstrained_sd" DOUBLE);
+CREATE TABLE IF NOT EXISTS retail."demand_daily" ("business_date" DATE NOT NULL, "store_id" VARCHAR NOT NULL, "product_id" VARCHAR NOT NULL, "sold_units" DOUBLE, "returned_units" DOUBLE, "net_value" DECIMAL(18, 4), "unit_price" DOUBLE, "price_source" VARCHAR, "discount_rate" DOUBLE NOT NULL, "is_promoted" BOOLEAN NOT NULL, "is_open" BOOLEAN NOT NULL, "is_feed_missing" BOOLEAN NOT NULL, "on_hand_units" DOUBLE, "censoring" VARCHAR NOT NULL, "available_rate" DOUBLE, "unconstrained_units" DOUBLE, "unconstrained_sd" DOUBLE);
 
 -- DuckDB: gold/sales_summary
 CREATE TABLE IF NOT EXISTS retail."sales_summary" ("business_date" DATE NOT NULL, "store_id" VARCHAR NOT NULL, "department" VARCHAR NOT NULL, "line_count" BIGINT NOT NULL, "basket_count" BIGINT NOT NULL, "sold_units" DOUBLE NOT NULL, "returned_units" DOUBLE NOT NULL, "gross_value" DECIMAL(18, 4) NOT NULL, "discount_value" DECIMAL(18, 4) NOT NULL, "net_value" DECIMAL(18, 4) NOT NULL);
@@ -85,6 +85,7 @@ CREATE TABLE retail.demand_daily (
 	returned_units DOUBLE PRECISION,
 	net_value NUMERIC(18, 4),
 	unit_price DOUBLE PRECISION,
+	price_source TEXT,
 	discount_rate DOUBLE PRECISION NOT NULL,
 	is_promoted BOOLEAN NOT NULL,
 	is_open BOOLEAN NOT NULL,
@@ -396,6 +397,7 @@ CREATE TABLE retail.demand_daily (
 	returned_units DOUBLE PRECISION NULL,
 	net_value NUMERIC(18, 4) NULL,
 	unit_price DOUBLE PRECISION NULL,
+	price_source NVARCHAR(256) NULL,
 	discount_rate DOUBLE PRECISION NOT NULL,
 	is_promoted BIT NOT NULL,
 	is_open BIT NOT NULL,
@@ -735,6 +737,7 @@ CREATE TABLE retail.demand_daily (
 	returned_units DOUBLE PRECISION NULL,
 	net_value NUMERIC(18, 4) NULL,
 	unit_price DOUBLE PRECISION NULL,
+	price_source NVARCHAR(256) NULL,
 	discount_rate DOUBLE PRECISION NOT NULL,
 	is_promoted BIT NOT NULL,
 	is_open BIT NOT NULL,
@@ -754,6 +757,7 @@ CREATE TABLE retail.staging_demand_daily (
 	returned_units DOUBLE PRECISION NULL,
 	net_value NUMERIC(18, 4) NULL,
 	unit_price DOUBLE PRECISION NULL,
+	price_source NVARCHAR(256) NULL,
 	discount_rate DOUBLE PRECISION NOT NULL,
 	is_promoted BIT NOT NULL,
 	is_open BIT NOT NULL,
@@ -1281,7 +1285,7 @@ CREATE VIEW [retail].[fact_sales] AS SELECT [sale_line_id], [sale_id], [business
 CREATE VIEW [retail].[fact_inventory] AS SELECT [business_date], [store_id], [product_id], [on_hand_units], [stock_value], [stock_out_hours], [extracted_at] FROM OPENROWSET(BULK 'https://acme.dfs.core.windows.net/lake/retail/gold/fact_inventory/', FORMAT = 'DELTA') WITH ([business_date] DATE, [store_id] NVARCHAR(128), [product_id] NVARCHAR(128), [on_hand_units] NUMERIC(18, 3), [stock_value] NUMERIC(18, 4), [stock_out_hours] DOUBLE PRECISION, [extracted_at] DATETIME2(6)) AS lake_rows;
 
 -- Synapse serverless: gold/demand_daily
-CREATE VIEW [retail].[demand_daily] AS SELECT [business_date], [store_id], [product_id], [sold_units], [returned_units], [net_value], [unit_price], [discount_rate], [is_promoted], [is_open], [is_feed_missing], [on_hand_units], [censoring], [available_rate], [unconstrained_units], [unconstrained_sd] FROM OPENROWSET(BULK 'https://acme.dfs.core.windows.net/lake/retail/gold/demand_daily/', FORMAT = 'DELTA') WITH ([business_date] DATE, [store_id] NVARCHAR(128), [product_id] NVARCHAR(128), [sold_units] DOUBLE PRECISION, [returned_units] DOUBLE PRECISION, [net_value] NUMERIC(18, 4), [unit_price] DOUBLE PRECISION, [discount_rate] DOUBLE PRECISION, [is_promoted] BIT, [is_open] BIT, [is_feed_missing] BIT, [on_hand_units] DOUBLE PRECISION, [censoring] NVARCHAR(256), [available_rate] DOUBLE PRECISION, [unconstrained_units] DOUBLE PRECISION, [unconstrained_sd] DOUBLE PRECISION) AS lake_rows;
+CREATE VIEW [retail].[demand_daily] AS SELECT [business_date], [store_id], [product_id], [sold_units], [returned_units], [net_value], [unit_price], [price_source], [discount_rate], [is_promoted], [is_open], [is_feed_missing], [on_hand_units], [censoring], [available_rate], [unconstrained_units], [unconstrained_sd] FROM OPENROWSET(BULK 'https://acme.dfs.core.windows.net/lake/retail/gold/demand_daily/', FORMAT = 'DELTA') WITH ([business_date] DATE, [store_id] NVARCHAR(128), [product_id] NVARCHAR(128), [sold_units] DOUBLE PRECISION, [returned_units] DOUBLE PRECISION, [net_value] NUMERIC(18, 4), [unit_price] DOUBLE PRECISION, [price_source] NVARCHAR(256), [discount_rate] DOUBLE PRECISION, [is_promoted] BIT, [is_open] BIT, [is_feed_missing] BIT, [on_hand_units] DOUBLE PRECISION, [censoring] NVARCHAR(256), [available_rate] DOUBLE PRECISION, [unconstrained_units] DOUBLE PRECISION, [unconstrained_sd] DOUBLE PRECISION) AS lake_rows;
 
 -- Synapse serverless: gold/sales_summary
 CREATE VIEW [retail].[sales_summary] AS SELECT [business_date], [store_id], [department], [line_count], [basket_count], [sold_units], [returned_units], [gross_value], [discount_value], [net_value] FROM OPENROWSET(BULK 'https://acme.dfs.core.windows.net/lake/retail/gold/sales_summary/', FORMAT = 'DELTA') WITH ([business_date] DATE, [store_id] NVARCHAR(128), [department] NVARCHAR(128), [line_count] BIGINT, [basket_count] BIGINT, [sold_units] DOUBLE PRECISION, [returned_units] DOUBLE PRECISION, [gross_value] NUMERIC(18, 4), [discount_value] NUMERIC(18, 4), [net_value] NUMERIC(18, 4)) AS lake_rows;

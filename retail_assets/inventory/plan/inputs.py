@@ -25,7 +25,7 @@ class PlanInputs:
             source_choice, why this supplier, for the reason.
         order_days: supplier_id, location_id, order_weekday.
         delays: supplier_id, delay_days, probability.
-        prices: store_id, product_id, unit_price, unit_step.
+        prices: store_id, product_id, unit_price, unit_step; optionally price_source, for the reason.
         receipts: store_id, product_id, received_date, received_units: the age of the stock; without them it is fresh.
         segments: store_id, product_id, abc_class.
         closed_days: store_id, product_id, business_date of days to come on which a series does not sell; between the

@@ -22,6 +22,7 @@ from retail_assets.inventory.policies import (
     CRITICAL_RATIO_LIMITS,
     critical_ratio,
 )
+from retail_assets.tables.gold import SALE_LINES
 
 _NO_UNITS = 1e-6
 
@@ -46,6 +47,7 @@ class Lines:
     carried_until: Dates
     carried_again_from: Dates
     source_choice: NDArray[np.object_]
+    is_price_of_lines: Flags
 
     @property
     def unit_margin(self) -> Array:
@@ -148,7 +150,12 @@ def lines_of(terms: pd.DataFrame, prices: pd.DataFrame, order_days: pd.DataFrame
         has_order_days=are_order_days_known(order_days, suppliers, series.get_level_values(0)),
         **{name: _dates(terms, name) for name in ("carried_until", "carried_again_from")},
         source_choice=terms.reindex(columns=["source_choice"])["source_choice"].fillna("").to_numpy(dtype=object),
+        is_price_of_lines=np.append(_are_of_lines(prices), False)[row],
     )
+
+
+def _are_of_lines(prices: pd.DataFrame) -> Flags:
+    return (prices.reindex(columns=["price_source"])["price_source"] == SALE_LINES).to_numpy(dtype=bool)
 
 
 def classes_of(segments: pd.DataFrame | None, series: pd.MultiIndex) -> NDArray[np.object_]:

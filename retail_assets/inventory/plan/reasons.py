@@ -14,8 +14,8 @@ def reason(line: dict[str, Any]) -> str:
     Args:
         line: the columns of a replenishment_plan row, `blocked` (why nothing could be computed, or empty),
             `is_margin_known` and `has_order_days` of the supplier; optionally `end` (the last day carried, in words,
-            where it matters), `is_over` (no day carried is left from the delivery on), `sells_nothing`, and
-            `source_choice`, why this supplier of several.
+            where it matters), `is_over` (no day carried is left from the delivery on), `sells_nothing`,
+            `source_choice`, why this supplier of several, and `is_price_of_lines` (the price is that of sale lines).
 
     >>> reason({
     ...     "blocked": "", "inventory_position_units": 7, "on_hand_units": 5, "on_order_counted_units": 2,
@@ -100,7 +100,8 @@ def _effect(line: dict[str, Any]) -> str:
         waste = ""
     if not line["is_margin_known"]:
         return f"{_service(line)}; the margin it saves is unknown{waste}"
-    return f"{_service(line)}; saves {line['lost_margin_avoided_value']:.2f} of margin{waste}"
+    price = " at the median price of recent sale lines" if line.get("is_price_of_lines") else ""
+    return f"{_service(line)}; saves {line['lost_margin_avoided_value']:.2f} of margin{price}{waste}"
 
 
 def _supply(line: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ class PlannedLines:
 
 
 def plan_rows(planned: PlannedLines, future: Outlook, *, is_fill: Flags) -> pd.DataFrame:
-    """Rows that order or need a person, ordered by the margin they save."""
+    """Rows that order or need a person: by the margin they save, then by the units that would be missing without."""
     lines, position, levels = planned.lines, planned.position, planned.levels
     blocked = _joined(_blocking(lines, position, levels))
     attention = _joined(_attention(planned))
@@ -65,6 +65,7 @@ def plan_rows(planned: PlannedLines, future: Outlook, *, is_fill: Flags) -> pd.D
             **_quantity_columns(planned),
             "has_order_days": lines.has_order_days,
             "source_choice": lines.source_choice,
+            "is_price_of_lines": lines.is_price_of_lines,
             "blocked": blocked,
             "end": ends,
             "is_over": levels.is_over & (ends != ""),

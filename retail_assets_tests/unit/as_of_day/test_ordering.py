@@ -32,7 +32,7 @@ BOTH = pd.DataFrame({"store_id": "S1", "product_id": ["P1", "P2"]})
 """P1 comes from supplier U1 within two days, P2 from nobody."""
 
 
-def lake(**given: Sequence[dict[str, Any]]) -> LakeInMemory:
+def lake(*, demand: Sequence[dict[str, Any]] = (), **given: Sequence[dict[str, Any]]) -> LakeInMemory:
     carried = {
         "assortment": [CARRIED, CARRIED | {"product_id": "P2"}],
         "products": [PRODUCT, PRODUCT | {"product_id": "P2"}],
@@ -41,7 +41,9 @@ def lake(**given: Sequence[dict[str, Any]]) -> LakeInMemory:
     stock = [key | {"business_date": A, "on_hand_units": Decimal("0.000")} for key in BOTH.to_dict("records")]
     tables = {t.path: frame_of(t, rows.get(name, [])) for name, t in SNAPSHOTS.items()}
     segment = BOTH.iloc[0].to_dict() | {"valid_from": A, "abc_class": "A"}
-    tables |= {t.path: frame_of(t, rows) for t, rows in ((gold.DEMAND_DAILY, []), (gold.PRODUCT_SEGMENTS, [segment]))}
+    tables |= {
+        t.path: frame_of(t, rows) for t, rows in ((gold.DEMAND_DAILY, demand), (gold.PRODUCT_SEGMENTS, [segment]))
+    }
     cumulative = forecasts(BOTH, 1, mean=2.0, horizons=range(1, 15)).assign(as_of_date=A, origin="live")
     known = {gold.FACT_INVENTORY.path: frame_of(gold.FACT_INVENTORY, stock)}
     known[forecast.CUMULATIVE_FORECAST.path] = frame_of(forecast.CUMULATIVE_FORECAST, cumulative.to_dict("records"))
@@ -62,6 +64,35 @@ def test_the_plan_names_what_nobody_supplies() -> None:
     plan = replenishment_plan(state_of(lake()).plan).set_index("product_id")
     assert plan.loc["P1", "order_units"] > 0
     assert plan.loc["P2", ["order_units", "exception"]].tolist() == [0, "missing supplier"]
+
+
+UNPRICED = [PRODUCT | {"product_id": p, "list_price": None} for p in ("P1", "P2")]
+
+
+def _priced(days_ago: int, price: float | None, source: str | None = gold.SALE_LINES) -> dict[str, Any]:
+    day = A - timedelta(days=days_ago)
+    return {"business_date": day, "store_id": "S1", "product_id": "P1", "unit_price": price, "price_source": source}
+
+
+def test_without_a_price_of_the_source_the_plan_takes_that_of_sale_lines_and_names_it() -> None:
+    """The newest one, also of days ago; cost and price give a margin, as a price of the source does."""
+    sold = [_priced(100, 4.0), _priced(90, 5.0), _priced(0, None, None)]
+    given = replenishment_plan(state_of(lake()).plan).set_index("product_id").loc["P1"]
+    found = replenishment_plan(state_of(lake(products=UNPRICED, demand=sold)).plan).set_index("product_id").loc["P1"]
+    assert found["lost_margin_avoided_value"] == given["lost_margin_avoided_value"] > 0
+    assert "of margin at the median price of recent sale lines" in found["reason"]
+    assert "median" not in given["reason"] and "price" not in (found["exception"] or "")
+
+
+@pytest.mark.parametrize("sold", [[], [_priced(0, 4.0, gold.PRICES)], [_priced(-1, 4.0)], [_priced(400, 4.0)]])
+def test_a_price_is_missing_where_no_sale_line_of_the_year_before_shows_one(sold: list[dict[str, Any]]) -> None:
+    found = replenishment_plan(state_of(lake(products=UNPRICED, demand=sold)).plan).set_index("product_id").loc["P1"]
+    assert "missing price" in found["exception"] and "the margin it saves is unknown" in found["reason"]
+
+
+def test_a_price_of_the_source_stands_before_that_of_sale_lines() -> None:
+    plans = [replenishment_plan(state_of(lake(demand=demand)).plan) for demand in ([], [_priced(0, 99.0)])]
+    pd.testing.assert_frame_equal(*plans)
 
 
 def test_what_is_added_to_an_approved_order_has_a_name_of_its_own_every_time_the_day_is_planned() -> None:
@@ -149,6 +180,20 @@ def test_what_nobody_supplies_is_awaited_for_a_week() -> None:
     days = state_of(lake()).products.set_index("product_id")["next_delivery_days"]
     assert days["P2"] == 7
     assert days["P1"] == 4, "Saturday closed, the order of Monday takes two days"
+
+
+def test_the_replay_takes_the_price_of_sale_lines_known_on_its_first_day() -> None:
+    engine, cumulative = lake(products=UNPRICED), forecasts(BOTH, 1, mean=2.0, horizons=[9]).assign(as_of_date=A)
+    rows = [_priced(n, price) for n, price in ((1, 4.0), (0, 5.0), (-1, 9.0))]
+    inputs = replay_inputs(
+        Snapshots(engine).on,
+        pd.DataFrame(rows).assign(unconstrained_units=2.0),
+        cumulative,
+        last=A,
+        stock=engine.scan(gold.FACT_INVENTORY),
+        segments=engine.scan(gold.PRODUCT_SEGMENTS),
+    )
+    assert inputs.terms.set_index("product_id").loc["P1", "unit_price"] == 5.0
 
 
 def test_the_replay_assumes_a_lead_time_where_nobody_supplies() -> None:

@@ -200,8 +200,9 @@ def test_the_plan_is_closed_on_the_weekdays_of_the_source_and_on_those_learnt() 
 def test_the_prices_are_those_of_the_next_day() -> None:
     prices = [{"store_id": "*", "product_id": "P1", "valid_from": TOMORROW, "unit_price": Decimal("4.0000")}]
     found = _known(prices=prices, products=[PRODUCT | {"unit_step": 0.5}]).prices()
-    assert found[["unit_price", "unit_step"]].to_dict("records") == [{"unit_price": 4.0, "unit_step": 0.5}]
-    assert _known().prices()[["unit_price", "unit_step"]].iloc[0].tolist() == [5.0, 1.0]
+    columns = ["unit_price", "price_source", "unit_step"]
+    assert found[columns].to_numpy().tolist() == [[4.0, gold.PRICES, 0.5]]
+    assert _known().prices()[columns].iloc[0].tolist() == [5.0, gold.LIST_PRICE, 1.0]
 
 
 def test_events_are_the_sources_and_the_public_holidays() -> None:

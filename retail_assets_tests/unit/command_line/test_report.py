@@ -132,6 +132,25 @@ def test_the_urgent_orders_are_the_newest_plans_that_save_most() -> None:
     assert found["reason"].tolist()[0] == "because 24"
 
 
+def test_while_no_margin_is_known_the_urgent_orders_are_those_that_would_miss_most_units() -> None:
+    plan = [_order(n, saved="0.0000") | {"expected_shortage_units": float(n)} for n in range(10, 25)]
+    found = report(LakeInMemory({inventory.REPLENISHMENT_PLAN.path: plan})).urgent
+    assert found["product_id"].tolist() == [f"P{n}" for n in range(24, 24 - URGENT_COUNT, -1)]
+
+
+def test_prices_of_sale_lines_are_named() -> None:
+    def row(product: str, source: str | None, day: date = DAY) -> dict[str, Any]:
+        return {"store_id": "S1", "product_id": product, "business_date": day, "price_source": source}
+
+    days = [row("P3", gold.SALE_LINES, DAY - timedelta(days=1)), row("P1", gold.SALE_LINES), row("P2", None)]
+    twice = [row("P1", gold.SALE_LINES) | {"store_id": "S2"}, row("P3", gold.LIST_PRICE)]
+    found = report(LakeInMemory({gold.DEMAND_DAILY.path: [*days, *twice]})).notes
+    assert [note for note in found if "price" in note] == [
+        "no price of 1 of 3 products in prices or list_price: the median of their recent sale lines stands for it"
+    ]
+    assert not [note for note in report(LakeInMemory({gold.DEMAND_DAILY.path: twice[1:]})).notes if "price" in note]
+
+
 def _sold(store: str, weekdays: set[int]) -> list[dict[str, Any]]:
     """Twelve products sold on each of the last eight weeks' days of these ISO weekdays."""
     days = [DAY - timedelta(days=n) for n in range(56)]

@@ -292,6 +292,14 @@ def test_filters_keep_exactly_the_lines_asked_for(frames, lines, chosen, conditi
     assert saved == sorted(saved, reverse=True)
 
 
+def test_while_no_margin_is_known_the_lines_that_would_miss_most_units_come_first(lines):
+    place = lines.schema.get_field_index("lost_margin_avoided_value")
+    unknown = lines.set_column(place, "lost_margin_avoided_value", pa.array([0.0] * lines.num_rows))
+    answer = queries.worklist(unknown, DECISIONS_SCHEMA.empty_table(), chosen=PlanFilter(), page=1)
+    missed = answer["expected_shortage_units"].tolist()
+    assert len(set(missed)) > 1 and missed == sorted(missed, reverse=True)
+
+
 def test_pages_of_the_worklist_partition_it(lines, monkeypatch):
     monkeypatch.setattr(queries, "PAGE_ROWS", 5)
     pages = [

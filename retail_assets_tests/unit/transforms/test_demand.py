@@ -125,7 +125,7 @@ def test_sales_of_what_is_not_carried_are_kept() -> None:
         ("S1", "P9", 2.0),
         ("S7", "P1", 1.0),
     }
-    assert kept.unit_price.isna().sum() == 1, "only a product nobody knows has no price"
+    assert (kept.unit_price == 2).tolist() == (kept.product_id == "P9").tolist(), "only nobody knows P9: its line says"
     assert len(found) == 5, "the carried one on both days, the others on the day they sold"
 
 
@@ -146,6 +146,70 @@ def test_a_price_of_the_store_stands_before_one_for_all_and_changes_on_its_day()
     found = _demand(Window(_day(0), _day(4)), [], prices=prices)["unit_price"].unstack()
     assert found["P1"].tolist() == [3.0, 3.0, 4.0, 3.5, 3.5]
     assert (found["P2"] == 9.0).all(), "the list price where no price is known"
+
+
+UNPRICED = [{"product_id": p, "product_name": p} for p in ("P1", "P2")]
+BOTH_STORES = {
+    "stores": [{"store_id": s, "store_name": s} for s in ("S1", "S2")],
+    "assortment": [
+        {"store_id": s, "product_id": p, "valid_from": _day(-300)} for s in ("S1", "S2") for p in ("P1", "P2")
+    ],
+}
+SOLD_AT = {
+    "one line": ([(0, 3.0)], 3.0),
+    "the first day of the look-back": ([(-63, 3.0)], 3.0),
+    "the day before it": ([(-64, 3.0)], None),
+    "later lines": ([(1, 3.0), (0, 4.0), (2, 3.0)], 4.0),
+    "nothing but later lines": ([(1, 3.0)], None),
+    "the middle of two days": ([(-2, 3.0), (-1, 4.0)], 3.5),
+    "a promotion that sells many lines": ([*[(-1, 1.0)] * 9, (-3, 3.0), (-2, 3.0)], 3.0),
+    "a new price on 15 of the last 28 days": ([(n, 4.0 if n > -15 else 3.0) for n in range(-50, 1)], 4.0),
+    "a new price on 13 of the last 28 days": ([(n, 4.0 if n > -13 else 3.0) for n in range(-50, 1)], 3.0),
+    "days without a sale do not count": ([(2 * n, 4.0 if n > -15 else 3.0) for n in range(-31, 1)], 4.0),
+    "lines for nothing": ([(-1, 3.0), (0, 0.0), (-2, 0.0)], 3.0),
+    "nothing at all": ([], None),
+}
+
+
+@pytest.mark.parametrize("case", SOLD_AT)
+def test_where_the_source_gives_no_price_the_median_of_recent_sale_lines_stands_for_it(case: str) -> None:
+    lines, price = SOLD_AT[case]
+    sales = [{"business_date": _day(n), "unit_price": value} for n, value in lines]
+    returned = [{"business_date": _day(n), "unit_price": 99, "quantity": -1} for n in (-3, -2, -1)]
+    row = _demand(Window(_day(-2), _day(16)), [*sales, *returned], products=UNPRICED).loc[(DAY, "P1")]
+    found = None if pd.isna(row.unit_price) else row.unit_price
+    assert (found, row.price_source) == (price, gold.SALE_LINES if price else None)
+
+
+def test_the_discount_of_a_line_does_not_lower_the_price() -> None:
+    sales = [{"unit_price": 5, "discount_value": Decimal("2.0000")}]
+    row = _demand(Window(DAY, DAY), sales, products=UNPRICED).loc[(DAY, "P1")]
+    assert (row.unit_price, row.net_value) == (5.0, 3)
+
+
+def test_lines_of_the_own_store_stand_before_those_of_all_stores() -> None:
+    sales = [
+        {"store_id": "S1", "business_date": _day(-30), "unit_price": 3},
+        *({"store_id": "S2", "business_date": _day(-n), "unit_price": 5} for n in range(9)),
+        {"store_id": "S2", "product_id": "P2", "unit_price": 7},
+    ]
+    rows = _demand(Window(DAY, DAY), sales, products=UNPRICED, **BOTH_STORES).reset_index()
+    found = rows.set_index(["store_id", "product_id"]).unit_price
+    assert found.to_dict() == {("S1", "P1"): 3.0, ("S2", "P1"): 5.0, ("S1", "P2"): 7.0, ("S2", "P2"): 7.0}
+
+
+def test_a_price_of_the_source_is_never_that_of_sale_lines() -> None:
+    prices = [{"store_id": "S1", "product_id": "P1", "valid_from": _day(1), "unit_price": Decimal("3.0000")}]
+    sales = [{"business_date": _day(n), "product_id": p, "unit_price": 6} for n in (-1, 0, 1) for p in ("P1", "P2")]
+    products = [{"product_id": "P1", "product_name": "A"}, {"product_id": "P2", "product_name": "B", "list_price": 9}]
+    exact = [row | {"list_price": Decimal("9.0000")} if "list_price" in row else row for row in products]
+    found = _demand(Window(_day(0), _day(1)), sales, prices=prices, products=exact)[["unit_price", "price_source"]]
+    assert [tuple(row) for row in found.to_numpy().tolist()] == [
+        (6.0, gold.SALE_LINES),
+        (9.0, gold.LIST_PRICE),
+        (3.0, gold.PRICES),
+        (9.0, gold.LIST_PRICE),
+    ]
 
 
 def test_promotions_run_from_their_first_day_to_their_last_and_the_deepest_counts() -> None:
@@ -321,6 +385,41 @@ def _made(inputs: dict[str, ibis.Table], days: Window) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def whole(inputs: dict[str, ibis.Table]) -> pd.DataFrame:
     return _made(inputs, Window(START, THROUGH))
+
+
+def _without_prices(inputs: dict[str, ibis.Table]) -> dict[str, ibis.Table]:
+    products = inputs["products"].mutate(list_price=ibis.null("decimal(18, 4)"))
+    return inputs | {"products": products, "prices": inputs["prices"].limit(0)}
+
+
+def test_sale_lines_show_the_prices_of_a_source_that_gives_none(
+    inputs: dict[str, ibis.Table], whole: pd.DataFrame
+) -> None:
+    """Everything else of the table stays as it is; prices that changed lately are late by some days."""
+    month = Window(date(2025, 12, 1), date(2025, 12, 31))
+    found = _made(_without_prices(inputs), month)
+    given = whole[whole.business_date.isin(list(month.days()))].reset_index(drop=True)
+    assert set(given.price_source) <= {gold.PRICES, gold.LIST_PRICE} and set(found.price_source) == {gold.SALE_LINES}
+    pd.testing.assert_frame_equal(
+        found.drop(columns=["unit_price", "price_source"]), given.drop(columns=["unit_price", "price_source"])
+    )
+    assert (found.unit_price == given.unit_price).mean() > 0.9
+    day = date(2025, 12, 14)
+    alone = _made(_without_prices(inputs), Window(day, day))
+    expected = found[found.business_date == day].reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone, expected, check_exact=True)
+
+
+def test_prices_of_the_source_are_as_they_were_before_sale_lines_had_any(
+    inputs: dict[str, ibis.Table], whole: pd.DataFrame
+) -> None:
+    silent = inputs | {
+        "sales": inputs["sales"].mutate(unit_price=ibis.literal(Decimal("0.0001")).cast("decimal(18, 4)"))
+    }
+    month = Window(date(2025, 12, 1), date(2025, 12, 31))
+    given = whole[whole.business_date.isin(list(month.days()))].reset_index(drop=True)
+    assert given.unit_price.notna().all()
+    pd.testing.assert_frame_equal(_made(silent, month), given, check_exact=True)
 
 
 def _query(database: Path, sql: str) -> pd.DataFrame:

@@ -106,7 +106,9 @@ def _observed(rng: np.random.Generator) -> pd.DataFrame:
             "sold_units": rng.poisson(0.7, size).astype(float),
             "returned_units": rng.random(size),
             "net_value": rng.random(size),
-            "unit_price": rng.random(size),
+            "unit_price": np.where(rng.random(size) > 0.5, rng.random(size), np.nan),
+            "line_price": np.where(rng.random(size) > 0.99, rng.random(size), np.nan),
+            "price_source": rng.choice(["prices", "list_price"], size),
             "discount_rate": rng.choice([0.0, 0.3], size),
             "is_promoted": rng.random(size) > 0.5,
             "is_open": rng.random(size) > 0.3,
@@ -127,7 +129,8 @@ def _changed(rows: pd.DataFrame, column: str, rng: np.random.Generator) -> pd.Da
         return rows.assign(**{column: values / 2})
     if column == "discount_rate":
         return rows.assign(**{column: rng.choice([0.0, 0.5], len(rows))})
-    return rows.assign(**{column: rng.permutation(values.to_numpy()) + (column == "sold_units")})
+    changed = rng.permutation(values.to_numpy())
+    return rows.assign(**{column: changed + 1 if column == "sold_units" else changed})
 
 
 @pytest.mark.parametrize("column", list(_observed(np.random.default_rng(0)).columns.drop(["business_date", *_SERIES])))
