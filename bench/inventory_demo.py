@@ -5,6 +5,7 @@ longer past, by the functions of the pipeline on the pipeline's tables.
 """
 
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def replay_inputs(home: Path, *, kept: Path | None = None, is_stored: bool = Fal
         return _forecasts(engine, calendar, snapshots, span=window, supply=SupplySnapshot.of(snapshots.on(first)))
 
     cumulative = stored.to_pandas() if is_stored else cached_or_made(kept, made)
-    return stock_state.replay_inputs(
+    inputs = stock_state.replay_inputs(
         snapshots.on,
         _true_demand(home),
         cumulative,
@@ -60,6 +61,10 @@ def replay_inputs(home: Path, *, kept: Path | None = None, is_stored: bool = Fal
         stock=engine.scan(gold.FACT_INVENTORY),
         segments=engine.scan(gold.PRODUCT_SEGMENTS),
     )
+    eve = pd.to_datetime(cumulative["as_of_date"]).min().date()
+    departments = snapshots.on(eve).departments()
+    before = stock_state.past_sales(engine.scan(gold.DEMAND_DAILY), Window(eve, eve), departments=departments)
+    return replace(inputs, past_sales=before)
 
 
 def _span(engine: Engine) -> Window:

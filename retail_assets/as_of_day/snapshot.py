@@ -102,6 +102,20 @@ class AsOfSnapshot:
             rows.filter(~rows.is_open).select(*_SERIES, "business_date").order_by(*_SERIES, "business_date").to_pandas()
         )
 
+    def promotions(self, horizon_days: int) -> pd.DataFrame:
+        """store_id, product_id, business_date, discount_rate of the promoted days to come of what is carried."""
+        days, terms = self._days_ahead(horizon_days), ("prices", "promotions", "products")
+        planned = self.tables["promotions"]
+        near = planned.filter(planned.start_date <= days.last, planned.end_date >= days.first)
+        rows = self._every_day(days).semi_join(near, "product_id")
+        priced = with_terms(rows.filter(rows.is_open), days, **{name: self.tables[name] for name in terms})
+        promoted = priced.filter(priced.is_promoted).select(*_SERIES, "business_date", "discount_rate")
+        return promoted.order_by(*_SERIES, "business_date").to_pandas()
+
+    def departments(self) -> pd.DataFrame:
+        """product_id, department."""
+        return self.tables["products"].select("product_id", "department").to_pandas()
+
     def ends(self) -> pd.DataFrame:
         """store_id, product_id, carried_until, carried_again_from of what is carried on `as_of` and ends within a year.
 

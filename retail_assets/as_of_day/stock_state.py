@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import date
 
 import ibis
+import numpy as np
 import pandas as pd
 
 from retail_assets.as_of_day.snapshot import AsOfSnapshot, expected_dates, open_orders
+from retail_assets.demand.effects.promotion_response import deepest_seen
 from retail_assets.inventory.delays import delivery_delays
+from retail_assets.inventory.experience import EXPERIENCE_DAYS
 from retail_assets.inventory.health import StockInputs
 from retail_assets.inventory.order_days import next_delivery_days
 from retail_assets.inventory.plan.inputs import PlanInputs
@@ -22,7 +25,7 @@ from retail_assets.tables.gold import SALE_LINES
 from retail_assets.transforms.days import within
 from retail_assets.windows import LONGEST_FORECAST_DAYS, Window
 
-LAST_SALE_DAYS = 365
+LAST_SALE_DAYS = EXPERIENCE_DAYS
 _DECISION_COLUMNS = ["proposal_id", "store_id", "product_id", "order_units", "expected_delivery_date", "decided_at"]
 _SERIES = ["store_id", "product_id"]
 _WEEK = 7
@@ -59,6 +62,8 @@ class DayState:
     approved_proposals: frozenset[str]
     segments: pd.DataFrame
     closed_days: pd.DataFrame
+    past_sales: pd.DataFrame
+    promotions: pd.DataFrame
 
     @classmethod
     def of(
@@ -75,7 +80,7 @@ class DayState:
         supply = SupplySnapshot.of(snapshot)
         today = within(stock, window)
         on_hand = today.select(*_SERIES, on_hand_units=today.on_hand_units.cast("float64"))
-        sold = within(demand_rows, window.extended(days_before=LAST_SALE_DAYS))
+        sold = past_sales(demand_rows, window, departments=snapshot.departments())
         known = segments.filter(segments.valid_from <= snapshot.as_of, segments.abc_class.notnull())
         newest = known.select(*_SERIES, "abc_class", "valid_from").order_by("valid_from").to_pandas()
         return cls(
@@ -88,6 +93,8 @@ class DayState:
             approved_proposals=snapshot.approved_proposals(),
             segments=newest.drop_duplicates(_SERIES, keep="last"),
             closed_days=snapshot.closed_days(LONGEST_FORECAST_DAYS),
+            past_sales=sold,
+            promotions=snapshot.promotions(LONGEST_FORECAST_DAYS),
         )
 
     @property
@@ -120,7 +127,33 @@ class DayState:
             receipts=self.supply.receipts,
             segments=self.segments,
             closed_days=self.closed_days,
+            past_sales=self.past_sales,
+            promotions=self.promotions,
         )
+
+
+def past_sales(demand_rows: ibis.Table, days: Window, *, departments: pd.DataFrame) -> pd.DataFrame:
+    """What each series did in the year up to `days`, and on them, from rows of gold/demand_daily.
+
+    Returns:
+        store_id, product_id, sold_units, stock_days (open, with a feed and not empty all day), last_sale_date,
+        line_price (the newest price of its sale lines, where one served),
+        deepest_discount_rate of its department as the forecast counts it (`deepest_seen`).
+    """
+    rows = within(demand_rows, days.extended(days_before=LAST_SALE_DAYS))
+    has_stock = ibis.and_(rows.is_open, ~rows.is_feed_missing, rows.censoring != "full")
+    by_series = rows.group_by(*_SERIES).aggregate(
+        sold_units=rows.sold_units.cast("float64").sum().fill_null(0.0),
+        stock_days=has_stock.fill_null(False).cast("float64").sum(),
+        last_sale_date=rows.business_date.max(where=(rows.sold_units > 0).fill_null(False)),
+        line_price=rows.unit_price.argmax(rows.business_date, where=rows.price_source == SALE_LINES),
+        own_discount_rate=rows.discount_rate.cast("float64").max().fill_null(0.0),
+    )
+    found = by_series.order_by(*_SERIES).to_pandas().merge(departments, on="product_id", how="left")
+    if found.empty:
+        return found.assign(deepest_discount_rate=np.zeros(0))
+    department = pd.factorize(found["department"].fillna(""))[0]
+    return found.assign(deepest_discount_rate=deepest_seen(found[["own_discount_rate"]].to_numpy(), department))
 
 
 def replay_inputs(
@@ -189,15 +222,12 @@ def _with_line_prices(prices: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame
     ).drop(columns="line_price")
 
 
-def _products(snapshot: AsOfSnapshot, supply: SupplySnapshot, sold: ibis.Table) -> pd.DataFrame:
+def _products(snapshot: AsOfSnapshot, supply: SupplySnapshot, sold: pd.DataFrame) -> pd.DataFrame:
     """What health and transfers ask of every series carried; a week to the next delivery without a known supplier."""
-    sale_days = sold.filter(ibis._.sold_units > 0)
-    last_sale = sale_days.group_by(*_SERIES).aggregate(last_sale_date=sale_days.business_date.max())
+    last_sale = sold.loc[sold["last_sale_date"].notna(), [*_SERIES, "last_sale_date"]]
     arrival = supply.terms[[*_SERIES, "unit_cost", "shelf_life_days"]].assign(
         next_delivery_days=next_delivery_days(snapshot.as_of, supply.terms, supply.order_days)
     )
-    of_lines = sold.filter(sold.price_source == SALE_LINES).group_by(*_SERIES)
-    newest = of_lines.aggregate(line_price=ibis._.unit_price.argmax(ibis._.business_date)).to_pandas()
-    rows = _with_line_prices(snapshot.prices(), newest)
-    rows = rows.merge(arrival, on=_SERIES, how="left").merge(last_sale.to_pandas(), on=_SERIES, how="left")
+    rows = _with_line_prices(snapshot.prices(), sold[sold["line_price"].notna()])
+    rows = rows.merge(arrival, on=_SERIES, how="left").merge(last_sale, on=_SERIES, how="left")
     return rows.fillna({"next_delivery_days": _WEEK})

@@ -1,5 +1,7 @@
 """Inventory assets: what to order and why, the state of the stock, transfers, and the replay."""
 
+from dataclasses import replace
+
 import dagster as dg
 import ibis
 import pandas as pd
@@ -7,7 +9,7 @@ import pandas as pd
 from retail_assets.as_of_day.history import Snapshots
 from retail_assets.as_of_day.plan_settings import PlanSettings
 from retail_assets.as_of_day.snapshot import SNAPSHOTS
-from retail_assets.as_of_day.stock_state import LAST_SALE_DAYS, DayState, replay_inputs
+from retail_assets.as_of_day.stock_state import LAST_SALE_DAYS, DayState, past_sales, replay_inputs
 from retail_assets.assets.declare import Columns, Days, follows, outputs, reads
 from retail_assets.assets.restating import refuse_restating
 from retail_assets.engines.protocol import Engine, Spilled
@@ -22,9 +24,17 @@ from retail_assets.tables import inventory as tables
 from retail_assets.transforms.days import within
 from retail_assets.windows import Window
 
+_SERIES_DAY = ("store_id", "product_id", "business_date")
 _REPLAYED = (
-    *("store_id", "product_id", "business_date", "sold_units", "unconstrained_units", "unconstrained_sd"),
-    *("unit_price", "price_source"),
+    *_SERIES_DAY,
+    "sold_units",
+    "unconstrained_units",
+    "unconstrained_sd",
+    "censoring",
+    "discount_rate",
+    "is_open",
+    "unit_price",
+    "price_source",
 )
 _DAYS_BEFORE_REPLAY = 28
 _TABLES = (tables.REPLENISHMENT_PLAN, tables.INVENTORY_HEALTH, tables.TRANSFER_PROPOSALS)
@@ -75,7 +85,7 @@ def decisions(
     ins=reads(
         cumulative=forecast.CUMULATIVE_FORECAST,
         stock=gold.FACT_INVENTORY,
-        demand_rows=Columns(gold.DEMAND_DAILY, _REPLAYED),
+        demand_rows=Columns(gold.DEMAND_DAILY, (*_REPLAYED, "is_feed_missing")),
         segments=gold.PRODUCT_SEGMENTS,
     ),
     deps=follows(*SNAPSHOTS.values()),
@@ -92,11 +102,13 @@ def policy_replay(
     first = cumulative.as_of_date.min().to_pyarrow().as_py()
     snapshots = Snapshots(engine, calendar.zone)
     seen = within(demand_rows, Window(first, last).extended(days_before=_DAYS_BEFORE_REPLAY))
+    departments = snapshots.on(first).departments()
     inputs = replay_inputs(
         snapshots.on,
-        seen.to_pandas(),
+        seen.select(*_REPLAYED).to_pandas(),
         cumulative.to_pandas(),
         last=last,
         **known,
     )
-    return replay(inputs, policies=plan_settings.policies)
+    before = past_sales(demand_rows, Window(first, first), departments=departments)
+    return replay(replace(inputs, past_sales=before), policies=plan_settings.policies)

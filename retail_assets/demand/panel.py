@@ -11,8 +11,8 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.lib.stride_tricks import sliding_window_view
 
+from retail_assets.demand.bulk_sales import without_bulk
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.silver import EVERY
 
@@ -36,12 +36,8 @@ _LEAST_UNITS = 1e-6
 _SETTLING_DAYS = 56
 """Zeros before the first sale count as demand only this far back: longer ones are a product not yet launched."""
 
-_BULK_FACTOR, _BULK_UNITS, _BULK_WINDOW = 10, 10.0, 182
-"""A sale in bulk has this multiple of every other day within the window, and at least these units."""
 _RHYTHM_SHARE = 0.1
-"""Types of events on more than this share of all days, as benefit days, are no reason to sell ten times as much."""
-_BULK_DAYS_MOST = 4
-"""Series with more days near their highest are not looked at."""
+"""Types of events on more than this share of all days, as benefit days, are no reason to sell five times as much."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,32 +133,6 @@ def _occasions(panel: Panel) -> np.ndarray:
             for number, name in enumerate(names):
                 found[number] |= np.isin(days, on[events["region"].isin([EVERY, name]).to_numpy()])
     return found[region]
-
-
-def without_bulk(demand: np.ndarray, *, is_explained: np.ndarray) -> np.ndarray:
-    """Demand (n, T) in which a day that no other day within half a year comes near counts as the highest of those.
-
-    One customer who buys 600 units of what sells 4 a week says nothing of next week; left in, such a day moves the
-    forecast and, through the pooled errors, the upper quantiles of others for months. A product that takes off has a
-    second such day at once, and then all count. In 280 series of the M5 data three days of 1,941 are this far out.
-
-    Args:
-        demand: units, NaN where unknown.
-        is_explained: (n, T) days whose sales have a reason, a promotion or an event; they stay.
-    """
-    units = np.nan_to_num(demand)
-    highest = units.max(axis=1, initial=0.0)
-    is_rare = (units * _BULK_FACTOR > highest[:, None]).sum(axis=1) <= _BULK_DAYS_MOST
-    rows = np.flatnonzero((highest >= _BULK_UNITS) & is_rare)
-    if not len(rows):
-        return demand
-    past = np.pad(units[rows], ((0, 0), (_BULK_WINDOW, _BULK_WINDOW)))
-    near = sliding_window_view(past, _BULK_WINDOW, axis=1).max(axis=2)
-    others = np.maximum(near[:, : units.shape[1]], near[:, _BULK_WINDOW + 1 :])
-    is_bulk = (units[rows] > _BULK_FACTOR * np.maximum(others, 1.0)) & (units[rows] >= _BULK_UNITS)
-    ordinary = demand.copy()
-    ordinary[rows] = np.where(is_bulk & ~is_explained[rows], others, demand[rows])
-    return ordinary
 
 
 @dataclass(frozen=True)

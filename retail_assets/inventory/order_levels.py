@@ -10,8 +10,9 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from retail_assets.arrays import Array, Days
+from retail_assets.arrays import Array, Days, Flags
 from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.experience import SalesSoFar
 from retail_assets.inventory.parameters import LineParameters
 from retail_assets.inventory.policies import reorder_point_fill, reorder_point_with_packs, shelf_life_limit
 
@@ -93,28 +94,38 @@ class ExpiringDemand:
 
 
 class Quantities(NamedTuple):
-    """Units after each step of an order, (n,) each."""
+    """Units after each step of an order, (n,) each; `is_beyond_sales` where the need exceeds everything sold."""
 
     need: Array
     after_minimum: Array
     after_pack: Array
     after_cap: Array
+    is_beyond_sales: Flags
 
 
 @dataclass(frozen=True)
 class OrderLevels:
     """Of n lines, units (n,) each: at or below `trigger` an order reaches `up_to`, as far as the caps let it.
 
-    `trigger` is -inf for a line that must not be ordered.
+    `trigger` is -inf for a line that must not be ordered. `sales` measure the orders; without them nothing does.
     """
 
     trigger: Array
     up_to: Array
     caps: Caps
+    sales: SalesSoFar | None = None
 
-    def room(self, position: Array) -> Array:
-        """What the caps still allow an order to hold."""
-        return np.maximum(np.minimum(self.caps.position - position, self.caps.order), 0.0)
+    def room(self, position: Array, *, pack_units: Array, line_minimum_units: Array) -> Array:
+        """What the caps, and the sales so far, still allow an order to hold."""
+        allowed = np.maximum(np.minimum(self.caps.position - position, self.caps.order), 0.0)
+        if self.sales is None:
+            return allowed
+        need = self._need(position)
+        measured = self.sales.room(need, position, pack_units=pack_units, line_minimum_units=line_minimum_units)
+        return np.minimum(allowed, measured)
+
+    def _need(self, position: Array) -> Array:
+        return np.where(position <= self.trigger + _SLACK, self.up_to - position, 0.0)
 
     def quantities(self, position: Array, *, pack_units: Array, line_minimum_units: Array) -> Quantities:
         """Need, line minimum, packs, caps.
@@ -122,13 +133,16 @@ class OrderLevels:
         The fewest packs that reach `up_to` are ordered. A cap rounds down to packs; what remains below the line
         minimum is not ordered at all.
         """
-        is_due = position <= self.trigger + _SLACK
-        need = np.where(is_due, self.up_to - position, 0.0)
+        is_due, need = position <= self.trigger + _SLACK, self._need(position)
+        room = self.room(position, pack_units=pack_units, line_minimum_units=line_minimum_units)
         after_minimum = np.where(is_due, np.maximum(need, line_minimum_units), 0.0)
         after_pack = np.ceil(after_minimum / pack_units - _SLACK) * pack_units
-        capped = np.minimum(after_pack, np.floor(self.room(position) / pack_units + _SLACK) * pack_units)
+        capped = np.minimum(after_pack, np.floor(room / pack_units + _SLACK) * pack_units)
         after_cap = np.where(capped + _SLACK >= line_minimum_units, capped, 0.0)
-        return Quantities(need, after_minimum, after_pack, after_cap)
+        is_beyond = np.zeros(len(need), dtype=bool)
+        if self.sales is not None:
+            is_beyond = self.sales.is_exceeded(need, position, pack_units=pack_units)
+        return Quantities(need, after_minimum, after_pack, after_cap, is_beyond)
 
 
 def reorder_points(demand: Demand, terms: OrderTerms, *, target: Array, before_delivery: Demand | None) -> Array:

@@ -93,7 +93,7 @@ REPLENISHMENT_PLAN = _daily(
             ("qty_need_units", UNITS, "What is missing to exceed the reorder point.", "units"),
             ("qty_after_minimum_units", UNITS, "After the line minimum.", "units"),
             ("qty_after_pack_units", UNITS, "After rounding to packs.", "units"),
-            ("qty_after_cap_units", UNITS, "After the shelf and shelf-life cap.", "units"),
+            ("qty_after_cap_units", UNITS, "After the caps of shelf, shelf life and past sales.", "units"),
             ("qty_after_supplier_minimum_units", UNITS, "After the supplier's order minimum.", "units"),
             ("qty_after_budget_units", UNITS, "After the budget of the order day.", "units", NULLABLE),
             ("order_units", UNITS, "Proposed order.", "units"),
@@ -107,7 +107,13 @@ REPLENISHMENT_PLAN = _daily(
             ),
             ("lost_margin_avoided_value", MONEY, "Margin the order saves.", "currency"),
             ("reason", LONG_TEXT, "Why this quantity."),
-            ("exception", LONG_TEXT, "What needs a person: expedite, overdue order, missing data.", "", NULLABLE),
+            (
+                "exception",
+                LONG_TEXT,
+                "What needs a person: expedite, overdue order, order or discount beyond experience, missing data.",
+                "",
+                NULLABLE,
+            ),
         ),
     ),
 )

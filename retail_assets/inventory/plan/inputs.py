@@ -30,6 +30,10 @@ class PlanInputs:
         segments: store_id, product_id, abc_class.
         closed_days: store_id, product_id, business_date of days to come on which a series does not sell; between the
             stored horizons of the forecast its demand falls on the other days.
+        past_sales: store_id, product_id, sold_units of the last year, stock_days of it, days on which it could be
+            bought, and deepest_discount_rate, the deepest discount its department gave; without them no order is
+            measured by what was sold, and no discount by what was given.
+        promotions: store_id, product_id, business_date, discount_rate of the promoted days to come.
         approved_proposals: proposal_ids that are approved or on a purchase order: their names are not given again.
     """
 
@@ -45,4 +49,6 @@ class PlanInputs:
     receipts: pd.DataFrame | None = None
     segments: pd.DataFrame | None = None
     closed_days: pd.DataFrame | None = None
+    past_sales: pd.DataFrame | None = None
+    promotions: pd.DataFrame | None = None
     approved_proposals: frozenset[str] = frozenset()

@@ -14,6 +14,7 @@ from retail_assets.arrays import Array, Flags
 from retail_assets.inventory.draws import line_keys
 from retail_assets.inventory.order_days import Opportunities, order_opportunities, order_weekdays
 from retail_assets.inventory.parameters import PlanPolicy, Policies
+from retail_assets.inventory.plan.beyond import Experience
 from retail_assets.inventory.plan.inputs import PlanInputs
 from retail_assets.inventory.plan.lines import LineLevels, Lines, classes_of, forecast_of, levels_of, lines_of
 from retail_assets.inventory.plan.position import Position, stock_position
@@ -56,8 +57,9 @@ def replenishment_plan(inputs: PlanInputs, policies: Policies | None = None) -> 
     )
     forecast = forecast_of(inputs, lines)
     levels = levels_of(lines, opportunities, position, forecast=forecast, delays=inputs.delays, rules=rules)
-    order = _order(lines, opportunities, position, levels=levels, plan=given.plan)
-    planned = PlannedLines(inputs.as_of, lines, opportunities, position, levels, order)
+    experience = Experience.of(inputs, lines.series, opportunities)
+    order = _order(lines, opportunities, position, levels=levels, experience=experience, plan=given.plan)
+    planned = PlannedLines(inputs.as_of, lines, opportunities, position, levels, order, experience)
     rows = plan_rows(planned, _outlook(planned, inputs.receipts), is_fill=rules.is_fill)
     return with_free_names(rows, inputs.approved_proposals)
 
@@ -72,23 +74,33 @@ def _opportunities(inputs: PlanInputs, lines: Lines, plan: PlanPolicy) -> Opport
 
 
 def _order(
-    lines: Lines, opportunities: Opportunities, position: Position, *, levels: LineLevels, plan: PlanPolicy
+    lines: Lines,
+    opportunities: Opportunities,
+    position: Position,
+    *,
+    levels: LineLevels,
+    experience: Experience,
+    plan: PlanPolicy,
 ) -> PlannedOrder:
     stock = position.inventory_position
     can_order = _can_order(lines, position, levels)
-    decided = replace(levels.levels, trigger=np.where(can_order, levels.reorder_point, -np.inf))
-    quantities = decided.quantities(stock, pack_units=lines.safe_pack, line_minimum_units=lines.line_minimum_units)
+    decided = replace(
+        levels.levels,
+        trigger=np.where(can_order, levels.reorder_point, -np.inf),
+        sales=experience.sales(lines.presentation_min_units),
+    )
+    sizes = {"pack_units": lines.safe_pack, "line_minimum_units": lines.line_minimum_units}
+    quantities = decided.quantities(stock, **sizes)
     stores = pd.factorize(pd.MultiIndex.from_arrays([lines.series.get_level_values(0), lines.supplier_ids]))[0]
     offered = OrderLines(
         group=stores.astype(np.int64),
         demand=levels.demand,
         cycle_mean=levels.cycle_mean,
         position=stock,
-        pack_units=lines.safe_pack,
-        line_minimum_units=lines.line_minimum_units,
-        room_units=np.where(can_order, decided.room(stock), 0.0),
+        room_units=np.where(can_order, decided.room(stock, **sizes), 0.0),
         unit_cost=lines.unit_cost,
         unit_margin=lines.unit_margin,
+        **sizes,
     )
     least = _group_greatest(lines.min_order_value, stores)
     filled, is_below = filled_to_supplier_minimum(offered, quantities.after_cap, minimum_value=least)

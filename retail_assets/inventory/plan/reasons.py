@@ -15,7 +15,9 @@ def reason(line: dict[str, Any]) -> str:
         line: the columns of a replenishment_plan row, `blocked` (why nothing could be computed, or empty),
             `is_margin_known` and `has_order_days` of the supplier; optionally `end` (the last day carried, in words,
             where it matters), `is_over` (no day carried is left from the delivery on), `sells_nothing`,
-            `source_choice`, why this supplier of several, and `is_price_of_lines` (the price is that of sale lines).
+            `source_choice`, why this supplier of several, `is_price_of_lines` (the price is that of sale lines),
+            `is_beyond_sales` with `sold_units` and `is_promoted`, and `is_discount_beyond` with `discount`,
+            `discount_date` and `deepest_discount`.
 
     >>> reason({
     ...     "blocked": "", "inventory_position_units": 7, "on_hand_units": 5, "on_order_counted_units": 2,
@@ -35,6 +37,10 @@ need 5, 1 pack of 12 = 12; cycle service 0.956 of target 0.95; saves 4.20 of mar
     if line.get("sells_nothing"):
         came = line["expected_delivery_date"]
         return f"Nothing is ordered: no demand is expected from the delivery on {came} to the next one."
+    return _ordered(line) + _beyond_sales(line) + _beyond_discounts(line)
+
+
+def _ordered(line: dict[str, Any]) -> str:
     if line["qty_need_units"] > 0:
         steps = ", ".join([f"need {number(line['qty_need_units'])}", *_steps(line)])
         return f"{_position(line)} is at or below {_level(line)}: {steps}; {_effect(line)}.{_supply(line)}"
@@ -42,6 +48,22 @@ need 5, 1 pack of 12 = 12; cycle service 0.956 of target 0.95; saves 4.20 of mar
         steps = ", ".join(_steps(line))
         return f"{_position(line)} is above {_level(line)}: {steps}; {_effect(line)}.{_supply(line)}"
     return f"{_position(line)} is above {_level(line)}: nothing to order; {_service(line)}."
+
+
+def _beyond_sales(line: dict[str, Any]) -> str:
+    if not line.get("is_beyond_sales"):
+        return ""
+    wanted, sold = number(line["qty_after_pack_units"]), number(line["sold_units"])
+    decided = "a promotion is planned" if line["is_promoted"] else "a planner decides on more"
+    return f" {wanted} is more than the {sold} sold here in a year: {decided}."
+
+
+def _beyond_discounts(line: dict[str, Any]) -> str:
+    if not line.get("is_discount_beyond"):
+        return ""
+    planned, deepest = f"{line['discount']:.0%}", f"{line['deepest_discount']:.0%}"
+    known = f"a year of experience reaches {deepest}, and nobody knows what deeper ones bring"
+    return f" A discount of {planned} is planned from {line['discount_date']}: {known}."
 
 
 def number(value: float) -> str:
@@ -81,14 +103,19 @@ def _steps(line: dict[str, Any]) -> list[str]:
         count = round(pack / line["pack_units"])
         parts.append(f"{count} pack{'' if count == 1 else 's'} of {number(line['pack_units'])} = {number(pack)}")
     if cap != pack:
-        parts.append(
-            f"{line['end']}: at most {number(cap)}" if line.get("end") else f"the maximum allows {number(cap)}"
-        )
+        parts.append(_limit(line, number(cap)))
     if supplier != cap:
         parts.append(f"the supplier minimum adds {number(supplier - cap)} = {number(supplier)}")
     if budget != supplier:
         parts.append(f"the budget allows {number(budget)}")
     return parts
+
+
+def _limit(line: dict[str, Any], cap: str) -> str:
+    if line.get("end"):
+        return f"{line['end']}: at most {cap}"
+    is_held = line.get("is_beyond_sales") and not line["is_promoted"]
+    return f"{cap} without a planner" if is_held else f"the maximum allows {cap}"
 
 
 def _effect(line: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from retail_assets.arrays import Flags
 from retail_assets.inventory.order_days import Opportunities
+from retail_assets.inventory.plan.beyond import Experience
 from retail_assets.inventory.plan.lines import LineLevels, Lines
 from retail_assets.inventory.plan.position import Position
 from retail_assets.inventory.plan.reasons import reason
@@ -32,6 +33,8 @@ UNMATCHED = "approved order not in the purchase orders"
 LAPSED = "approved order no longer counted"
 UNDATED = "open order without a promised date"
 MISBOOKED = "open order with less than nothing received"
+BEYOND_SALES = "order larger than everything sold"
+BEYOND_DISCOUNTS = "discount beyond experience"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class PlannedLines:
     position: Position
     levels: LineLevels
     order: PlannedOrder
+    experience: Experience
 
 
 def plan_rows(planned: PlannedLines, future: Outlook, *, is_fill: Flags) -> pd.DataFrame:
@@ -66,6 +70,7 @@ def plan_rows(planned: PlannedLines, future: Outlook, *, is_fill: Flags) -> pd.D
             "has_order_days": lines.has_order_days,
             "source_choice": lines.source_choice,
             "is_price_of_lines": lines.is_price_of_lines,
+            **_experience_columns(planned),
             "blocked": blocked,
             "end": ends,
             "is_over": levels.is_over & (ends != ""),
@@ -139,6 +144,20 @@ def _quantity_columns(planned: PlannedLines) -> Columns:
     }
 
 
+def _experience_columns(planned: PlannedLines) -> Columns:
+    """What the reason says of orders and discounts beyond anything seen."""
+    experience = planned.experience
+    return {
+        "is_beyond_sales": planned.order.quantities.is_beyond_sales,
+        "sold_units": experience.sold_units,
+        "is_promoted": experience.is_promoted,
+        "is_discount_beyond": experience.is_discount_beyond,
+        "discount": experience.discount,
+        "discount_date": experience.discount_date.astype(object),
+        "deepest_discount": experience.deepest_discount,
+    }
+
+
 def _blocking(lines: Lines, position: Position, levels: LineLevels) -> dict[str, Flags]:
     """Why nothing can be ordered, with the word a person searches for."""
     has_supplier, has_lead_time = lines.supplier_ids != "", ~np.isnan(lines.lead_time_days)
@@ -172,8 +191,14 @@ def _attention(planned: PlannedLines) -> dict[str, Flags]:
         UNDATED: position.has_undated,
         MISBOOKED: position.has_misbooked,
         "maximum leaves no room for the order": (
-            (steps.after_pack > 0) & (steps.after_cap <= 0) & ~is_ordered & ~level.ends_first
+            (steps.after_pack > 0)
+            & (steps.after_cap <= 0)
+            & ~is_ordered
+            & ~level.ends_first
+            & (planned.experience.is_promoted | ~steps.is_beyond_sales)
         ),
+        BEYOND_SALES: steps.is_beyond_sales,
+        BEYOND_DISCOUNTS: planned.experience.is_discount_beyond & level.is_known,
         "no demand from the delivery to the next one": (
             level.sells_nothing & ~level.is_over & (position.inventory_position <= level.reorder_point)
         ),

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from retail_assets.arrays import Array, Days, Flags
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.draws import row_keys
+from retail_assets.inventory.experience import SalesSoFar, has_history
 from retail_assets.inventory.order_levels import Caps, ExpiringDemand, OrderLevels, OrderTerms, reorder_points
 from retail_assets.inventory.parameters import LineParameters
 from retail_assets.inventory.prospects import Prospect, outlook
@@ -30,17 +31,26 @@ _PATHS_LEAST, _PATHS_MOST, _PATH_DAYS = 4, 32, 2_000_000
 
 @dataclass(frozen=True)
 class LevelPolicy:
-    """The order levels of each day, (n, days) each; `beyond` is on order but promised too late to count."""
+    """The order levels of each day, (n, days) each; `beyond` is on order but promised too late to count.
+
+    `sold_units` (n, days) are what orders are measured by, infinite where nothing does; `shelf_units` is (n,).
+    """
 
     levels: OrderLevels
     beyond: Array
+    sold_units: Array
+    shelf_units: Array
     pack_units: Array
     line_minimum_units: Array
 
     def __call__(self, morning: Morning) -> Array:
         day, caps = morning.day, self.levels.caps
+        sold = self.sold_units[:, day]
         today = OrderLevels(
-            self.levels.trigger[:, day], self.levels.up_to[:, day], Caps(caps.position[:, day], caps.order[:, day])
+            self.levels.trigger[:, day],
+            self.levels.up_to[:, day],
+            Caps(caps.position[:, day], caps.order[:, day]),
+            SalesSoFar(sold, self.shelf_units, np.zeros(len(sold), dtype=bool)),
         )
         position = morning.position - self.beyond[:, day]
         steps = today.quantities(position, pack_units=self.pack_units, line_minimum_units=self.line_minimum_units)
@@ -203,7 +213,9 @@ class Run:
         )
         return replace(self._simulated(lambda state: np.zeros(len(self.world)), supply), ordered=self.world.ordered)
 
-    def _policy(self, trigger: Array, up_to: Array, most: Array, lot: ArrayLike) -> LevelPolicy:
+    def _policy(
+        self, trigger: Array, up_to: Array, most: Array, lot: ArrayLike, *, sold: ArrayLike = np.inf
+    ) -> LevelPolicy:
         """A policy from values for each opportunity; no order on other days."""
         world, at = self.world, (self.opportunities.row, self.opportunities.day)
 
@@ -214,7 +226,9 @@ class Run:
 
         caps = Caps(daily(most, np.inf), daily(lot, np.inf))
         levels = OrderLevels(daily(trigger, -np.inf), daily(up_to, -np.inf), caps)
-        return LevelPolicy(levels, world.beyond, world.pack_units, world.moq_units)
+        return LevelPolicy(
+            levels, world.beyond, daily(sold, np.inf), world.presentation_min_units, world.pack_units, world.moq_units
+        )
 
     def _forecast(self, target: Array) -> LevelPolicy:
         trigger, lot = np.full(len(self.need), -np.inf), np.full(len(self.need), np.inf)
@@ -227,7 +241,16 @@ class Run:
             trigger[known] = point[self.need[known]]
             most = np.where(known, np.fmin(most, caps.position[self.need]), most)
             lot = np.where(known, caps.order[self.need], lot)
-        return self._policy(trigger, trigger + self._step, most, lot)
+        return self._policy(trigger, trigger + self._step, most, lot, sold=self._sold_so_far())
+
+    def _sold_so_far(self) -> Array:
+        """Everything sold before each opportunity; infinite where the history is short or a promotion is planned."""
+        world, row, day = self.world, self.opportunities.row, self.opportunities.day
+        protection = self.opportunities.protection
+        promoted = np.pad(np.cumsum(world.is_promoted, axis=1), ((0, 0), (1, 0)))
+        is_promoted = promoted[row, np.minimum(day + protection, world.days)] > promoted[row, day]
+        speaks = has_history(world.stock_days_so_far[row, day], protection) & ~is_promoted
+        return np.where(speaks, world.sold_so_far[row, day], np.inf)
 
     def _caps(self, terms: OrderTerms, target: Array) -> Caps:
         """What sells of each need before it spoils; infinite without a life."""

@@ -37,6 +37,9 @@ class World:
     supplier_ids: NDArray[np.object_]
     first_day: int
     demand: Array
+    sold_so_far: Array
+    stock_days_so_far: Array
+    is_promoted: Flags
     mean_daily: Array
     opening: Array
     supply: Supply
@@ -94,7 +97,8 @@ class ReplayInputs:
 
     Attributes:
         demand: store_id, product_id, business_date, unconstrained_units, from 28 days before the replay on; with
-            sold_units and unconstrained_sd, demand of censored days is drawn above sales.
+            sold_units and unconstrained_sd, demand of censored days is drawn above sales; with censoring and is_open,
+            days without stock or trade do not count as history; with discount_rate, promotions explain large orders.
         cumulative: forecast/cumulative_forecast; a horizon that is not stored is scaled from the next longer one.
         opening: store_id, product_id, on_hand_units at closing of the first as-of date.
         purchase_orders: silver/purchase_orders, the newest version of each line.
@@ -104,6 +108,8 @@ class ReplayInputs:
         delays: supplier_id, delay_days, probability.
         segments: store_id, product_id, abc_class and perhaps valid_from, of which the newest counts. It and what
             stands above it from `terms` on are as of the first as-of date.
+        past_sales: store_id, product_id, sold_units and stock_days of the year up to the first as-of date; without
+            them no order is measured by what was sold.
     """
 
     demand: pd.DataFrame
@@ -114,6 +120,7 @@ class ReplayInputs:
     order_days: pd.DataFrame
     delays: pd.DataFrame
     segments: pd.DataFrame
+    past_sales: pd.DataFrame | None = None
 
 
 def replay_world(inputs: ReplayInputs, *, plan: PlanPolicy | None = None, seed: int) -> World:
@@ -145,12 +152,16 @@ def replay_world(inputs: ReplayInputs, *, plan: PlanPolicy | None = None, seed: 
         lines, first=first, overdue_days_max=given.overdue_days_max, next_arrival=next_order + lead[:, None]
     )
     mean_daily = _mean_daily(history, wanted)
+    sold, stock_days, is_promoted = _so_far(inputs, series, first=first, shape=wanted.shape)
     stock, has_stock = _opening(inputs.opening, series, mean=mean_daily[:, 0])
     return World(
         series=series,
         supplier_ids=suppliers,
         first_day=first,
         demand=wanted,
+        sold_so_far=sold,
+        stock_days_so_far=stock_days,
+        is_promoted=is_promoted,
         mean_daily=mean_daily,
         opening=stock,
         supply=Supply(can_order, lead[:, None] + late, arriving, expected),
@@ -217,6 +228,44 @@ def _demand(
     panel = np.full((len(series), RULE_DAYS + max(last - first + 1, 0)), np.nan)
     panel[row[used], day[used] - first + RULE_DAYS] = units[used]
     return panel[:, :RULE_DAYS], np.nan_to_num(panel[:, RULE_DAYS:]), int(np.isnan(panel[:, RULE_DAYS:]).sum())
+
+
+def _so_far(
+    inputs: ReplayInputs, series: pd.MultiIndex, *, first: int, shape: tuple[int, int]
+) -> tuple[Array, Array, Flags]:
+    """What was known on the morning of each day of sales, days with stock and promotions to come."""
+    demand, past = inputs.demand, inputs.past_sales
+    row, day = rows_of(demand, series), days_of(demand["business_date"]) - first
+    kept = np.flatnonzero((row >= 0) & (day >= 0) & (day < shape[1]))
+
+    def grid(values: Array) -> Array:
+        total = np.zeros(shape)
+        np.add.at(total, (row[kept], day[kept]), np.nan_to_num(values[kept]))
+        return total
+
+    sold = _floats(demand["sold_units" if "sold_units" in demand else "unconstrained_units"])
+    has_stock: NDArray[Any] = ~np.isnan(sold)
+    for name, without in (("censoring", "full"), ("is_open", False)):
+        if name in demand:
+            has_stock &= demand[name].ne(without).to_numpy(dtype=bool)
+    discount = _floats(demand["discount_rate"]) if "discount_rate" in demand else np.zeros(len(demand))
+    opening = (_past(past, series, "sold_units", without=np.inf), _past(past, series, "stock_days"))
+    sold_before, days_before = _before(grid(sold), opening[0]), _before(grid(has_stock), opening[1])
+    return sold_before, days_before, grid(discount) > 0
+
+
+def _past(past: pd.DataFrame | None, series: pd.MultiIndex, name: str, *, without: float = 0.0) -> Array:
+    """A number of each series; `without` the frame, 0 without a row in it."""
+    if past is None:
+        return np.full(len(series), without)
+    row, found = rows_of(past, series), np.zeros(len(series))
+    found[row[row >= 0]] = _floats(past[name])[row >= 0]
+    return found
+
+
+def _before(daily: Array, opening: Array) -> Array:
+    """(n, T) the opening and the sum of the days before each day."""
+    return opening[:, None] + np.cumsum(daily, axis=1) - daily
 
 
 def _drawn(demand: pd.DataFrame, rng: np.random.Generator) -> Array:

@@ -214,3 +214,45 @@ def test_the_replay_assumes_a_lead_time_where_nobody_supplies() -> None:
     assert world.lead_time_days.tolist() == [2, ASSUMED_LEAD_TIME_DAYS]
     assert np.array_equal(world.delay_probabilities[1], np.eye(1, world.delay_probabilities.shape[1])[0])
     assert any("for 1 of 2 series without a supplier" in sentence for sentence in world.assumptions)
+
+
+DAY_OF_SALES: dict[str, Any] = {
+    **{"sold_units": 0.0, "is_open": True, "is_feed_missing": False, "censoring": "none"},
+    **{"discount_rate": 0.0, "is_promoted": False},
+}
+
+
+def history(sold: dict[int, int], **changes: Any) -> list[dict[str, Any]]:
+    """A year and a half of P1 in S1; `sold` gives units by days ago."""
+    key = BOTH.iloc[0].to_dict() | DAY_OF_SALES | changes
+    days = ((back, A - timedelta(days=back)) for back in range(540))
+    return [key | {"business_date": day, "sold_units": float(sold.get(back, 0))} for back, day in days]
+
+
+def line(rows: list[dict[str, Any]], **given: Sequence[dict[str, Any]]) -> pd.Series:
+    engine = lake(**given)
+    engine.tables[gold.DEMAND_DAILY.path] = frame_of(gold.DEMAND_DAILY, rows)
+    return replenishment_plan(state_of(engine).plan).set_index("product_id").loc["P1"]
+
+
+def test_an_order_is_measured_by_what_the_year_sold() -> None:
+    """Packs of 6: the forecast of 2 a day asks for more than the 7 sold once in eleven months."""
+    free, held = line([]), line(history({40: 7}))
+    assert free["order_units"] > 12 and held["order_units"] == 6
+    assert "more than the 7 sold here in a year" in held["reason"] and "everything sold" in held["exception"]
+    for rows in (history({day: 1 for day in range(1, 60)}), history({40: 7}, censoring="full")):
+        assert line(rows)["order_units"] == free["order_units"]
+    assert line(history({40: 7, 400: 500}))["order_units"] == 6, "what was sold longer ago does not count"
+
+
+def test_a_planned_discount_is_compared_with_the_department() -> None:
+    sold = {day: 1 for day in range(1, 60)}
+    planned = {"promotion_id": "X", "product_id": "P1", "store_id": "*", "discount_rate": 0.9}
+    given = {"promotions": [planned | {"start_date": A, "end_date": A + timedelta(days=2)}]}
+    row = line(history(sold), **given)
+    assert "discount beyond experience" in row["exception"]
+    assert (
+        f"A discount of 90% is planned from {A + timedelta(days=1)}: a year of experience reaches 30%" in row["reason"]
+    )
+    other = [one | {"product_id": "P2", "discount_rate": 0.9} for one in history({})]
+    assert "discount beyond" not in (line(history(sold) + other, **given)["exception"] or "")

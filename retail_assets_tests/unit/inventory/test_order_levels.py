@@ -35,6 +35,7 @@ def ordered_by_the_plan(inputs: ReplayInputs, policies: Policies) -> pd.Series:
             order_days=inputs.order_days.assign(location_id="*"),
             delays=inputs.delays,
             prices=inputs.terms[["store_id", "product_id", "unit_price"]].assign(unit_step=1.0),
+            past_sales=inputs.past_sales,
         ),
         policies,
     )
