@@ -23,6 +23,7 @@ SIZE_EDGES = (0.3, 1.0, 3.0, 10.0, 30.0)
 DAILY_BUCKETS = tuple(BUCKET_DAYS * weeks for weeks in (1, 2, 3))
 GRID = np.unique(np.round([*np.arange(0.01, 1.0, 0.02), *QUANTILE_LEVELS.values()], 3))
 _MIN_ERRORS = 200
+_TAIL_ERRORS = 10
 _FEW_SERIES = 20
 """Errors of so many series count half, beside those of a wider pool."""
 _OFFSETS = (1 / 6, 1 / 2, 5 / 6)
@@ -137,7 +138,7 @@ def calibrate(errors: Errors) -> Calibration:
     pool = _Pool.of(errors.where(kept))
     segment, size = pool.errors.profile.segment, size_bin(pool.errors.mean)
     segments = tuple(sorted(set(segment.tolist())))
-    every = pool.quantiles() if len(segment) >= _MIN_ERRORS else ndtri(GRID)
+    every = pool.drawn_out() if len(segment) >= _MIN_ERRORS else ndtri(GRID)
     table = np.empty((len(segments) + 1, len(SIZE_EDGES) + 1, len(GRID)))
     for number in range(len(SIZE_EDGES) + 1):
         of_size = pool.where(size == number)
@@ -167,6 +168,17 @@ class _Pool:
 
     def quantiles(self) -> np.ndarray:
         return quantiles(self.scaled.ravel(), np.repeat(self.weight, len(_OFFSETS)), GRID)
+
+    def drawn_out(self) -> np.ndarray:
+        """Quantiles; above the last level that ten errors exceed, the normal law goes on from there and the median.
+
+        Two products that came back from silence would else be the 0.99 of every product of a short history.
+        """
+        found, normal = self.quantiles(), ndtri(GRID)
+        sure = np.flatnonzero((1 - GRID) * len(self.weight) >= _TAIL_ERRORS)[-1]
+        middle = np.searchsorted(GRID, 0.5)
+        slope = (found[sure] - found[middle]) / (normal[sure] - normal[middle])
+        return np.where(GRID[sure] < GRID, found[sure] + slope * (normal - normal[sure]), found)
 
     @property
     def series_count(self) -> int:
