@@ -28,7 +28,7 @@ def short_history_note(first: date, newest: date, *, is_model_in_force: bool) ->
     if days < MIN_FORECAST_DAYS:
         starts = first + timedelta(days=MIN_FORECAST_DAYS - 1)
         return (
-            f"nothing is forecast yet: {days} {'day' if days == 1 else 'days'} of history are there, the forecast "
+            f"nothing is forecast yet: {_counted(days)} of history {'is' if days == 1 else 'are'} there, the forecast "
             f"starts with {MIN_FORECAST_DAYS}, on {starts}"
         )
     if is_model_in_force:
@@ -47,6 +47,10 @@ def short_history_note(first: date, newest: date, *, is_model_in_force: bool) ->
         f"the seasonal naive forecasts: no model trained on the {days} days of history is in force; the training "
         f"tries again every Monday, {every}"
     )
+
+
+def _counted(days: int) -> str:
+    return "1 day" if days == 1 else f"{days} days"
 
 
 def training_monday(first: date, days: int) -> date:

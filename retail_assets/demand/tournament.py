@@ -254,6 +254,8 @@ def _contenders(panel: Panel, fitted: Mapping[str, Fitted], excluded: dict[str, 
 
 def _fitted_totals(panel: Panel, excluded: dict[str, str]) -> AggregateModel | None:
     """What the series are reconciled towards, for the backtest."""
+    if set(PULLED) <= set(excluded):
+        return None
     try:
         totals = fit_pull(panel)
     except Exception as error:
