@@ -371,12 +371,14 @@ def model_versions(reader: LakeReader) -> pd.DataFrame:
 @reads(DEMAND_DAILY, MODEL_VERSIONS)
 def short_history(reader: LakeReader) -> str | None:
     """What forecasts a short history and from when on more will; None where there is nothing to say."""
-    days = reader.dates(DEMAND_DAILY)
-    if not days:
+    days = reader.arrow(
+        "SELECT min(business_date) AS first, max(business_date) AS newest FROM demand", demand=Scan(DEMAND_DAILY)
+    )
+    (ends,) = days.to_pylist()
+    if ends["newest"] is None:
         return None
-    is_trained = reader.version(MODEL_VERSIONS) is not None
-    version = version_in_force(model_versions(reader), days[0]) if is_trained else None
-    return short_history_note(days[-1], days[0], is_model_in_force=version is not None)
+    version = version_in_force(model_versions(reader), ends["newest"])
+    return short_history_note(ends["first"], ends["newest"], is_model_in_force=version is not None)
 
 
 @reads(DEMAND_MODEL)

@@ -184,7 +184,7 @@ def _folds(
 
     With the folds come the series they are of, and the families fitted before the first origin.
     """
-    origins = fold_origins(panel.day_count, window=min(config.backtest_days, _backtest_days(panel.day_count)))
+    origins = backtest_origins(panel.day_count, config)
     excluded.update(_too_young(origins[0]))
     sample = panel.take(_sample(_before(panel, origins[0]), config))
     folds: list[Fold] = []
@@ -198,13 +198,17 @@ def _folds(
     return sample, folds, earliest
 
 
-def _backtest_days(day_count: int) -> int:
-    """A third of the history; of a short one four weeks, at most its half, or too few weeks are scored to choose by.
+def backtest_origins(day_count: int, config: TrainingConfig) -> list[int]:
+    """Days known at each weekly origin of the backtest, oldest first.
 
-    >>> [_backtest_days(days) for days in (28, 60, 84, 365)]
-    [14, 28, 28, 121]
+    They lie in the last third of a history; of a short one in the last four weeks, at most its half, or too few weeks
+    would be scored to choose by.
+
+    >>> backtest_origins(60, TrainingConfig())
+    [32, 39, 46, 53]
     """
-    return max(day_count // 3, min(_LEAST_BACKTEST_DAYS, day_count // 2))
+    window = max(day_count // 3, min(_LEAST_BACKTEST_DAYS, day_count // 2))
+    return fold_origins(day_count, window=min(config.backtest_days, window))
 
 
 def _too_young(first_origin: int) -> dict[str, str]:
