@@ -16,6 +16,8 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from retail_assets.demand.model_versions import version_in_force
+from retail_assets.demand.short_history import short_history_note
 from retail_assets.engines.lake_reading import LakeReading
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import table_at
@@ -364,6 +366,19 @@ def accuracy_by_origin(reader: LakeReader, *, day_count: int) -> pd.DataFrame:
 def model_versions(reader: LakeReader) -> pd.DataFrame:
     """Rows of forecast.model_versions, oldest training first."""
     return reader.frame("SELECT * FROM version ORDER BY week_start_date, model_version", version=Scan(MODEL_VERSIONS))
+
+
+@reads(DEMAND_DAILY, MODEL_VERSIONS)
+def short_history(reader: LakeReader) -> str | None:
+    """What forecasts a short history and from when on more will; None where there is nothing to say."""
+    days = reader.arrow(
+        "SELECT min(business_date) AS first, max(business_date) AS newest FROM demand", demand=Scan(DEMAND_DAILY)
+    )
+    (ends,) = days.to_pylist()
+    if ends["newest"] is None:
+        return None
+    version = version_in_force(model_versions(reader), ends["newest"])
+    return short_history_note(ends["first"], ends["newest"], is_model_in_force=version is not None)
 
 
 @reads(DEMAND_MODEL)

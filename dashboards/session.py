@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from dashboards import queries
 from dashboards.queries import LakeReader
 from retail_assets.failures import PermanentFailure, RetailError
 from retail_assets.lake.lake import open_lake
@@ -90,6 +91,13 @@ def need(*tables: Table) -> None:
                 f"{table.path} has not been made yet: materialise the asset {table.path} in Dagster"
                 " (or run `make run`), then reload this page."
             )
+
+
+def show_short_history() -> None:
+    """What forecasts while the history is short, and from when on more will."""
+    note = answer(queries.short_history)
+    if note:
+        st.info(f"{note[0].upper()}{note[1:]}.", icon=":material/info:")
 
 
 def tell(message: str) -> None:

@@ -25,8 +25,8 @@ from retail_assets.failures import PermanentFailure
 from retail_assets.windows import LONGEST_FORECAST_DAYS
 
 DEMO_HISTORY_DAYS = 400
-MIN_TRAINING_DAYS = 90
-"""Days of history below which nothing is trained."""
+LEAST_TRAIN_DAYS = 90
+"""What RETAIL_TRAIN_DAYS must be at least: with fewer days not every contender can compete."""
 
 _LAKE_URI = re.compile(
     r"file:///[^?]*|az://[^/@?:&;]+(/[^?@&;]*)?|abfss?://[^/@?:&;]+@[^/@?.:&;]+\.dfs\.[^/@?&;]+(/[^?@&;]*)?"
@@ -134,7 +134,7 @@ class Settings(BaseSettings):
     )
     train_days: int = Field(
         default=730,
-        ge=MIN_TRAINING_DAYS,
+        ge=LEAST_TRAIN_DAYS,
         description="Days of history a training and a forecast see.",
         examples=["730"],
     )

@@ -7,6 +7,9 @@ from datetime import date, timedelta
 ONE_DAY = timedelta(days=1)
 LONGEST_FORECAST_DAYS = 90
 """What RETAIL_HORIZON_DAYS allows."""
+MIN_FORECAST_DAYS, MIN_TRAINING_DAYS, FULL_TRAINING_DAYS = 7, 28, 84
+"""Days of history from which something is forecast, from which a model is trained, and from which every contender
+can compete: a backtest of four weeks and eight weeks before it."""
 
 
 @dataclass(frozen=True, order=True)

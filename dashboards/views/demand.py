@@ -56,6 +56,7 @@ def page() -> None:
     st.title("Demand")
     session.need(DEMAND_FORECAST, DEMAND_DAILY, DIM_STORE, DIM_PRODUCT)
     session.show_notices()
+    session.show_short_history()
     view = demand_inputs.view()
     forecast = session.answer(queries.forecast, as_of_date=view.as_of_date, slice_=view.slice_)
     if forecast.empty:

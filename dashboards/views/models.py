@@ -47,6 +47,7 @@ class Evidence:
 @session.tells_failures
 def page() -> None:
     st.title("Models")
+    session.show_short_history()
     session.need(MODEL_VERSIONS, DEMAND_MODEL)
     versions = session.answer(queries.model_versions)
     if versions.empty:

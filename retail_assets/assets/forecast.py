@@ -20,6 +20,7 @@ from retail_assets.demand.forecasting import forecast
 from retail_assets.demand.model_versions import model_versions as versions_of
 from retail_assets.demand.model_versions import version_in_force
 from retail_assets.demand.scores.accuracy import NAIVE_DAYS, score_forecasts
+from retail_assets.demand.short_history import short_history_note
 from retail_assets.demand.tournament import TrainingConfig
 from retail_assets.demand.training import TrainedModel, load_model, train
 from retail_assets.engines.protocol import Engine, Spilled
@@ -191,6 +192,10 @@ def forecasts_asset(*, train_days: int) -> dg.AssetsDefinition:
         )
         versions = engine.scan_or_empty(tables.MODEL_VERSIONS).to_pandas()
         model_of = _models(mlflow)
+        note = _short_history(history, span.last, versions=versions)
+        if note:
+            context.log.info(f"Note: {note}.")
+            context.add_output_metadata({"note": note}, output_name=tables.DEMAND_FORECAST.name)
 
         def day(window: Window) -> dict[str, Spilled]:
             panel, snapshot = history.panel(window.first)
@@ -212,6 +217,12 @@ def forecasts_asset(*, train_days: int) -> dg.AssetsDefinition:
         return tuple(shared.chunks(windows, table.name) for table in tables.DAILY_FORECASTS)
 
     return forecasts
+
+
+def _short_history(history: History, newest: date, *, versions: pd.DataFrame) -> str | None:
+    """The sentence of `short_history_note` as of the newest day of a run."""
+    first = pd.to_datetime(history.demand["business_date"]).min().date()
+    return short_history_note(first, newest, is_model_in_force=version_in_force(versions, newest) is not None)
 
 
 def accuracy_asset(*, horizon_days: int) -> dg.AssetsDefinition:

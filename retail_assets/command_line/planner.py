@@ -20,14 +20,13 @@ from retail_assets.nights.due import demand_days_after
 from retail_assets.runs.at_work import LAUNCHED_BY, runs_in_a_command
 from retail_assets.runs.run_tags import range_tags, window_of
 from retail_assets.runs.slots import free_ended
-from retail_assets.settings import MIN_TRAINING_DAYS, Settings
+from retail_assets.settings import Settings
 from retail_assets.tables.contract import ContractViolation, Table
 from retail_assets.tables.forecast import DAILY_FORECASTS, FORECAST_ACCURACY
 from retail_assets.transforms.extraction import ACCEPT_EMPTY_TAG
-from retail_assets.windows import ONE_DAY, Window, runs_of
+from retail_assets.windows import MIN_FORECAST_DAYS, MIN_TRAINING_DAYS, ONE_DAY, Window, runs_of
 
 RETRAIN_EVERY = timedelta(weeks=4)
-MIN_FORECAST_DAYS = 28
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
@@ -140,12 +139,13 @@ class Planner:
         return [Step(jobs.PUBLISH, Window(first, last), only=(FORECAST_ACCURACY,))] if first <= last else []
 
     def _publishable(self) -> Window:
-        earliest = self._first_ingested() + timedelta(days=MIN_FORECAST_DAYS)
+        """Of days before a model can be trained only the newest."""
+        earliest = self._first_ingested() + timedelta(days=MIN_TRAINING_DAYS)
         backfill = self.wanted.last - timedelta(days=self.settings.forecast_backfill_days - 1)
         return Window(min(max(self.wanted.first, backfill, earliest), self.wanted.last), self.wanted.last)
 
     def _as_of_days(self) -> list[date]:
-        if (self.wanted.last - self._first_ingested()).days < MIN_FORECAST_DAYS:
+        if (self.wanted.last - self._first_ingested()).days + 1 < MIN_FORECAST_DAYS:
             return []
         return self._missing(jobs.PUBLISH, self._publishable())
 

@@ -9,7 +9,9 @@ import ibis
 import pandas as pd
 
 from retail_assets.as_of_day.snapshot import KEYS, SNAPSHOTS, AsOfSnapshot
+from retail_assets.demand.model_versions import version_in_force
 from retail_assets.demand.opening import LEARNING_DAYS
+from retail_assets.demand.short_history import short_history_note
 from retail_assets.engines.protocol import Engine
 from retail_assets.inventory.order_days import are_order_days_known
 from retail_assets.inventory.plan.rows import LAPSED, MISBOOKED, UNDATED, UNMATCHED
@@ -50,7 +52,7 @@ def report(engine: Engine) -> Report:
     """Reads the lake."""
     rows = _row_counts(engine)
     assumed = (*_learnt_closed(engine), *_line_prices(engine), *_assumed_daily(engine))
-    notes = (*_notes(rows), *assumed, *_doubtful_orders(engine))
+    notes = (*_notes(rows), *_short_history(engine), *assumed, *_doubtful_orders(engine))
     return Report(rows, _refused(engine), _accuracy(engine), _urgent(engine), notes)
 
 
@@ -176,6 +178,17 @@ def _line_prices(engine: Engine) -> tuple[str, ...]:
         return ()
     products = f"{found} of {every} products"
     return (f"no price of {products} in prices or list_price: the median of their recent sale lines stands for it",)
+
+
+def _short_history(engine: Engine) -> tuple[str, ...]:
+    """A sentence that says what forecasts a short history and from when on more will."""
+    days = engine.scan_or_empty(gold.DEMAND_DAILY).business_date
+    first, newest = (day.to_pyarrow().as_py() for day in (days.min(), days.max()))
+    if newest is None:
+        return ()
+    version = version_in_force(engine.scan_or_empty(forecast.MODEL_VERSIONS).to_pandas(), newest)
+    note = short_history_note(first, newest, is_model_in_force=version is not None)
+    return (note,) if note else ()
 
 
 def _learnt_closed(engine: Engine) -> tuple[str, ...]:

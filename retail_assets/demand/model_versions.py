@@ -51,7 +51,7 @@ class Compared:
 
     `scaled` and `champion_scaled` are the losses over demand, `error` the standard error of their difference: infinite
     with fewer than 4 origins. `restated` is the share by which the demand of these origins differs. Without `is_kept`
-    one of the two has no stored losses.
+    one of the two has no stored losses. `champion_origins` are all that the backtest of the one in force holds.
     """
 
     champion: Training
@@ -61,6 +61,7 @@ class Compared:
     champion_scaled: float
     error: float
     restated: float
+    champion_origins: int
 
     @property
     def off(self) -> float:
@@ -131,6 +132,7 @@ def compared(version: Training, champion: Training, losses: pd.DataFrame) -> Com
         champion_scaled=theirs.scaled,
         error=error,
         restated=_restated(mine.units, theirs.units),
+        champion_origins=other["origin_date"].nunique(),
     )
 
 
@@ -193,8 +195,9 @@ def _alone(version: Training) -> Decision:
 def _against_champion(version: Training, found: Compared) -> Decision:
     """A better version is promoted, a worse one is not; a tie keeps the old one unless the new one is its refit.
 
-    So that no model grows stale, two ties promote: the same contenders won in every class, which is the same model
-    fitted on newer days, or the version in force is older than any fit the backtest has judged.
+    So that no model grows stale, three ties promote: the same contenders won in every class, which is the same model
+    fitted on newer days; the version in force learnt from so short a history that hardly any weeks could judge it; or
+    it is older than any fit the backtest has judged.
     """
     if not found.is_kept:
         return Decision(True, ", without losses by week to compare with the version in force")
@@ -206,6 +209,9 @@ def _against_champion(version: Training, found: Compared) -> Decision:
         return Decision(True, ", better than the version in force")
     if version.contenders == found.champion.contenders:
         return Decision(True, ", as good as the version in force and the same contenders fitted on newer days")
+    if found.champion_origins <= LEAST_WEEKS:
+        weeks = "1 week" if found.champion_origins == 1 else f"{found.champion_origins} weeks"
+        return Decision(True, f", as good as the version in force, which a short history judged on {weeks} only")
     age = (pd.Timestamp(version.trained_through_date) - pd.Timestamp(found.champion.trained_through_date)).days
     if age >= FIT_DAYS:
         return Decision(True, f", as good as the version in force, whose data end {age} days earlier")

@@ -19,6 +19,7 @@ from retail_assets.demand.models.contenders import (
     BLENDS,
     FAMILIES,
     GLOBAL,
+    NEEDED_DAYS,
     PULLED,
     SIMPLEST_FIRST,
     SINGLE,
@@ -37,10 +38,11 @@ from retail_assets.demand.totals.aggregate import AggregateModel, fit_pull
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.forecast import MEAN_OF_BEST, NAIVE, QUANTILE_LEVELS
 from retail_assets.tables.gold import DEMAND_CLASSES
+from retail_assets.windows import MIN_TRAINING_DAYS
 
 CHOSEN = "chosen"
-MIN_TRAIN_DAYS = 70
 _BEST_COUNT = 3
+_LEAST_BACKTEST_DAYS = 28
 _LEVELS = np.array(list(QUANTILE_LEVELS.values()))
 
 
@@ -154,9 +156,9 @@ def run_tournament(panel: Panel, config: TrainingConfig, *, every_family: bool =
 
 
 def _refuse_too_little(panel: Panel) -> None:
-    if panel.day_count < MIN_TRAIN_DAYS:
+    if panel.day_count < MIN_TRAINING_DAYS:
         raise PermanentFailure(
-            f"A demand model needs {MIN_TRAIN_DAYS} days of gold/demand_daily, and {panel.as_of} ends only "
+            f"A demand model needs {MIN_TRAINING_DAYS} days of gold/demand_daily, and {panel.as_of} ends only "
             f"{panel.day_count}; train on a later week."
         )
     if not (panel.units > 0).any():
@@ -182,7 +184,8 @@ def _folds(
 
     With the folds come the series they are of, and the families fitted before the first origin.
     """
-    origins = fold_origins(panel.day_count, window=min(config.backtest_days, panel.day_count // 3))
+    origins = backtest_origins(panel.day_count, config)
+    excluded.update(_too_young(origins[0]))
     sample = panel.take(_sample(_before(panel, origins[0]), config))
     folds: list[Fold] = []
     earliest: dict[str, Fitted] = {}
@@ -193,6 +196,28 @@ def _folds(
         folds += rolling_origin(sample, contenders, origins=block.tolist(), block=number)
         earliest = earliest or fitted
     return sample, folds, earliest
+
+
+def backtest_origins(day_count: int, config: TrainingConfig) -> list[int]:
+    """Days known at each weekly origin of the backtest, oldest first.
+
+    They lie in the last third of a history; of a short one in the last four weeks, at most its half, or too few weeks
+    would be scored to choose by.
+
+    >>> backtest_origins(60, TrainingConfig())
+    [32, 39, 46, 53]
+    """
+    window = max(day_count // 3, min(_LEAST_BACKTEST_DAYS, day_count // 2))
+    return fold_origins(day_count, window=min(config.backtest_days, window))
+
+
+def _too_young(first_origin: int) -> dict[str, str]:
+    """Contenders that need more days than lie before the first origin, and why they cannot compete."""
+    return {
+        name: f"it needs {days} days before the first week it is scored on, and {first_origin} are there"
+        for name, days in NEEDED_DAYS.items()
+        if days > first_origin
+    }
 
 
 def _before(panel: Panel, origin: int) -> Panel:
@@ -233,6 +258,8 @@ def _contenders(panel: Panel, fitted: Mapping[str, Fitted], excluded: dict[str, 
 
 def _fitted_totals(panel: Panel, excluded: dict[str, str]) -> AggregateModel | None:
     """What the series are reconciled towards, for the backtest."""
+    if set(PULLED) <= set(excluded):
+        return None
     try:
         totals = fit_pull(panel)
     except Exception as error:

@@ -9,13 +9,14 @@ from datetime import date, time, timedelta
 
 import dagster as dg
 
+from retail_assets.demand.short_history import training_monday
 from retail_assets.graph import jobs
 from retail_assets.nights import missed
 from retail_assets.nights.missed_alerts import days_sentence
 from retail_assets.nights.requests import ingests_of_missed, training_of
 from retail_assets.runs.run_tags import range_tags
 from retail_assets.settings import Settings
-from retail_assets.windows import ONE_DAY, Window
+from retail_assets.windows import MIN_TRAINING_DAYS, ONE_DAY, Window
 
 NIGHTLY, TRAINING, MAINTENANCE = "nightly_ingest", "weekly_training", "weekly_maintenance"
 
@@ -70,7 +71,14 @@ def schedules(settings: Settings, timezone: str) -> list[dg.ScheduleDefinition]:
     )
     def weekly_training(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         monday = context.scheduled_execution_time.date()
-        awaited = missed.awaited_days(context.instance, missed.ingested(context.instance), monday)
+        known = missed.ingested(context.instance)
+        if known.first is not None and (monday - known.first).days < MIN_TRAINING_DAYS:
+            return dg.SkipReason(
+                f"The training of {monday} needs {MIN_TRAINING_DAYS} days of history before it, which begins on "
+                f"{known.first}: the first training is that of {training_monday(known.first, MIN_TRAINING_DAYS)}, and "
+                "the seasonal naive serves until then."
+            )
+        awaited = missed.awaited_days(context.instance, known, monday)
         if awaited:
             return dg.SkipReason(
                 f"The training of {monday} waits for {days_sentence(awaited)}: it is made when these days are "

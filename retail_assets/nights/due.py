@@ -16,9 +16,9 @@ from retail_assets.graph.schedules import NIGHTLY, NIGHTLY_AT, TRAINING, TRAININ
 from retail_assets.nights import missed
 from retail_assets.nights.requests import ingests_of_missed, late_tags, plans_of, training_of
 from retail_assets.runs.run_tags import AGAIN, range_tags
-from retail_assets.settings import MIN_TRAINING_DAYS, Settings
+from retail_assets.settings import Settings
 from retail_assets.transforms.demand import LOOKBACK_DAYS
-from retail_assets.windows import ONE_DAY, Window
+from retail_assets.windows import MIN_TRAINING_DAYS, ONE_DAY, Window
 
 _LATE_AFTER = timedelta(minutes=30)
 """A night without any run by then was missed."""

@@ -251,12 +251,16 @@ def test_nothing_is_published_twice_by_two_successes(instance):
     assert not {r.run_key for r in first} & {r.run_key for r in second}, "a plan that failed may be asked for again"
 
 
+FOUR_WEEKS_BEFORE = dt.date(2025, 4, 21)
+
+
 def _training(instance: dg.DagsterInstance):
     """Monday, 19 May."""
     return _tick("weekly_training", instance, dt.datetime(2025, 5, 19, 5))
 
 
 def test_a_training_waits_for_its_sunday(instance):
+    made(instance, jobs.INGEST, [FOUR_WEEKS_BEFORE])
     made(instance, jobs.INGEST, window(1, 17).days())
     skipped = _training(instance)
     assert skipped.skip_message == (
@@ -267,7 +271,18 @@ def test_a_training_waits_for_its_sunday(instance):
     assert _training(instance).partition_key == "2025-05-19"
 
 
+def test_a_training_waits_for_four_weeks_of_history(instance):
+    made(instance, jobs.INGEST, window(1, 18).days())
+    assert _training(instance).skip_message == (
+        "The training of 2025-05-19 needs 28 days of history before it, which begins on 2025-05-01: the first training "
+        "is that of 2025-06-02, and the seasonal naive serves until then."
+    )
+    made(instance, jobs.INGEST, [FOUR_WEEKS_BEFORE])
+    assert _training(instance).partition_key == "2025-05-19"
+
+
 def test_a_training_does_not_wait_for_a_day_that_nobody_asks_for_again(instance):
+    made(instance, jobs.INGEST, [FOUR_WEEKS_BEFORE])
     made(instance, jobs.INGEST, [day for day in window(1, 18).days() if day.day != 14])
     assert _training(instance).skip_message.startswith("The training of 2025-05-19 waits for 2025-05-14")
     for _ in range(3):

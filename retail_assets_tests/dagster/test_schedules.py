@@ -95,7 +95,7 @@ def test_the_training_is_of_the_week_that_begins():
     schedule = _schedule("weekly_training")
     assert schedule.cron_schedule == "0 5 * * 1"
     with dg.DagsterInstance.ephemeral() as instance:
-        made(instance, jobs.INGEST, [dt.date(2025, 3, 24) + dt.timedelta(days=n) for n in range(7)])
+        made(instance, jobs.INGEST, [dt.date(2025, 3, 3) + dt.timedelta(days=n) for n in range(28)])
         request = _requested(schedule, dt.datetime(2025, 3, 31, 5, tzinfo=LONDON), instance=instance)
     assert (request.partition_key, request.run_key) == ("2025-03-31", "train 2025-03-31")
     assert dt.date.fromisoformat(request.partition_key).isoweekday() == 1

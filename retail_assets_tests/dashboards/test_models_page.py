@@ -54,6 +54,15 @@ def test_an_empty_lake_shows_which_asset_is_missing(application):
     assert "forecast/model_versions has not been made yet: materialise the asset" in _models().info[0].value
 
 
+def test_a_short_history_is_named_also_before_any_training(application, tmp_path):
+    demand = build_frames()["gold/demand_daily"]
+    days = sorted(demand["business_date"].unique())[-20:]
+    write_table(tmp_path / "empty_lake", table_at("gold/demand_daily"), demand[demand["business_date"].isin(days)])
+    note, missing = (info.value for info in _models().info)
+    assert note.startswith("The seasonal naive forecasts: 20 days of history are there, and a training needs 28")
+    assert "forecast/model_versions has not been made yet" in missing
+
+
 def test_a_lake_without_a_training_says_what_to_run(application, tmp_path):
     frames = build_frames()
     for path in ("forecast/demand_model", "forecast/model_versions"):

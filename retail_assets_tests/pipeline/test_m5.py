@@ -57,5 +57,16 @@ def test_the_command_notes_what_is_switched_off(walmart):
     assert any("stock" in note for note in notes), notes
 
 
+def test_the_command_and_the_stored_forecast_say_what_serves_a_short_history(walmart):
+    (note,) = [line for line in walmart.printed.splitlines() if line.startswith("Note: ") and "history" in line]
+    assert "44 days" in note and note.endswith("all contenders compete from Monday 2015-05-25 on.")
+    assert walmart.rows(forecast.DEMAND_MODEL.path).num_rows > 0, "a training took place"
+    served = set(walmart.rows(forecast.DEMAND_FORECAST.path)["model_version"].to_pylist())
+    assert note.startswith("Note: the seasonal naive" if served == {forecast.NAIVE} else "Note: a model trained on")
+    with dg.DagsterInstance.from_config(str(walmart.home / "dagster")) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(forecast.DEMAND_FORECAST.asset_key))
+    assert note == f"Note: {event.asset_materialization.metadata['note'].value}."
+
+
 def test_a_first_forecast_of_one_day_has_no_replay_yet(walmart):
     assert walmart.rows("inventory/policy_replay").num_rows == 0

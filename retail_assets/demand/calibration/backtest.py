@@ -10,6 +10,7 @@ import numpy as np
 
 from retail_assets.demand.calibration.conformal import (
     DAILY_BUCKETS,
+    GRID,
     Calibration,
     CalibrationSet,
     Errors,
@@ -19,6 +20,7 @@ from retail_assets.demand.calibration.conformal import (
 from retail_assets.demand.metrics import mase_scale, rmsse_scale
 from retail_assets.demand.panel import Panel
 
+_ENOUGH_WEEKS, _LEVEL_DAYS = 8, 28
 Contender = Callable[[Panel], np.ndarray]
 Contenders = Mapping[str, Contender] | Callable[[Panel], Mapping[str, np.ndarray]]
 """By name, or one function that makes all their means, where some are made of others."""
@@ -124,7 +126,43 @@ def daily_buckets(horizon: int) -> list[slice]:
 
 
 def calibration_set(folds: Sequence[Fold], name: str, *, horizon: int) -> CalibrationSet:
-    """Calibrates one contender's days by bucket of horizons, and its totals over 1 … `horizon` days."""
-    daily = [joined([fold.daily_errors(name, days) for fold in folds]) for days in daily_buckets(horizon)]
-    totals = [joined([fold.total_errors(name, count) for fold in folds]) for count in range(1, horizon + 1)]
-    return CalibrationSet(tuple(map(calibrate, daily)), tuple(map(calibrate, totals)))
+    """Calibrates one contender's days by bucket of horizons, and its totals over 1 … `horizon` days.
+
+    The fewer weeks the errors are of, the wider. What no week was long enough to show leans on the next shorter kind:
+    days of the bucket before, totals over a day less, which widen by what is uncertain of the level itself.
+    """
+    daily: list[Calibration] = []
+    for days in daily_buckets(horizon):
+        daily.append(_calibrated([fold.daily_errors(name, days) for fold in folds], daily[-1:]))
+    totals: list[Calibration] = []
+    for count in range(1, horizon + 1):
+        shorter = [_spread(made, _growth(count)) for made in totals[-1:]]
+        totals.append(_calibrated([fold.total_errors(name, count) for fold in folds], shorter))
+    return CalibrationSet(tuple(daily), tuple(totals))
+
+
+def _calibrated(parts: Sequence[Errors], shorter: Sequence[Calibration]) -> Calibration:
+    """Of the errors of each fold; that of the shorter kind, where there is one and no fold knows what came.
+
+    A new week differs from `weeks` seen ones as from their mean: by √(1 + 1 / weeks) times what they differ by.
+    """
+    weeks = sum(bool(np.isfinite(part.actual).any()) for part in parts)
+    if not weeks and shorter:
+        return shorter[0]
+    return _spread(calibrate(joined(parts)), np.sqrt(1 + 1 / weeks) if 0 < weeks < _ENOUGH_WEEKS else 1.0)
+
+
+def _growth(days: int) -> float:
+    """What scaled errors of a total over `days` days are to those over a day less, of a level known from four weeks.
+
+    Independent days add `days` variances, an error of the level itself days² / 28.
+    """
+    return float(np.sqrt((1 + days / _LEVEL_DAYS) / (1 + (days - 1) / _LEVEL_DAYS)))
+
+
+def _spread(calibration: Calibration, factor: float) -> Calibration:
+    """The calibration with its quantiles moved away from their median."""
+    if factor == 1:
+        return calibration
+    middle = calibration.table[..., [int(np.searchsorted(GRID, 0.5))]]
+    return replace(calibration, table=middle + factor * (calibration.table - middle))

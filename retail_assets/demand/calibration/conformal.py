@@ -24,6 +24,7 @@ SIZES = (0.15, 0.55, 1.7, 5.5, 17.0, 55.0)
 DAILY_BUCKETS = tuple(BUCKET_DAYS * weeks for weeks in (1, 2, 3))
 GRID = np.unique(np.round([*np.arange(0.01, 1.0, 0.02), *QUANTILE_LEVELS.values()], 3))
 _MIN_ERRORS = 200
+_TAIL_ERRORS = 10
 _FEW_SERIES = 20
 """Errors of so many series count half, beside those of a wider pool."""
 _NEGLIGIBLE = 0.001
@@ -152,7 +153,7 @@ def calibrate(errors: Errors) -> Calibration:
     pool, segment = _Pool.of(known), known.profile.segment
     segments = tuple(sorted(set(segment.tolist())))
     near = _nearness(known.mean) * pool.say[:, None]
-    every = pool.quantiles(pool.say) if len(segment) >= _MIN_ERRORS else ndtri(GRID)
+    every = pool.drawn_out() if len(segment) >= _MIN_ERRORS else ndtri(GRID)
     table = np.empty((len(segments) + 1, len(SIZES), len(GRID)))
     for number in range(len(SIZES)):
         widening = (near[:, max(number - steps, 0) : number + steps + 1].sum(axis=1) for steps in range(len(SIZES)))
@@ -214,6 +215,17 @@ class _Pool:
         say = np.ones(len(total))
         say[total > 0] = say_of_totals(total[total > 0])
         return sorted_quantiles(self.ascending, (weight * say[self.series])[self.error], GRID)
+
+    def drawn_out(self) -> np.ndarray:
+        """Quantiles of all errors; above the last level that ten errors exceed, the normal law goes on from there.
+
+        Two products that came back from silence would else be the 0.99 of every product of a short history.
+        """
+        found, normal = self.quantiles(self.say), ndtri(GRID)
+        sure = np.flatnonzero((1 - GRID) * len(self.say) >= _TAIL_ERRORS)[-1]
+        middle = np.searchsorted(GRID, 0.5)
+        slope = (found[sure] - found[middle]) / (normal[sure] - normal[middle])
+        return np.where(GRID[sure] < GRID, found[sure] + slope * (normal - normal[sure]), found)
 
     def _own_share(self, weight: np.ndarray) -> float:
         """How far errors stand for themselves, 0 … 1: not at all where few, little where of few series."""

@@ -25,8 +25,9 @@ from retail_assets.demand.models.pooled_regression import (
     load_pooled_linear,
 )
 from retail_assets.demand.models.recursive import fit_recursive, load_recursive
+from retail_assets.demand.models.store_calendar import CALENDAR_DAYS
 from retail_assets.demand.panel import Panel
-from retail_assets.demand.totals.aggregate import AggregateModel, nudge
+from retail_assets.demand.totals.aggregate import TOTALS_DAYS, AggregateModel, nudge
 from retail_assets.tables.forecast import NAIVE
 
 UNSCORED = "moving_mean"
@@ -106,6 +107,10 @@ SIMPLEST_FIRST = (
 )
 """Every contender: averages, methods of one series, one with its store's calendar, models of all series, what is made
 of several of these. Of those that tie the first serves."""
+
+
+NEEDED_DAYS = {"store_calendar_tsb": CALENDAR_DAYS, **dict.fromkeys(PULLED, TOTALS_DAYS)}
+"""Days of history below which a contender is its plain form under another name."""
 
 
 def families_of(names: Iterable[str]) -> tuple[str, ...]:

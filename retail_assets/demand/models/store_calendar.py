@@ -14,7 +14,7 @@ from retail_assets.tables.silver import EVERY
 _YEAR = 365.25
 _FOURIER_TERMS = 3
 _RECENT_DAYS = 28
-_MIN_DAYS = 56
+CALENDAR_DAYS = 56
 _OBSERVED_SHARE = 0.5
 _STANDSTILL_SHARE = 0.1
 _PENALTY = 1.0
@@ -79,7 +79,7 @@ def _events(panel: Panel, region: str) -> np.ndarray:
 def _index(total: np.ndarray, calendar: np.ndarray, events: np.ndarray) -> np.ndarray:
     """Factor of each coming day, (H,): the fit without its trend, which only keeps growth out of the season."""
     known = np.flatnonzero(~np.isnan(total))
-    if len(known) < _MIN_DAYS:
+    if len(known) < CALENDAR_DAYS:
         return np.ones(len(calendar) - len(total))
     columns = np.hstack([calendar, events])
     trend = np.arange(len(total))[known, None] / _YEAR

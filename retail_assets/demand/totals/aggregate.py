@@ -41,7 +41,7 @@ PULL_MODELS = ("ets_effects", "regression", "arima")
 STRENGTH = 1 / 3
 """Series move a third of the way, in logs, to the plain mean of three unlike models of their department: a model chosen
 anew each time moved them worse (docs/forecasting.md)."""
-_MIN_DAYS = 56
+TOTALS_DAYS = 56
 _COSTLY = {"arma": 0, "arima": 1}
 _COSTLY_GROUPS = {True: 40, False: 1}
 """Groups of a level up to which ARIMA competes, by whether series are reconciled towards the level."""
@@ -175,7 +175,7 @@ def fit_aggregate(
     """
     calendar = CalendarRegressors.of(panel)
     starts = [panel.day_count - back * panel.horizon for back in range(origins, 0, -1)]
-    starts = [start for start in starts if start >= _MIN_DAYS]
+    starts = [start for start in starts if start >= TOTALS_DAYS]
     if not starts:
         return fit_pull(panel)
     now, failures = _by_level(panel, calendar), []
@@ -200,7 +200,7 @@ def fit_aggregate(
 def fit_pull(panel: Panel) -> AggregateModel:
     """Only what `nudge` needs, without a backtest: for contenders, and for histories too short for one."""
     calendar, failures = CalendarRegressors.of(panel), []
-    if panel.day_count < _MIN_DAYS:
+    if panel.day_count < TOTALS_DAYS:
         return AggregateModel((), calendar)
     now = _by_level(_ordinary(panel), calendar)
     orders, levels = _orders(now, PULL_MODELS), []

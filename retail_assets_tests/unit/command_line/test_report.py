@@ -177,6 +177,28 @@ def test_learnt_weekdays_are_named_and_those_of_the_source_are_not() -> None:
     )
 
 
+def _history_notes(days: int, *, promoted_on: date | None = None) -> list[str]:
+    """Of a retailer whose first day is 1 December 2024, a Sunday, and its newest that many days later."""
+    version = {"model_version": "v1", "promoted_on": promoted_on, "trained_through_date": date(2024, 12, 29)}
+    first = date(2024, 12, 1)
+    given = {
+        gold.DEMAND_DAILY.path: [{"business_date": first + timedelta(days=n)} for n in (0, days - 1)],
+        forecast.MODEL_VERSIONS.path: [version],
+    }
+    return [note for note in report(LakeInMemory(given)).notes if "Monday" in note]
+
+
+def test_a_short_history_is_named_with_what_serves_and_the_monday_that_ends_it() -> None:
+    (naive,) = _history_notes(20)
+    assert naive.startswith("the seasonal naive forecasts: 20 days of history are there")
+    assert "from Monday 2024-12-30 on" in naive and naive.endswith("from Monday 2025-02-24 on")
+    (trained,) = _history_notes(60, promoted_on=date(2024, 12, 30))
+    assert trained.startswith("a model trained on a short history forecasts: 60 days are there")
+    (refused,) = _history_notes(60)
+    assert refused.startswith("the seasonal naive forecasts: no model trained on the 60 days of history is in force")
+    assert _history_notes(86, promoted_on=date(2024, 12, 30)) == []
+
+
 def test_what_is_switched_off_is_said_and_nothing_else() -> None:
     everything = report(LakeInMemory({}))
     assert len(everything.accuracy) == len(everything.urgent) == len(everything.refused) == 0

@@ -130,17 +130,22 @@ def test_trainings_go_back_four_weeks_at_a_time_to_the_first_forecast(known):
     assert all(step.partition_key for step in planner(known).trainings())
 
 
-def test_no_training_on_less_than_ninety_days(known):
-    short = Window(FIRST, date(2026, 3, 31))
+def test_a_training_needs_four_weeks_before_its_monday(known):
+    """2026 begins on a Thursday; the first Monday after four weeks is 2 February."""
+    short = Window(FIRST, date(2026, 2, 1))
     known.has_done(jobs.INGEST, short)
     assert planner(known, short).trainings() == []
-    assert planner(known, short).publications()
+    known.has_done(jobs.INGEST, Window(FIRST, date(2026, 2, 3)))
+    (step,) = planner(known, Window(FIRST, date(2026, 2, 3))).trainings()
+    assert step.window == Window(date(2026, 2, 2), date(2026, 2, 2))
 
 
-def test_no_forecast_on_less_than_four_weeks(known):
-    short = Window(FIRST, date(2026, 1, 20))
-    known.has_done(jobs.INGEST, short)
-    assert planner(known, short).publications() == []
+def test_before_four_weeks_only_the_newest_day_is_forecast_and_none_before_a_week(known):
+    for days, wanted in ((20, [date(2026, 1, 20)]), (7, [date(2026, 1, 7)]), (6, [])):
+        known.done.clear()
+        short = Window(FIRST, date(2026, 1, days))
+        known.has_done(jobs.INGEST, short)
+        assert [step.window for step in planner(known, short).publications()] == [Window(d, d) for d in wanted]
 
 
 @pytest.mark.parametrize(

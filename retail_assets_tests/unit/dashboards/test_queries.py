@@ -12,6 +12,7 @@ from dashboards.decisions import DECISIONS_SCHEMA
 from dashboards.queries import LakeReader, PlanFilter, Slice
 from retail_assets.lake.lake import Lake
 from retail_assets.tables.catalog import table_at
+from retail_assets.tables.forecast import MODEL_VERSIONS
 from retail_assets.tables.gold import DEMAND_DAILY
 from retail_assets_tests.dashboards.lake_data import (
     AS_OF,
@@ -54,6 +55,20 @@ def _of(frame: pd.DataFrame, slice_: Slice) -> pd.DataFrame:
 
 SLICES = [ONE_SERIES, Slice("S01"), Slice(None, "Dairy"), Slice("S02", "Dairy"), Slice(None, None, "P01"), Slice()]
 SLICES += [Slice(region="North"), Slice(category="Food"), Slice(region="North", product_id="P01")]
+
+
+def test_a_short_history_is_named_with_the_model_in_force(frames, tmp_path):
+    written = frames[1]
+    days = sorted(written[DEMAND_DAILY.path]["business_date"].unique())[-40:]
+    demand = written[DEMAND_DAILY.path]
+    write_table(tmp_path, DEMAND_DAILY, demand[demand["business_date"].isin(days)])
+    reader = LakeReader(Lake(str(tmp_path)))
+    naive = queries.short_history(reader)
+    assert naive and naive.startswith("the seasonal naive forecasts")
+    write_table(tmp_path, MODEL_VERSIONS, written[MODEL_VERSIONS.path])
+    trained = queries.short_history(reader)
+    assert trained and trained.startswith("a model trained on a short history forecasts: 40 days are there")
+    assert queries.short_history(LakeReader(Lake(str(tmp_path / "nothing")))) is None
 
 
 @pytest.mark.parametrize("slice_", SLICES)

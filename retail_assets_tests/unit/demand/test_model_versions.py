@@ -193,7 +193,7 @@ def test_a_worse_version_stays_out_however_old_the_one_in_force_is() -> None:
 
 
 def test_too_few_shared_weeks_are_a_tie() -> None:
-    losses = _lost(_losses(0, WAVES[:4]), _losses(1, np.full(4, 0.01)))
+    losses = _lost(_losses(0, WAVES[:5]), _losses(1, np.full(4, 0.01)))
     version = _versions(_scores(0), _scores(1, winner="theta"), losses=losses).loc["v1"]
     assert version["promoted_on"] is None and np.isnan(version["gap_error"])
     assert "Only 3 weeks were scored for version v0 as well, too few to compare." in version["reason"]
@@ -270,3 +270,19 @@ def test_the_order_of_trainings_and_later_ones_do_not_matter(
     then = [[row for row in part if row["week_start_date"] <= as_of] for part in (rows, lost)]
     known = model_versions(_trainings(then[0]), _lost(then[1]))
     assert version_in_force(every, as_of) == wanted == version_in_force(known, as_of)
+
+
+@pytest.mark.parametrize("weeks", [2, 4])
+def test_a_version_of_a_short_history_makes_way_for_one_that_ties_with_it(weeks: int) -> None:
+    """Judged on two to four weeks; a week later hardly any week is shared, and it would have stayed for 56 days."""
+    trainings = (_scores(0, winner="mean_of_best"), _scores(1))
+    short, longer = _losses(0, [0.2] * weeks), _losses(1, [0.2, 0.21, 0.19, 0.2, 0.2])
+    newest = _versions(*trainings, losses=_lost(short, longer)).iloc[-1]
+    assert newest["promoted_on"] == MONDAY + timedelta(weeks=1)
+    assert f"which a short history judged on {weeks} weeks only" in newest["reason"]
+
+
+def test_a_version_judged_on_five_weeks_is_kept_by_a_tie() -> None:
+    trainings = (_scores(0, winner="mean_of_best"), _scores(1))
+    losses = _lost(_losses(0, [0.2, 0.21, 0.19, 0.2, 0.2]), _losses(1, [0.2, 0.21, 0.19, 0.2, 0.2]))
+    assert pd.isna(_versions(*trainings, losses=losses).iloc[-1]["promoted_on"])

@@ -373,13 +373,6 @@ def test_any_history_can_be_forecast(model, units):
         _is_sound(forecast(panel_of(units), each, horizons=[1, 14]), panel_of(units), [1, 14])
 
 
-def test_too_little_history_says_how_much_is_needed():
-    with pytest.raises(
-        PermanentFailure, match="needs 70 days of gold/demand_daily, and 2025-06-30 ends only 30; train"
-    ):
-        train(panel_of(retailer(4, 30)), CONFIG)
-
-
 def test_a_history_without_a_sale_says_what_to_check():
     with pytest.raises(PermanentFailure, match="Nothing was sold in the 100 days to 2025-06-30"):
         train(panel_of(np.zeros((4, 100))), CONFIG)
