@@ -35,7 +35,7 @@ def promotion(days: int, rate: float) -> pd.DataFrame:
 def planned(*, stock: float = 0.0, mean: float = 20.0, **given: Any) -> dict[str, Any]:
     """The line of a product that sold 7 units once in eleven months and is expected to sell `mean` a day."""
     names = ("past_sales", "promotions")
-    known = {"past_sales": past()} | {name: given.pop(name) for name in names if name in given}
+    known: dict[str, Any] = {"past_sales": past()} | {name: given.pop(name) for name in names if name in given}
     case = retailer(stock={"P": stock}, means={"P": mean}, **given)
     return only_row(replenishment_plan(PlanInputs(**case, **known)))
 
@@ -105,7 +105,7 @@ def test_the_supplier_minimum_is_not_filled_with_what_nobody_buys():
 
 @pytest.mark.parametrize(("rate", "deepest", "is_named"), [(0.9, 0.3, True), (0.304, 0.3, False), (0.25, 0.3, False)])
 def test_a_discount_deeper_than_any_is_named_also_where_nothing_is_due(rate, deepest, is_named):
-    known = {"past_sales": past(sold=900, deepest=deepest), "promotions": promotion(2, rate)}
+    known: dict[str, Any] = {"past_sales": past(sold=900, deepest=deepest), "promotions": promotion(2, rate)}
     case = retailer(stock={"P": 50.0})
     plan = replenishment_plan(PlanInputs(**case, **known))
     assert len(plan) == is_named
@@ -173,6 +173,7 @@ def test_plan_and_replay_measure_an_order_by_the_same_sales():
     ordered = pd.Series(run.trace("forecast", 0.9).ordered[:, 0], index=run.world.series)
     plan = ordered_by_the_plan(inputs, policies).reindex(ordered.index, fill_value=0.0)
     assert ordered.to_dict() == plan.to_dict()
+    assert inputs.past_sales is not None
     sold = inputs.past_sales.set_index(["store_id", "product_id"])["sold_units"].reindex(ordered.index)
     assert ordered[sold == 2].max() == 1 and ordered[sold == 700].max() > 5
 
