@@ -137,9 +137,13 @@ def print_checks(checks: Sequence[EntityCheck], *, console: Console) -> bool:
         grid.add_row(check.entity, _state(check), _days(check), str(len(check.found_columns) or ""))
     console.print(grid)
     for check in checks:
-        for line in (*check.problems, *_remarks(check)):
+        for line in (*check.problems, *_refusals(check), *_remarks(check)):
             console.print(line, soft_wrap=True, markup=False)
     return all(check.is_ok for check in checks)
+
+
+def _refusals(check: EntityCheck) -> list[str]:
+    return [f"{sentence} A run refuses such rows, keeps what they hold and goes on." for sentence in check.refusals]
 
 
 def _remarks(check: EntityCheck) -> list[str]:

@@ -22,7 +22,7 @@ from retail_assets.tables.entities import Entity
 from retail_assets.windows import Window
 
 SAMPLE_ROWS = 1000
-_QUALITIES = {table.name: table.quality for table in silver.DAILY}
+_QUALITIES = {table.name: table.quality for table in silver.TABLES}
 _HANDFUL = 5
 KnownIds = Mapping[str, str]
 """Ids of a list by what a run takes for the same."""
@@ -34,6 +34,7 @@ _LATEST = dt.date(2100, 1, 1)
 class EntityCheck:
     """What checking one entity found; `problems` are whole sentences, empty when all is well.
 
+    `refusals` are sentences on faulty rows so few that a run refuses them, keeps their content and goes on.
     `day_count` is the number of days with rows, None when it is not daily or the database could not count them.
     """
 
@@ -49,6 +50,7 @@ class EntityCheck:
     absent_columns: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
 
     @property
     def is_ok(self) -> bool:
@@ -116,7 +118,8 @@ def _sampled(reader: EntityReader, bare: EntityCheck, known: Mapping[str, KnownI
     positions = reader.positions(raw.names)
     sample = reader.typed(raw)
     lost = _lost_rows(reader, span)
-    problems = (*lost, *_problems(reader, sample), *_strangers(reader, sample, known))
+    wrong, refused = _faults(reader, sample)
+    problems = (*lost, *wrong, *_strangers(reader, sample, known))
     if bare.is_required and not sample.num_rows and not lost:
         problems = (f"{reader.label}: the query gives no rows; check its tables and conditions.",)
     return replace(
@@ -129,6 +132,7 @@ def _sampled(reader: EntityReader, bare: EntityCheck, known: Mapping[str, KnownI
         absent_columns=tuple(name for name in reader.entity.column_names if name not in positions),
         extra_columns=tuple(name for place, name in enumerate(raw.names) if place not in positions.values()),
         problems=problems,
+        refusals=refused,
     )
 
 
@@ -205,34 +209,47 @@ def _lost_rows(reader: EntityReader, span: tuple[dt.date, dt.date, int | None] |
     return (sentence,) if sentence else ()
 
 
-def _problems(reader: EntityReader, sample: pa.RecordBatch) -> tuple[str, ...]:
+def _faults(reader: EntityReader, sample: pa.RecordBatch) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Sentences on columns with values that cannot be read or are missing: what must be mended, and what may stay.
+
+    Few of many rows may stay: a run would refuse them and go on.
+    """
     faults = [json.loads(text) for text in sample.column("unparsed").drop_null().to_pylist()]
-    return tuple(
-        sentence
-        for column in reader.entity.columns
-        for sentence in (*_mistyped(reader, column, faults=faults), *_empty(reader, column, sample=sample))
-    )
+    quality = _QUALITIES.get(reader.entity.name)
+    wrong, refused = [], []
+    for column in reader.entity.columns:
+        for count, sentence in (*_mistyped(reader, column, faults=faults), *_empty(reader, column, sample=sample)):
+            (refused if _are_few(count, sample.num_rows, quality) else wrong).append(sentence)
+    return tuple(wrong), tuple(refused)
 
 
-def _mistyped(reader: EntityReader, column: Column, *, faults: list[dict[str, str]]) -> list[str]:
+def _are_few(faulty: int, rows: int, quality: Quality | None) -> bool:
+    return quality is not None and rows >= quality.least_rows and faulty <= quality.stop_rate * rows
+
+
+def _mistyped(reader: EntityReader, column: Column, *, faults: list[dict[str, str]]) -> list[tuple[int, str]]:
+    """How many values of a column are not of its type, and the sentence on them; none without one."""
     texts = [fault[column.name] for fault in faults if column.name in fault]
     if not texts:
         return []
     source_column = reader.binding.source_column(column.name)
-    return [
+    sentence = (
         f"{reader.label}: {len(texts)} sampled values of {column.name} are not {_wanted(column.type)}, for "
         f"example {texts[0]!r}; use {cast(source_column, column.type, reader.dialect)} in the query."
-    ]
+    )
+    return [(len(texts), sentence)]
 
 
-def _empty(reader: EntityReader, column: Column, *, sample: pa.RecordBatch) -> list[str]:
+def _empty(reader: EntityReader, column: Column, *, sample: pa.RecordBatch) -> list[tuple[int, str]]:
+    """How many rows lack a column that must be there, and the sentence on them; none without one."""
     values, unparsed = sample.column(column.name), sample.column("unparsed")
     if column.nullable or values.null_count == 0 or unparsed.null_count < len(unparsed):
         return []
-    return [
+    sentence = (
         f"{reader.label}: {values.null_count} sampled rows have no {column.name}, which must be there; such rows "
         "will be rejected, so give a value in the query."
-    ]
+    )
+    return [(values.null_count, sentence)]
 
 
 def _wanted(kind: pa.DataType) -> str:

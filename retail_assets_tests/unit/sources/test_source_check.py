@@ -8,8 +8,10 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 import sqlglot
+from rich.console import Console
 from sqlalchemy.exc import ProgrammingError
 
+from retail_assets.command_line.terminal import print_checks
 from retail_assets.database_errors import ConnectionRefused
 from retail_assets.failures import TransientFailure
 from retail_assets.resources.source import Source
@@ -175,3 +177,24 @@ def test_the_sample_closes_its_query():
     with closing(reader.raw_batches(Window(MAY_1, MAY_9))) as batches:
         assert next(batches).row_count == 1
     assert reader.sample(Window(MAY_1, MAY_1), rows=5).row_count == 0
+
+
+@pytest.mark.parametrize(
+    ("faulty", "rows", "is_ok"), [(0, 100, True), (1, 20, True), (20, 100, True), (21, 100, False), (1, 19, False)]
+)
+@pytest.mark.parametrize("value", ["n/a", None])
+def test_what_a_run_would_refuse_and_go_on_from_is_said_and_is_no_mistake(faulty, rows, is_ok, value):
+    """A run stops beyond 20 % of the rows; of fewer than 20 rows none says whether the column or the row is wrong."""
+    given = [ROW | {"on_hand_units": value if number < faulty else 3} for number in range(rows)]
+    check = check_entity(_reader(FakeDatabase(rows=given)))
+    assert (check.is_ok, check.sampled_rows) == (is_ok, rows)
+    said = check.refusals if is_ok else check.problems
+    words = "are not" if value else "have no on_hand_units"
+    assert [f"{faulty} sampled" in sentence and words in sentence for sentence in said] == [True] * bool(faulty)
+
+
+def test_a_refusal_is_printed_with_what_becomes_of_it_and_fails_nothing(capsys):
+    given = [ROW | {"on_hand_units": "n/a" if number < 2 else 3} for number in range(100)]
+    check = check_entity(_reader(FakeDatabase(rows=given)))
+    assert print_checks([check], console=Console())
+    assert "A run refuses such rows, keeps what they hold and goes on." in " ".join(capsys.readouterr().out.split())
