@@ -27,7 +27,8 @@ _MIN_ERRORS = 200
 _TAIL_ERRORS = 10
 _FEW_SERIES = 20
 """Errors of so many series count half, beside those of a wider pool."""
-_NEGLIGIBLE = 0.001
+_NEGLIGIBLE, _NEAR_SIZES = 0.001, 3
+"""A size leans on those one and two steps from it, and only then on everything."""
 _OFFSETS = (1 / 6, 1 / 2, 5 / 6)
 _DISPERSION_DAYS = 112
 _PRIOR_DAYS = 28.0
@@ -144,7 +145,7 @@ class Calibration:
 
 
 def calibrate(errors: Errors) -> Calibration:
-    """Pools by segment and size; a thin cell leans on its size, a thin size on the sizes beside it.
+    """Pools by segment and size; a thin cell leans on its size, a thin size on those beside it, then on everything.
 
     An error counts at the two sizes beside its mean, the more the nearer. A cell stands on its own errors the more,
     the more series they come from, so that no series has the say in it.
@@ -156,7 +157,7 @@ def calibrate(errors: Errors) -> Calibration:
     every = pool.drawn_out() if len(segment) >= _MIN_ERRORS else ndtri(GRID)
     table = np.empty((len(segments) + 1, len(SIZES), len(GRID)))
     for number in range(len(SIZES)):
-        widening = (near[:, max(number - steps, 0) : number + steps + 1].sum(axis=1) for steps in range(len(SIZES)))
+        widening = (near[:, max(number - steps, 0) : number + steps + 1].sum(axis=1) for steps in range(_NEAR_SIZES))
         table[-1, number] = pool.leaning(widening, every)
         for row, name in enumerate(segments):
             table[row, number] = pool.leaning([near[:, number] * (segment == name)], table[-1, number])
