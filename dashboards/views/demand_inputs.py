@@ -54,7 +54,7 @@ def view() -> View:
     """The choice, from widgets drawn here."""
     catalogue = _catalogue()
     level = st.segmented_control(
-        "HierarchyLevel", _levels(catalogue), default=PRODUCT, required=True, key="demand_level"
+        "Level", _levels(catalogue), default=PRODUCT, required=True, key="demand_level"
     )
     columns = st.columns([2, 2, 3, 2])
     with columns[3]:
