@@ -53,9 +53,7 @@ class Catalogue:
 def view() -> View:
     """The choice, from widgets drawn here."""
     catalogue = _catalogue()
-    level = st.segmented_control(
-        "Level", _levels(catalogue), default=PRODUCT, required=True, key="demand_level"
-    )
+    level = st.segmented_control("Level", _levels(catalogue), default=PRODUCT, required=True, key="demand_level")
     columns = st.columns([2, 2, 3, 2])
     with columns[3]:
         as_of_date, is_newest = _as_of_date()

@@ -109,6 +109,7 @@ LEVEL_TITLES = {
 @pytest.mark.parametrize("level", LEVEL_TITLES)
 def test_demand_of_a_group_has_the_band_of_its_own_total(planning, level):
     app = _demand()
+    assert app.button_group(key="demand_level").label == "Level"
     app.button_group(key="demand_level").set_value(level)
     _again(app)
     assert app.subheader[0].value == LEVEL_TITLES[level]
