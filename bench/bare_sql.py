@@ -141,14 +141,18 @@ _OBSERVED = f"""\
     sold AS (
         SELECT business_date, store_id, product_id,
                sum(CASE WHEN quantity > 0 THEN quantity::DOUBLE ELSE 0 END) AS sold_units,
-               median(CASE WHEN quantity > 0 AND unit_price > 0 THEN unit_price::DOUBLE END) AS line_price,
                sum(CASE WHEN quantity < 0 THEN -quantity::DOUBLE ELSE 0 END) AS returned_units,
                sum(((quantity * unit_price)::DECIMAL(18, 4) - coalesce(discount_value, 0))::DECIMAL(18, 4)) AS net_value
         FROM bare_sales GROUP BY ALL
     ),
+    asked AS (
+        SELECT business_date, store_id, product_id, median(unit_price::DOUBLE) AS line_price
+        FROM bare_sales ANTI JOIN (SELECT product_id FROM bare_products WHERE list_price IS NOT NULL) USING (product_id)
+        WHERE quantity > 0 AND unit_price > 0 GROUP BY ALL
+    ),
     fed AS (SELECT DISTINCT business_date, store_id, true AS is_fed FROM sold),
     spine AS (
-        SELECT business_date, store_id, product_id, sold_units, returned_units, net_value, line_price,
+        SELECT business_date, store_id, product_id, sold_units, returned_units, net_value,
                carried.store_id IS NULL OR closed.store_id IS NULL AS is_open
         FROM carried
         FULL JOIN sold USING (business_date, store_id, product_id)
@@ -161,10 +165,11 @@ _OBSERVED = f"""\
         GROUP BY ALL
     ),
     joined AS (
-        SELECT s.*, s.is_open AND is_fed IS NULL AS is_feed_missing, i.on_hand_units, i.stock_out_hours,
+        SELECT s.*, line_price, s.is_open AND is_fed IS NULL AS is_feed_missing, i.on_hand_units, i.stock_out_hours,
                coalesce(own.unit_price, ep.unit_price)::DOUBLE AS planned_price, list_price::DOUBLE AS list_price,
                coalesce(d.rate, de.rate) AS rate, unit_step, trading_hours
         FROM spine s
+        LEFT JOIN asked USING (business_date, store_id, product_id)
         LEFT JOIN fed USING (business_date, store_id)
         LEFT JOIN bare_inventory i USING (business_date, store_id, product_id)
         LEFT JOIN bare_products USING (product_id)

@@ -21,6 +21,7 @@ from retail_assets.transforms.demand import (
     carried_spans,
     given_closed_weekdays,
     planned_days_off,
+    with_promotions,
     with_terms,
 )
 from retail_assets.windows import Window
@@ -86,7 +87,7 @@ class AsOfSnapshot:
         """
         days = self._days_ahead(horizon_days)
         terms = {name: self.tables[name] for name in ("prices", "promotions", "products")}
-        return with_terms(self._every_day(days), days, **terms).to_pandas()
+        return with_terms(self._every_day(days), days, **terms).order_by(*_SERIES, "business_date").to_pandas()
 
     def closed_weekdays(self) -> ClosedWeekdays:
         """Weekdays on which stores do not trade, given or learnt."""
@@ -104,12 +105,11 @@ class AsOfSnapshot:
 
     def promotions(self, horizon_days: int) -> pd.DataFrame:
         """store_id, product_id, business_date, discount_rate of the promoted days to come of what is carried."""
-        days, terms = self._days_ahead(horizon_days), ("prices", "promotions", "products")
-        planned = self.tables["promotions"]
+        days, planned = self._days_ahead(horizon_days), self.tables["promotions"]
         near = planned.filter(planned.start_date <= days.last, planned.end_date >= days.first)
-        rows = self._every_day(days).semi_join(near, "product_id")
-        priced = with_terms(rows.filter(rows.is_open), days, **{name: self.tables[name] for name in terms})
-        promoted = priced.filter(priced.is_promoted).select(*_SERIES, "business_date", "discount_rate")
+        rows = self._carried(days, planned_days_off(days, self.closed_weekdays())).semi_join(near, "product_id")
+        marked = with_promotions(rows.filter(rows.is_open), days, promotions=near)
+        promoted = marked.filter(marked.is_promoted).select(*_SERIES, "business_date", "discount_rate")
         return promoted.order_by(*_SERIES, "business_date").to_pandas()
 
     def departments(self) -> pd.DataFrame:
@@ -188,9 +188,8 @@ class AsOfSnapshot:
         priced = with_terms(today, tomorrow, **terms)
         steps = self.tables["products"].select("product_id", "unit_step")
         joined = priced.left_join(steps, "product_id")
-        return joined.select(
-            *_SERIES, "unit_price", "price_source", unit_step=joined.unit_step.fill_null(1.0)
-        ).to_pandas()
+        found = joined.select(*_SERIES, "unit_price", "price_source", unit_step=joined.unit_step.fill_null(1.0))
+        return found.order_by(*_SERIES).to_pandas()
 
     def order_days(self) -> pd.DataFrame:
         """supplier_id, location_id (`*` for every store), order_weekday; single days are not planned with."""

@@ -54,13 +54,13 @@ def observed_demand(days: Window, *, sales: ibis.Table, inventory: ibis.Table, o
         offer: what stores carry on these days.
 
     Returns:
-        The rows of `observed` and `with_terms`, unit_step of the product and trading_hours of the store.
+        The rows of `observed` and `with_terms`, line_price, unit_step of the product and trading_hours of the store.
     """
     wide = days.extended(days_before=LOOKBACK_DAYS)
     stores, products = offer.stores, offer.products
     off = days_off(days, sold=products_sold(sales), given=given_closed_weekdays(stores))
     rows = carried(wide, assortment=offer.assortment, stores=stores, products=products, events=offer.events, off=off)
-    seen = observed(rows, sales=sales, inventory=inventory)
+    seen = _with_line_prices(observed(rows, sales=sales, inventory=inventory), sales=sales, products=products)
     priced = with_terms(seen, wide, prices=offer.prices, promotions=offer.promotions, products=products)
     return _with_measures(priced, products=products, stores=stores)
 
@@ -212,19 +212,24 @@ def with_terms(
     Returns:
         The rows with unit_price (float, may be null), price_source, discount_rate and is_promoted.
     """
-    days = day_table(window)
     listed = products.select("product_id", list_price=products.list_price.cast("float64"))
-    joined = _by_store(rows, _prices_on(days, prices), "unit_price")
-    joined = _by_store(joined, _discounts_on(days, promotions), "promotion_rate")
+    joined = _by_store(rows, _prices_on(day_table(window), prices), "unit_price")
     joined = joined.left_join(listed, "product_id").drop("product_id_right")
-    return joined.mutate(
+    priced = joined.mutate(
         unit_price=ibis.coalesce(joined.unit_price, joined.list_price),
         price_source=ibis.cases(
             (joined.unit_price.notnull(), gold.PRICES), (joined.list_price.notnull(), gold.LIST_PRICE)
         ),
-        discount_rate=joined.promotion_rate.fill_null(0.0),
-        is_promoted=joined.promotion_rate.notnull(),
-    ).drop("list_price", "promotion_rate")
+    )
+    return with_promotions(priced.drop("list_price"), window, promotions=promotions)
+
+
+def with_promotions(rows: ibis.Table, window: Window, *, promotions: ibis.Table) -> ibis.Table:
+    """Adds discount_rate, 0 without a promotion, and is_promoted of each row's day; arguments as in `with_terms`."""
+    joined = _by_store(rows, _discounts_on(day_table(window), promotions), "promotion_rate")
+    return joined.mutate(
+        discount_rate=joined.promotion_rate.fill_null(0.0), is_promoted=joined.promotion_rate.notnull()
+    ).drop("promotion_rate")
 
 
 def _prices_on(days: ibis.Table, prices: ibis.Table) -> ibis.Table:
@@ -260,22 +265,25 @@ def assortment_from_sales(sales: ibis.Table) -> ibis.Table:
 
 
 def sales_by_day(sales: ibis.Table) -> ibis.Table:
-    """Units sold, brought back and their value by day, store and product, and line_price.
-
-    That is the median price before discount of what was sold at a price; returns and lines for nothing do not count.
-    """
-    units, price = (sales[name].cast("float64") for name in ("quantity", "unit_price"))
-    lines = sales.mutate(
-        sold=ibis.ifelse(units > 0, units, 0.0),
-        returned=ibis.ifelse(units < 0, -units, 0.0),
-        asked=ibis.ifelse(ibis.and_(units > 0, price > 0), price, ibis.null("float64")),
-    )
+    """Units sold, brought back and their value by day, store and product."""
+    units = sales.quantity.cast("float64")
+    lines = sales.mutate(sold=ibis.ifelse(units > 0, units, 0.0), returned=ibis.ifelse(units < 0, -units, 0.0))
     return lines.group_by("business_date", *_SERIES).aggregate(
-        sold_units=lines.sold.sum(),
-        returned_units=lines.returned.sum(),
-        net_value=lines.net_value.sum(),
-        line_price=lines.asked.median(),
+        sold_units=lines.sold.sum(), returned_units=lines.returned.sum(), net_value=lines.net_value.sum()
     )
+
+
+def _with_line_prices(rows: ibis.Table, *, sales: ibis.Table, products: ibis.Table) -> ibis.Table:
+    """Adds line_price: the median price before discount of what a day sold of a product without list_price.
+
+    Returns and lines for nothing do not count. Products with a list price never need it, and a median is costly.
+    """
+    listed = products.filter(products.list_price.notnull())
+    lines = sales.anti_join(listed, "product_id").filter(sales.quantity > 0, sales.unit_price > 0)
+    by_day = lines.group_by("business_date", *_SERIES)
+    asked = by_day.aggregate(line_price=lines.unit_price.cast("float64").median())
+    joined = rows.left_join(asked, ["business_date", *_SERIES], rname="{name}_asked")
+    return joined.select(*rows.columns, "line_price")
 
 
 def observed(rows: ibis.Table, *, sales: ibis.Table, inventory: ibis.Table) -> ibis.Table:
@@ -287,7 +295,7 @@ def observed(rows: ibis.Table, *, sales: ibis.Table, inventory: ibis.Table) -> i
         inventory: gold.fact_inventory of the same days.
 
     Returns:
-        The rows, and those that sold without being carried, with sold_units, returned_units, net_value, line_price,
+        The rows, and those that sold without being carried, with sold_units, returned_units, net_value,
         is_feed_missing, on_hand_units and stock_out_hours.
     """
     sold = sales_by_day(sales)
@@ -314,7 +322,6 @@ def observed(rows: ibis.Table, *, sales: ibis.Table, inventory: ibis.Table) -> i
         "is_open",
         "on_hand_units",
         "stock_out_hours",
-        "line_price",
         **filled,
         net_value=value,
         is_feed_missing=is_missing,
