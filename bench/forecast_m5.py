@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
+from bench.coverage import covered
 from bench.figures import Figure, at_most, within
 from bench.m5_panel import m5_panel
 from retail_assets.demand import metrics
@@ -184,7 +185,7 @@ def _judged_after(whole: Panel, days_before_end: int) -> Iterator[pd.DataFrame]:
         for days, made in found.items():
             actual = whole.units[:, known : known + days].sum(axis=1)
             within_quantile = {
-                name: metrics.covered(actual, made.quantiles[:, number], made.p_zero, level=level)
+                name: covered(actual, made.quantiles[:, number], made.p_zero, level=level)
                 for number, (name, level) in enumerate(levels.items())
             }
             yield pd.DataFrame({"days": days, "abc": abc, **within_quantile})

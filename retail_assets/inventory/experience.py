@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from retail_assets.arrays import Array, Days, Flags
+from retail_assets.inventory.packs import least_order, whole_packs
 
 EXPERIENCE_DAYS = 365
 """Days back that count as everything a product ever sold."""
@@ -42,7 +43,7 @@ class SalesSoFar:
 
     def is_exceeded(self, need: Array, position: Array, *, pack_units: Array) -> Flags:
         """Needs above everything sold, in whole packs, and above one pack and what the shelf lacks."""
-        return _packs(need, pack_units) > self._most(position, pack_units) + _SLACK
+        return whole_packs(need, pack_units) > self._most(position, pack_units) + _SLACK
 
     def room(self, need: Array, position: Array, *, pack_units: Array, line_minimum_units: Array) -> Array:
         """(n,) the most that is ordered without a planner.
@@ -50,7 +51,7 @@ class SalesSoFar:
         A need above everything sold is worth one pack, or the least the supplier delivers, until the position holds as
         much as was sold; and the shelf is filled.
         """
-        least = _packs(np.maximum(line_minimum_units, pack_units), pack_units)
+        least = least_order(pack_units, line_minimum_units)
         trial = np.where(position + _SLACK < np.maximum(self.sold_units, pack_units), least, 0.0)
         held = np.maximum(trial, self._to_shelf(position, pack_units))
         is_held = self.is_exceeded(need, position, pack_units=pack_units)
@@ -58,13 +59,8 @@ class SalesSoFar:
         return np.where(self.is_promoted, np.inf, np.where(is_held, held, usual))
 
     def _most(self, position: Array, pack_units: Array) -> Array:
-        sold = np.maximum(_packs(self.sold_units, pack_units), pack_units)
+        sold = least_order(pack_units, self.sold_units)
         return np.maximum(sold, self._to_shelf(position, pack_units))
 
     def _to_shelf(self, position: Array, pack_units: Array) -> Array:
-        return _packs(np.maximum(self.shelf_units - position, 0.0), pack_units)
-
-
-def _packs(units: Array, pack_units: Array) -> Array:
-    """Whole packs that hold the units."""
-    return np.ceil(units / pack_units - _SLACK) * pack_units
+        return whole_packs(np.maximum(self.shelf_units - position, 0.0), pack_units)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from retail_assets.arrays import Array, Days, Flags
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.experience import SalesSoFar
+from retail_assets.inventory.packs import whole_packs
 from retail_assets.inventory.parameters import LineParameters
 from retail_assets.inventory.policies import reorder_point_fill, reorder_point_with_packs, shelf_life_limit
 
@@ -136,7 +137,7 @@ class OrderLevels:
         is_due, need = position <= self.trigger + _SLACK, self._need(position)
         room = self.room(position, pack_units=pack_units, line_minimum_units=line_minimum_units)
         after_minimum = np.where(is_due, np.maximum(need, line_minimum_units), 0.0)
-        after_pack = np.ceil(after_minimum / pack_units - _SLACK) * pack_units
+        after_pack = whole_packs(after_minimum, pack_units)
         capped = np.minimum(after_pack, np.floor(room / pack_units + _SLACK) * pack_units)
         after_cap = np.where(capped + _SLACK >= line_minimum_units, capped, 0.0)
         is_beyond = np.zeros(len(need), dtype=bool)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from retail_assets.arrays import Array
 from retail_assets.inventory.distribution import Demand
+from retail_assets.inventory.packs import least_order
 
 Service = Callable[[Array], Array]
 
@@ -110,7 +111,7 @@ def shelf_life_limit(
         ratio: (n,) or one critical ratio of a unit wasted.
     """
     pack, own = _rows(pack_units, demand), _rows(ratio, demand)
-    least = np.ceil(np.maximum(_rows(line_minimum_units, demand) / pack, 1.0) - 1e-9) * pack
+    least = least_order(pack, _rows(line_minimum_units, demand))
     paying = reorder_point_with_packs(demand, least, target=np.clip(own, 1e-6, CRITICAL_RATIO_LIMITS[1])) + least
     return np.maximum(demand.quantile(np.clip(own, *CRITICAL_RATIO_LIMITS)), paying)
 

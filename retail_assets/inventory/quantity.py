@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from retail_assets.arrays import Array, Flags
 from retail_assets.inventory.distribution import Demand
 from retail_assets.inventory.order_levels import Quantities
+from retail_assets.inventory.packs import least_order
 
 _SLACK = 1e-9
 _LATER_WEIGHT = 1e-3
@@ -112,7 +113,7 @@ def within_budget(lines: OrderLines, order_units: Array, *, budget_value: float)
 
 
 def _best_packs(lines: OrderLines, order_units: Array, *, budget_value: float) -> Array:
-    first = np.ceil(np.maximum(lines.line_minimum_units / lines.pack_units, 1.0) - _SLACK) * lines.pack_units
+    first = least_order(lines.pack_units, lines.line_minimum_units)
     first = np.minimum(first, order_units)
     count = 1 + np.round((order_units - first) / lines.pack_units).astype(np.int64)
     row = np.repeat(np.arange(len(count)), count)
@@ -176,7 +177,7 @@ def _next_addition(lines: OrderLines, order: Array) -> tuple[Array, Array]:
 
     What an addition saves only later, because this cycle is served already, decides among those that save nothing now.
     """
-    first = np.ceil(np.maximum(lines.line_minimum_units / lines.pack_units, 1.0) - _SLACK) * lines.pack_units
+    first = least_order(lines.pack_units, lines.line_minimum_units)
     units = np.where(order > 0, lines.pack_units, first)
     endless = replace(lines, cycle_mean=np.full(len(order), np.inf))
     later = endless.margin_avoided(units, ordered_units=order)

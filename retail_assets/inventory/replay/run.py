@@ -33,28 +33,34 @@ _PATHS_LEAST, _PATHS_MOST, _PATH_DAYS = 4, 32, 2_000_000
 class LevelPolicy:
     """The order levels of each day, (n, days) each; `beyond` is on order but promised too late to count.
 
-    `sold_units` (n, days) are what orders are measured by, infinite where nothing does; `shelf_units` is (n,).
+    `sold_units` (n, days) are what orders are measured by, infinite where nothing does; without them none is.
+    `shelf_units` is (n,).
     """
 
     levels: OrderLevels
     beyond: Array
-    sold_units: Array
     shelf_units: Array
     pack_units: Array
     line_minimum_units: Array
+    sold_units: Array | None = None
 
     def __call__(self, morning: Morning) -> Array:
         day, caps = morning.day, self.levels.caps
-        sold = self.sold_units[:, day]
         today = OrderLevels(
             self.levels.trigger[:, day],
             self.levels.up_to[:, day],
             Caps(caps.position[:, day], caps.order[:, day]),
-            SalesSoFar(sold, self.shelf_units, np.zeros(len(sold), dtype=bool)),
+            self._sales(day),
         )
         position = morning.position - self.beyond[:, day]
         steps = today.quantities(position, pack_units=self.pack_units, line_minimum_units=self.line_minimum_units)
         return steps.after_cap
+
+    def _sales(self, day: int) -> SalesSoFar | None:
+        if self.sold_units is None:
+            return None
+        sold = self.sold_units[:, day]
+        return SalesSoFar(sold, self.shelf_units, np.zeros(len(sold), dtype=bool))
 
 
 @dataclass(frozen=True)
@@ -214,7 +220,7 @@ class Run:
         return replace(self._simulated(lambda state: np.zeros(len(self.world)), supply), ordered=self.world.ordered)
 
     def _policy(
-        self, trigger: Array, up_to: Array, most: Array, lot: ArrayLike, *, sold: ArrayLike = np.inf
+        self, trigger: Array, up_to: Array, most: Array, lot: ArrayLike, *, sold: Array | None = None
     ) -> LevelPolicy:
         """A policy from values for each opportunity; no order on other days."""
         world, at = self.world, (self.opportunities.row, self.opportunities.day)
@@ -226,9 +232,9 @@ class Run:
 
         caps = Caps(daily(most, np.inf), daily(lot, np.inf))
         levels = OrderLevels(daily(trigger, -np.inf), daily(up_to, -np.inf), caps)
-        return LevelPolicy(
-            levels, world.beyond, daily(sold, np.inf), world.presentation_min_units, world.pack_units, world.moq_units
-        )
+        sold_units = None if sold is None else daily(sold, np.inf)
+        shelf = world.presentation_min_units
+        return LevelPolicy(levels, world.beyond, shelf, world.pack_units, world.moq_units, sold_units)
 
     def _forecast(self, target: Array) -> LevelPolicy:
         trigger, lot = np.full(len(self.need), -np.inf), np.full(len(self.need), np.inf)

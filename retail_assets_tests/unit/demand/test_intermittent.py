@@ -1,7 +1,5 @@
 """Levels of intermittent demand against plain loops written from the papers, one series at a time."""
 
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -118,8 +116,3 @@ def test_croston_overshoots_and_the_correction_takes_it_back():
 def test_more_series_than_a_block_come_out_in_their_order():
     demand = np.random.default_rng(1).poisson(1.0, (2500, 20)).astype(float)
     np.testing.assert_allclose(intermittent.tsb(demand)[2400:], intermittent.tsb(demand[2400:]))
-
-
-def test_examples_in_the_documentation_hold():
-    result = doctest.testmod(intermittent)
-    assert result.failed == 0 and result.attempted > 0

@@ -1,14 +1,11 @@
 """Scores against values worked by hand and against a plain loop."""
 
-import doctest
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import stats
 
 from retail_assets.demand import metrics
 from retail_assets.demand.scores import competition_levels
@@ -200,23 +197,3 @@ def test_sums_are_compared_over_observed_cells():
     forecast[2, 4], actual[2, 4] = 1e6, np.nan
     assert metrics.wrmsse(actual, forecast, series=series, history=history, value=value) == 0
     assert np.isnan(competition_levels.aggregated(np.full((7, 2), np.nan), series=series)).all()
-
-
-def test_examples_in_the_documentation_hold():
-    result = doctest.testmod(metrics)
-    assert result.failed == 0 and result.attempted > 0
-
-
-@pytest.mark.parametrize("mean", [0.3, 0.7, 4.0])
-@pytest.mark.parametrize("level", [0.1, 0.5, 0.75, 0.9, 0.975])
-def test_a_right_forecast_of_whole_units_covers_exactly_its_level(mean, level):
-    """Its rounded quantile covers more: at 0.3 a day, 0 is right for every level up to 0.74."""
-    units = np.arange(60)
-    below, chance = stats.poisson.cdf(units - 1, mean), stats.poisson.pmf(units, mean)
-    tied = int(np.argmax(below + chance >= level))
-    quantile = 0.0 if tied == 0 else tied - 1 + (level - below[tied]) / chance[tied]
-    share = metrics.covered(units * 1.0, np.full(60, quantile), np.full(60, chance[0]), level=level)
-    assert share @ chance == pytest.approx(level)
-    wrong = metrics.covered(units * 1.0, np.full(60, quantile + 0.5), np.full(60, chance[0]), level=level)
-    assert wrong @ chance > level + 0.004
-    assert np.isnan(metrics.covered(np.array([np.nan]), np.ones(1), np.zeros(1), level=level)).all()

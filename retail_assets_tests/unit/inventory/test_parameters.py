@@ -1,7 +1,6 @@
 """Order parameters by scope: the narrowest wins, and what is wrong is one sentence."""
 
 import dataclasses
-import doctest
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,6 @@ import pytest
 
 from retail_assets.failures import PermanentFailure
 from retail_assets.graph.policy_file import policies_of
-from retail_assets.inventory import parameters
 from retail_assets.inventory.parameters import PlanPolicy, PlanRules, Policies
 
 SERIES = pd.MultiIndex.from_tuples([("S1", "P1"), ("S1", "P2"), ("S2", "P1")], names=["store_id", "product_id"])
@@ -19,10 +17,6 @@ def of_lines(read):
     return Policies.of(read).of_lines(
         SERIES, supplier_ids=np.array(["V1", "V2", "V1"]), classes=np.array(["A", "", "A"], dtype=object)
     )
-
-
-def test_examples_in_the_documentation_hold():
-    assert doctest.testmod(parameters).failed == 0
 
 
 def test_the_narrowest_scope_that_names_a_parameter_wins():
