@@ -15,6 +15,7 @@ import numpy as np
 
 from retail_assets.demand.effects.known_effects import NO_EFFECTS, KnownEffects, known_effects
 from retail_assets.demand.effects.phase_out import most_expected
+from retail_assets.demand.effects.silence import expected_return
 from retail_assets.demand.models.baselines import BASELINES, seasonal_naive
 from retail_assets.demand.models.features import FeatureSource
 from retail_assets.demand.models.global_model import Boosting, GlobalModel, fit_global, load_global, shards
@@ -136,6 +137,18 @@ class Means:
         self.failures.append(failure)
 
 
+@dataclass(frozen=True, eq=False)
+class _Silence:
+    """What is known of series that stopped selling: a ceiling (n, 1), and what returns bring (n, H), NaN for others."""
+
+    ceiling: np.ndarray
+    returning: np.ndarray
+
+    def applied(self, mean: np.ndarray) -> np.ndarray:
+        """Means (n, H); failed ones stay NaN."""
+        return np.where(np.isnan(self.returning) | np.isnan(mean), np.minimum(mean, self.ceiling), self.returning)
+
+
 def contender_means(
     panel: Panel,
     names: Iterable[str],
@@ -151,16 +164,16 @@ def contender_means(
     wanted, means = tuple(dict.fromkeys(names)), Means()
     naive = seasonal_naive(panel)
     effects = means.effects = _effects(panel, means)
-    plain, ceiling = effects.without(panel), most_expected(panel)[:, None]
+    plain, bounds = effects.without(panel), _Silence(most_expected(panel)[:, None], expected_return(panel))
     for name in wanted:
         if name in YARDSTICKS:
             _add(means, name, _guarded(means, name, lambda name=name: BASELINES[name](panel), naive), naive=naive)
         elif name in BASELINES:
             mean = _guarded(means, name, lambda name=name: BASELINES[name](plain), naive)
-            _add(means, name, np.minimum(effects.applied(mean), ceiling), naive=naive)
+            _add(means, name, bounds.applied(effects.applied(mean)), naive=naive)
     for name in families_of(wanted):
         mean = _family_mean(plain, name, fitted, means, in_parts=in_parts)
-        _add(means, name, np.minimum(effects.applied(mean), ceiling), naive=naive)
+        _add(means, name, bounds.applied(effects.applied(mean)), naive=naive)
     for name in _blends_of(wanted):
         _add_blend(means, name)
     for name in wanted:
