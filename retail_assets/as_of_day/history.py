@@ -15,14 +15,15 @@ import pandas as pd
 
 from retail_assets.as_of_day.snapshot import KEYS, SNAPSHOTS, AsOfSnapshot
 from retail_assets.demand.opening import LEARNING_DAYS
-from retail_assets.demand.panel import DEMAND_COLUMNS, Panel, build_panel
+from retail_assets.demand.panel import DEMAND_COLUMNS, Panel, build_panel, with_plan_lead
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.retailer import Calendar
 from retail_assets.tables.gold import DEMAND_DAILY, FACT_SALES
-from retail_assets.transforms.as_of import known_on, known_until
+from retail_assets.transforms.as_of import known_on, known_until, seen_by
 from retail_assets.transforms.days import within
 from retail_assets.transforms.demand import ClosedWeekdays, assortment_from_sales, learnt_closed_weekdays
+from retail_assets.transforms.late_plans import late_discounts, late_prices
 from retail_assets.windows import Window
 
 
@@ -48,6 +49,16 @@ class Snapshots:
             _ = self._tables["assortment"]  # computing it says whether it is assumed
             self._key = key
         return AsOfSnapshot(as_of, self._tables, self._zone, self._is_assortment_assumed)
+
+    def with_plan_lead(self, panel: Panel) -> Panel:
+        """The panel with how long ahead its plans were known, from the versions that its last day had seen."""
+        days = Window(panel.first_date, panel.as_of + timedelta(days=panel.horizon))
+        series = ibis.memtable(panel.series[["store_id", "product_id"]])
+        asked = {"series": series, "horizon_days": panel.horizon, "zone": self._zone}
+        seen = {name: seen_by(self._versions[name], panel.as_of, self._zone) for name in ("promotions", "prices")}
+        discounts = late_discounts(days, promotions=seen["promotions"], **asked)
+        prices = late_prices(days, prices=seen["prices"], **asked)
+        return with_plan_lead(panel, discounts=discounts.to_pandas(), prices=prices.to_pandas())
 
     def _known(self, name: str, as_of: date) -> ibis.Table:
         known = known_on(self._versions[name], key=KEYS[name], as_of=as_of, zone=self._zone)
@@ -96,7 +107,7 @@ def training_panel(engine: Engine, through: date, *, calendar: Calendar, horizon
     """
     as_of = Window(through, through)
     history = History.read(engine, as_of, calendar=calendar, horizon_days=horizon_days, history_days=history_days)
-    return history.panel(through)[0]
+    return history.snapshots.with_plan_lead(history.panel(through)[0])
 
 
 @dataclass(frozen=True)
