@@ -235,26 +235,27 @@ def build_panel(
     )
 
 
-def with_plan_lead(panel: Panel, *, discounts: pd.DataFrame, prices: pd.DataFrame) -> Panel:
+def with_plan_lead(panel: Panel, *, discounts: pd.DataFrame, prices: Sequence[pd.DataFrame]) -> Panel:
     """The panel whose earlier views do not see plans that came late.
 
     Args:
         panel: what is known now.
         discounts: business_date, store_id, product_id and known_on, the first as-of day that knew, of the promoted
             days planned late; all others were planned in time.
-        prices: the same of priced days.
+        prices: the same of days with prices, in any number of frames.
     """
-    if discounts.empty and prices.empty:
+    if all(rows.empty for rows in (discounts, *prices)):
         return panel
-    return replace(panel, lead=PlanLead(_lead_days(panel, discounts), _lead_days(panel, prices)))
+    return replace(panel, lead=PlanLead(_lead_days(panel, [discounts]), _lead_days(panel, prices)))
 
 
-def _lead_days(panel: Panel, late: pd.DataFrame) -> np.ndarray:
+def _lead_days(panel: Panel, late: Sequence[pd.DataFrame]) -> np.ndarray:
     grid = _Grid.of(panel.series, np.datetime64(panel.first_date))
-    cells = _cells(grid, late, limit=len(panel.dates))
-    known_on = np.asarray(pd.to_datetime(late["known_on"])).astype("datetime64[D]")[cells.kept]
     lead = np.full(panel.price.shape, IN_TIME, dtype=np.int8)
-    lead[cells.row, cells.day] = np.clip((panel.dates[cells.day] - known_on).astype(np.int64), 0, IN_TIME)
+    for rows in late:
+        cells = _cells(grid, rows, limit=len(panel.dates))
+        known_on = np.asarray(pd.to_datetime(rows["known_on"])).astype("datetime64[D]")[cells.kept]
+        lead[cells.row, cells.day] = np.clip((panel.dates[cells.day] - known_on).astype(np.int64), 0, IN_TIME)
     return lead
 
 

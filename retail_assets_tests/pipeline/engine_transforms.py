@@ -165,10 +165,11 @@ def _late_prices(engine: Engine, days: Window) -> ibis.Table:
 
 
 def _came_late(versions: ibis.Table, begins: str, days: Window) -> ibis.Table:
-    """A lake that was filled in one run has no late plans: what begins in these days came in the middle of them."""
+    """A lake that was filled in one run has no late plans: all but the oldest came in the middle of the days."""
     middle = datetime.combine(days.first + timedelta(days=len(days) // 2), time(5), UTC)
     moments = [ibis.literal(moment).cast("timestamp('UTC', 6)") for moment in (middle, _LONG_AGO)]
-    return versions.mutate(first_seen_at=ibis.ifelse(versions[begins] >= days.first, *moments))
+    oldest = versions[begins].min().as_scalar()
+    return versions.mutate(first_seen_at=ibis.ifelse(versions[begins] > oldest, *moments))
 
 
 def _series(engine: Engine, days: Window) -> ibis.Table:

@@ -40,7 +40,7 @@ def _price(extracted_on: date) -> dict[str, object]:
     return row | _extracted_on(extracted_on)
 
 
-def _lake(extracted_on: date) -> LakeInMemory:
+def _lake(extracted_on: date, price_source: str = gold.PRICES) -> LakeInMemory:
     """Of one series whose promotion and new price of PROMOTED came on a day; gold holds all that became known."""
     other = {"promotion_id": "W", "store_id": "*", "product_id": "P0", "start_date": FIRST, "end_date": FIRST}
     always = {"store_id": "*", "product_id": "P1", "valid_from": date(2020, 1, 1), "unit_price": Decimal("5.0000")}
@@ -52,6 +52,7 @@ def _lake(extracted_on: date) -> LakeInMemory:
         row
         | {"business_date": day, "sold_units": 5.0, "unconstrained_units": 5.0}
         | {"unit_price": 8.0 if day >= PROMOTED else 5.0, "discount_rate": 0.25 if day == PROMOTED else 0.0}
+        | {"price_source": price_source}
         for day in days
     ]
     tables = {table.path: frame_of(table, given.get(name, [])) for name, table in SNAPSHOTS.items()}
@@ -60,15 +61,18 @@ def _lake(extracted_on: date) -> LakeInMemory:
 
 def _forecast_panel(lake: LakeInMemory, as_of: date) -> Panel:
     """What the nightly forecast of a day is made from."""
-    history = History.of(
+    return _history(lake, Window(as_of, as_of)).panel(as_of)[0]
+
+
+def _history(lake: LakeInMemory, days: Window) -> History:
+    return History.of(
         lake.scan(gold.DEMAND_DAILY),
-        Window(as_of, as_of),
+        days,
         snapshots=Snapshots(lake),
         calendar=CALENDAR,
         horizon_days=HORIZON,
         history_days=30,
     )
-    return history.panel(as_of)[0]
 
 
 def _training_panel(lake: LakeInMemory, through: date = NEWEST) -> Panel:
@@ -122,3 +126,19 @@ def test_the_plan_of_days_to_come_is_seen_whole() -> None:
     assert panel.lead is not None and _planned(panel) == (0.25, 8.0)
     assert _planned(panel.through(through)) == (0.25, 8.0)
     assert _planned(panel.through(through - timedelta(days=1))) == (0.0, 5.0)
+
+
+@pytest.mark.parametrize("source", [gold.SALE_LINES, gold.LIST_PRICE])
+def test_prices_that_nobody_plans_are_those_of_the_origin(source: str) -> None:
+    panel = _training_panel(_lake(FIRST, source))
+    assert panel.lead is not None and (panel.lead.discount == IN_TIME).all()
+    assert _planned(panel.through(PROMOTED - timedelta(days=1))) == (0.25, 5.0)
+    assert _planned(panel.through(PROMOTED)) == (0.25, 8.0)
+    assert _planned(panel, NEWEST + timedelta(days=1)) == _planned(panel.through(NEWEST), NEWEST + timedelta(days=1))
+
+
+def test_days_after_the_training_hide_nothing_of_its_plan() -> None:
+    through = PROMOTED - timedelta(days=1)
+    history = _history(_lake(FIRST, gold.SALE_LINES), Window(through, NEWEST))
+    panel = history.training_panel(through)
+    assert _planned(panel) == _planned(panel.through(through)) == (0.25, 8.0)

@@ -43,7 +43,7 @@ def _planned(known_on: date | None, *, last: int = PROMOTED) -> Panel:
     if known_on is None:
         return panel
     prices = _rows(known_on, range(PROMOTED, DAYS + HORIZON))
-    return with_plan_lead(panel, discounts=_rows(known_on, range(PROMOTED, last + 1)), prices=prices)
+    return with_plan_lead(panel, discounts=_rows(known_on, range(PROMOTED, last + 1)), prices=[prices])
 
 
 def _ahead(panel: Panel, day: int, *, ahead: int) -> tuple[float, float]:
@@ -73,7 +73,7 @@ def test_the_last_known_price_of_a_late_change_is_the_one_planned_before() -> No
     panel = with_plan_lead(
         panel,
         discounts=_rows(AS_OF, range(0)),
-        prices=_rows(_day(PROMOTED + 2), range(PROMOTED + 3, DAYS + HORIZON)),
+        prices=[_rows(_day(PROMOTED + 2), range(PROMOTED + 3, DAYS + HORIZON))],
     )
     past = panel.through(_day(PROMOTED - 2))
     assert past.price[1, PROMOTED - 2 : PROMOTED + 6].tolist() == [3.0, 3.0, *[9.0] * 6]
@@ -134,7 +134,7 @@ def test_the_rows_a_model_learns_from_know_no_late_plan() -> None:
     for panel in (told, late):
         panel.discount_rate[:, list(days)] = 0.3
     discounts = pd.concat([_rows(_day(day - 1), range(day, day + 1), series=n) for n in range(40) for day in days])
-    late = with_plan_lead(late, discounts=discounts, prices=_rows(AS_OF, range(0)))
+    late = with_plan_lead(late, discounts=discounts, prices=[])
     found = {}
     for name, panel in {"told": told, "late": late}.items():
         source = FeatureSource(panel, Vocabulary.of(panel))
@@ -186,12 +186,12 @@ def test_a_shop_that_plans_in_time_is_trained_and_tested_as_before_to_the_last_b
 
 def test_without_late_plans_the_panel_is_the_same_object() -> None:
     panel, none = _planned(None), _rows(AS_OF, range(0))
-    assert with_plan_lead(panel, discounts=none, prices=none) is panel
+    assert with_plan_lead(panel, discounts=none, prices=[none]) is panel
 
 
 def test_plans_of_other_series_and_days_outside_the_panel_are_left_out() -> None:
     rows = pd.concat([_rows(AS_OF, range(-3, DAYS + HORIZON + 3)), _rows(AS_OF, range(5), series=9)])
-    lead = with_plan_lead(_planned(None), discounts=rows, prices=rows.iloc[:0]).lead
+    lead = with_plan_lead(_planned(None), discounts=rows, prices=[]).lead
     assert lead is not None and (lead.price == IN_TIME).all()
     assert (lead.discount[[0, 2, 3]] == IN_TIME).all()
     assert lead.discount[1].tolist() == [0] * DAYS + list(range(1, HORIZON + 1)), "what is planned now is seen now"
