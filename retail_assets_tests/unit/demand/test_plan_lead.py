@@ -1,13 +1,12 @@
 """A plan that came late is not seen before it came: by earlier views, by the backtest, by what models learn from."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from retail_assets.demand.calibration.backtest import Fold, rolling_origin
 from retail_assets.demand.effects.known_effects import known_effects
@@ -197,18 +196,21 @@ def test_plans_of_other_series_and_days_outside_the_panel_are_left_out() -> None
     assert lead.discount[1].tolist() == [0] * DAYS + list(range(1, HORIZON + 1)), "what is planned now is seen now"
 
 
-@settings(max_examples=25)
-@given(st.integers(1, DAYS), st.integers(1, DAYS), st.integers(0, 40))
-def test_parts_of_a_panel_keep_what_they_knew(kept: int, back: int, lead: int) -> None:
-    """A cut panel sees at an origin what the whole one sees, whatever is cut first."""
-    whole = _planned(_day(PROMOTED - lead))
-    origin = AS_OF - timedelta(days=min(kept, back) - 1)
-    seen = whole.through(origin)
-    again = whole.last_days(kept).through(origin).last_days(DAYS)
-    np.testing.assert_array_equal(again.price, seen.price[:, DAYS - kept :])
-    np.testing.assert_array_equal(again.discount_rate, seen.discount_rate[:, DAYS - kept :])
-    taken = whole.take(np.array([1])).through(origin)
-    np.testing.assert_array_equal(taken.discount_rate, seen.discount_rate[[1]])
-    short = with_horizon(whole, 7).through(origin)
-    np.testing.assert_array_equal(short.discount_rate, seen.discount_rate[:, : short.discount_rate.shape[1]])
-    np.testing.assert_array_equal(seen.through(origin).discount_rate, seen.discount_rate)
+@pytest.mark.parametrize("ahead", [2, 10])
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(lambda panel: panel.take(np.array([3, 1])), id="take"),
+        pytest.param(lambda panel: panel.last_days(60), id="last_days"),
+        pytest.param(lambda panel: panel.through(_day(PROMOTED)), id="through"),
+        pytest.param(lambda panel: with_horizon(panel, 12), id="with_horizon"),
+    ],
+)
+def test_a_part_of_a_panel_sees_at_an_origin_what_the_whole_saw(part: Callable[[Panel], Panel], ahead: int) -> None:
+    """In its last 12 days ahead, on which the promotion was not planned yet and the price had not changed."""
+    whole, origin = _planned(_day(PROMOTED - 1), last=PROMOTED + 5), _day(PROMOTED - ahead)
+    past = part(whole).through(origin)
+    row = past.series.index[past.series["store_id"].eq("S1") & past.series["product_id"].eq("P000")][0]
+    days = slice(past.day_count, past.day_count + 12)
+    assert past.discount_rate[row, days].tolist() == [0.0] * 12
+    assert past.price[row, days].tolist() == [3.0] * 12
