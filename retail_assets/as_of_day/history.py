@@ -15,15 +15,18 @@ import pandas as pd
 
 from retail_assets.as_of_day.snapshot import KEYS, SNAPSHOTS, AsOfSnapshot
 from retail_assets.demand.opening import LEARNING_DAYS
-from retail_assets.demand.panel import DEMAND_COLUMNS, Panel, build_panel
+from retail_assets.demand.panel import DEMAND_COLUMNS, Panel, build_panel, with_plan_lead
 from retail_assets.engines.protocol import Engine
 from retail_assets.failures import PermanentFailure
 from retail_assets.retailer import Calendar
-from retail_assets.tables.gold import DEMAND_DAILY, FACT_SALES
-from retail_assets.transforms.as_of import known_on, known_until
+from retail_assets.tables.gold import DEMAND_DAILY, FACT_SALES, LIST_PRICE, SALE_LINES
+from retail_assets.transforms.as_of import known_on, known_until, seen_by
 from retail_assets.transforms.days import within
 from retail_assets.transforms.demand import ClosedWeekdays, assortment_from_sales, learnt_closed_weekdays
+from retail_assets.transforms.late_plans import late_discounts, late_prices
 from retail_assets.windows import Window
+
+_READ = (*DEMAND_COLUMNS, "price_source")
 
 
 class Snapshots:
@@ -48,6 +51,19 @@ class Snapshots:
             _ = self._tables["assortment"]  # computing it says whether it is assumed
             self._key = key
         return AsOfSnapshot(as_of, self._tables, self._zone, self._is_assortment_assumed)
+
+    def late_plans(self, panel: Panel) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The promoted and the priced days of a panel planned late, from the versions that its last day had seen.
+
+        Both have business_date, store_id, product_id and known_on, the first as-of day that knew.
+        """
+        days = Window(panel.first_date, panel.as_of + timedelta(days=panel.horizon))
+        series = ibis.memtable(panel.series[["store_id", "product_id"]])
+        asked = {"series": series, "horizon_days": panel.horizon, "zone": self._zone}
+        seen = {name: seen_by(self._versions[name], panel.as_of, self._zone) for name in ("promotions", "prices")}
+        discounts = late_discounts(days, promotions=seen["promotions"], **asked)
+        prices = late_prices(days, prices=seen["prices"], **asked)
+        return discounts.to_pandas(), prices.to_pandas()
 
     def _known(self, name: str, as_of: date) -> ibis.Table:
         known = known_on(self._versions[name], key=KEYS[name], as_of=as_of, zone=self._zone)
@@ -96,7 +112,7 @@ def training_panel(engine: Engine, through: date, *, calendar: Calendar, horizon
     """
     as_of = Window(through, through)
     history = History.read(engine, as_of, calendar=calendar, horizon_days=horizon_days, history_days=history_days)
-    return history.panel(through)[0]
+    return history.training_panel(through)
 
 
 @dataclass(frozen=True)
@@ -135,9 +151,9 @@ class History:
         history_days: int,
     ) -> "History":
         """Loads the demand of the as-of days and of `history_days` before the first of them."""
-        table = within(demand, as_of.extended(days_before=history_days - 1)).select(*DEMAND_COLUMNS).to_pyarrow()
-        for place, column in enumerate(DEMAND_COLUMNS):
-            if column in ("store_id", "product_id", "censoring"):
+        table = within(demand, as_of.extended(days_before=history_days - 1)).select(*_READ).to_pyarrow()
+        for place, column in enumerate(_READ):
+            if column in ("store_id", "product_id", "censoring", "price_source"):
                 table = table.set_column(place, column, table.column(column).dictionary_encode())
         rows = table.to_pandas(date_as_object=False)
         return cls(rows, snapshots, calendar, horizon_days, history_days)
@@ -162,6 +178,19 @@ class History:
             horizon=self.horizon_days,
         )
         return closed_before(panel, snapshot.closed_weekdays()), snapshot
+
+    def training_panel(self, as_of: date) -> Panel:
+        """The panel of an as-of day that knows how long ahead its plans were known; raises what `panel` raises.
+
+        Nobody plans the prices that come from sale lines or product lists: they are known on their day.
+        """
+        panel, _ = self.panel(as_of)
+        discounts, prices = self.snapshots.late_plans(panel)
+        is_unplanned = self.demand["price_source"].isin([SALE_LINES, LIST_PRICE])
+        unplanned = self.demand.loc[is_unplanned, ["business_date", "store_id", "product_id"]]
+        unplanned = unplanned[unplanned["business_date"] <= pd.Timestamp(as_of)]
+        days = unplanned.assign(known_on=unplanned["business_date"])
+        return with_plan_lead(panel, discounts=discounts, prices=[prices, days])
 
     def _sold(self, as_of: date) -> pd.DataFrame:
         """business_date, store_id and sold_products of the days that closed weekdays are learnt from."""

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from retail_assets.demand.bulk_sales import without_bulk
+from retail_assets.demand.plan_lead import IN_TIME, PlanLead, carried
 from retail_assets.failures import PermanentFailure
 from retail_assets.tables.silver import EVERY
 
@@ -46,6 +47,7 @@ class Panel:
 
     `units` (n, T) is NaN on days that say nothing of demand: not ranged, closed, feed missing. `price`,
     `discount_rate` and `is_open` are (n, T + H). `events` holds past and coming events; region `*` is every one.
+    `lead` (n, T + H) says how long ahead the plan of each day was known; without it all were known in time.
     """
 
     series: pd.DataFrame
@@ -58,6 +60,7 @@ class Panel:
     discount_rate: np.ndarray
     is_open: np.ndarray
     events: pd.DataFrame
+    lead: PlanLead | None = None
 
     @property
     def series_count(self) -> int:
@@ -87,26 +90,37 @@ class Panel:
         return without_bulk(launched, is_explained=is_promoted | _occasions(self))
 
     def through(self, day: date) -> "Panel":
-        """The panel as it was when `day` was the last closed one; what follows is future."""
+        """The panel as it was when `day` was the last closed one; what follows is future, as it was planned then."""
         days = (day - self.first_date).days + 1
         if not 1 <= days <= self.day_count:
             raise ValueError(f"{day} lies outside the panel's history {self.first_date} to {self.as_of}")
-        known = days + self.horizon
+        known = slice(days + self.horizon)
+        price, discount = self.planned(days)
         return replace(
             self,
             as_of=day,
             units=self.units[:, :days],
             is_censored=self.is_censored[:, :days],
-            price=self.price[:, :known],
-            discount_rate=self.discount_rate[:, :known],
-            is_open=self.is_open[:, :known],
+            price=price,
+            discount_rate=discount,
+            is_open=self.is_open[:, known],
+            lead=self.lead and self.lead.of(slice(None), known),
         )
+
+    def planned(self, origin: int, rows: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Price and discount of some series as known when `origin` days had closed, both (rows, origin + H)."""
+        known = slice(origin + self.horizon)
+        price, discount = self.price[rows, known], self.discount_rate[rows, known]
+        if self.lead is None:
+            return price, discount
+        return self.lead.of(rows, known).seen(price, discount, origin=origin)
 
     def take(self, rows: np.ndarray) -> "Panel":
         """The panel of the chosen series."""
         arrays = ("units", "is_censored", "price", "discount_rate", "is_open")
         chosen = {name: getattr(self, name)[rows] for name in arrays}
-        return replace(self, series=self.series.iloc[rows].reset_index(drop=True), **chosen)
+        series = self.series.iloc[rows].reset_index(drop=True)
+        return replace(self, series=series, lead=self.lead and self.lead.of(rows), **chosen)
 
     def last_days(self, days: int) -> "Panel":
         """The panel with at most `days` days of history."""
@@ -119,6 +133,7 @@ class Panel:
             price=self.price[:, cut:],
             discount_rate=self.discount_rate[:, cut:],
             is_open=self.is_open[:, cut:],
+            lead=self.lead and self.lead.of(slice(None), slice(cut, None)),
         )
 
 
@@ -220,6 +235,30 @@ def build_panel(
     )
 
 
+def with_plan_lead(panel: Panel, *, discounts: pd.DataFrame, prices: Sequence[pd.DataFrame]) -> Panel:
+    """The panel whose earlier views do not see plans that came late.
+
+    Args:
+        panel: what is known now.
+        discounts: business_date, store_id, product_id and known_on, the first as-of day that knew, of the promoted
+            days planned late; all others were planned in time.
+        prices: the same of days with prices, in any number of frames.
+    """
+    if all(rows.empty for rows in (discounts, *prices)):
+        return panel
+    return replace(panel, lead=PlanLead(_lead_days(panel, [discounts]), _lead_days(panel, prices)))
+
+
+def _lead_days(panel: Panel, late: Sequence[pd.DataFrame]) -> np.ndarray:
+    grid = _Grid.of(panel.series, np.datetime64(panel.first_date))
+    lead = np.full(panel.price.shape, IN_TIME, dtype=np.int8)
+    for rows in late:
+        cells = _cells(grid, rows, limit=len(panel.dates))
+        known_on = np.asarray(pd.to_datetime(rows["known_on"])).astype("datetime64[D]")[cells.kept]
+        lead[cells.row, cells.day] = np.clip((panel.dates[cells.day] - known_on).astype(np.int64), 0, IN_TIME)
+    return lead
+
+
 def _require(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
     missing = [column for column in columns if column not in frame.columns]
     if missing:
@@ -288,13 +327,8 @@ def _prices(cells: _Cells, ahead: _Cells, shape: tuple[int, int]) -> np.ndarray:
     for part in (ahead, cells):
         values = part.values("unit_price")
         price[part.row, part.day] = np.where(np.isfinite(values) & (values > 0), values, np.nan)
-    forward = _carried(price)
-    return _carried(forward[:, ::-1])[:, ::-1]
-
-
-def _carried(values: np.ndarray) -> np.ndarray:
-    known = np.where(np.isfinite(values), np.arange(values.shape[1], dtype=np.int32), 0)
-    return np.take_along_axis(values, np.maximum.accumulate(known, axis=1), axis=1)
+    forward = carried(price)
+    return carried(forward[:, ::-1])[:, ::-1]
 
 
 def _discounts(cells: _Cells, ahead: _Cells, shape: tuple[int, int]) -> np.ndarray:

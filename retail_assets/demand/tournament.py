@@ -172,9 +172,9 @@ def with_horizon(panel: Panel, horizon: int) -> Panel:
     """The panel with plans for that many days ahead only."""
     if horizon > panel.horizon:
         raise ValueError(f"the panel knows {panel.horizon} days ahead, the training wants {horizon}")
-    known = panel.day_count + horizon
-    arrays = {name: getattr(panel, name)[:, :known] for name in ("price", "discount_rate", "is_open")}
-    return replace(panel, horizon=horizon, **arrays)
+    known = slice(panel.day_count + horizon)
+    arrays = {name: getattr(panel, name)[:, known] for name in ("price", "discount_rate", "is_open")}
+    return replace(panel, horizon=horizon, lead=panel.lead and panel.lead.of(slice(None), known), **arrays)
 
 
 def _folds(

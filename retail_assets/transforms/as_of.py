@@ -54,12 +54,35 @@ def known_on(versions: ibis.Table, *, key: Sequence[str], as_of: date, zone: tzi
     Returns:
         The columns of `versions` without is_deleted and first_seen_at, plus `is_reconstructed`.
     """
-    first = versions.first_seen_at.min().as_scalar()
-    end = ibis.literal(known_until(as_of, zone)).cast("timestamp('UTC', 6)")
-    visible = versions.filter(ibis.or_(versions.first_seen_at < end, versions.first_seen_at == first))
-    latest = _latest(_keyed(visible, key))
+    latest = _latest(_keyed(seen_by(versions, as_of, zone), key))
+    end = _moment(known_until(as_of, zone))
     kept = latest.filter(~latest.is_deleted).mutate(is_reconstructed=latest.first_seen_at >= end)
     return kept.drop("is_deleted", "first_seen_at", "row_key")
+
+
+def seen_by(versions: ibis.Table, as_of: date, zone: tzinfo = UTC) -> ibis.Table:
+    """The versions that speak for `as_of`, a day of the zone, or for days before it."""
+    first = versions.first_seen_at.min().as_scalar()
+    end = _moment(known_until(as_of, zone))
+    return versions.filter(ibis.or_(versions.first_seen_at < end, versions.first_seen_at == first))
+
+
+def first_known(versions: ibis.Table, *, before: date, zone: tzinfo = UTC) -> ibis.Table:
+    """The rows that every snapshot added or changed, with the day from which on they were known.
+
+    Args:
+        versions: a snapshot table.
+        before: the day that stands for what the first snapshot knew; it cannot tell since when.
+        zone: whose days the versions hold from; the same as `known_on` is given.
+
+    Returns:
+        The entity's columns and `known_on`, the first day that a snapshot with the row speaks for.
+    """
+    first = versions.first_seen_at.min().as_scalar()
+    dated = _with_speaks_for(versions, zone)
+    known = ibis.ifelse(dated.first_seen_at == first, ibis.literal(before), dated.speaks_for)
+    kept = dated.mutate(known_on=known).filter(~dated.is_deleted)
+    return kept.drop("is_deleted", "first_seen_at", "speaks_for")
 
 
 def known_until(as_of: date, zone: tzinfo = UTC) -> datetime:
@@ -130,5 +153,8 @@ def _latest(rows: ibis.Table) -> ibis.Table:
 
 
 def _version(rows: ibis.Table, columns: Sequence[str], seen_at: datetime, *, is_deleted: ibis.Value) -> ibis.Table:
-    seen = ibis.literal(seen_at).cast("timestamp('UTC', 6)")
-    return rows.select(*columns).mutate(is_deleted=is_deleted, first_seen_at=seen)
+    return rows.select(*columns).mutate(is_deleted=is_deleted, first_seen_at=_moment(seen_at))
+
+
+def _moment(moment: datetime) -> ibis.Value:
+    return ibis.literal(moment).cast("timestamp('UTC', 6)")

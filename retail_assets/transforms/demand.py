@@ -213,7 +213,7 @@ def with_terms(
         The rows with unit_price (float, may be null), price_source, discount_rate and is_promoted.
     """
     listed = products.select("product_id", list_price=products.list_price.cast("float64"))
-    joined = _by_store(rows, _prices_on(day_table(window), prices), "unit_price")
+    joined = by_store(rows, _prices_on(day_table(window), prices), "unit_price")
     joined = joined.left_join(listed, "product_id").drop("product_id_right")
     priced = joined.mutate(
         unit_price=ibis.coalesce(joined.unit_price, joined.list_price),
@@ -226,17 +226,22 @@ def with_terms(
 
 def with_promotions(rows: ibis.Table, window: Window, *, promotions: ibis.Table) -> ibis.Table:
     """Adds discount_rate, 0 without a promotion, and is_promoted of each row's day; arguments as in `with_terms`."""
-    joined = _by_store(rows, _discounts_on(day_table(window), promotions), "promotion_rate")
+    joined = by_store(rows, _discounts_on(day_table(window), promotions), "promotion_rate")
     return joined.mutate(
         discount_rate=joined.promotion_rate.fill_null(0.0), is_promoted=joined.promotion_rate.notnull()
     ).drop("promotion_rate")
 
 
 def _prices_on(days: ibis.Table, prices: ibis.Table) -> ibis.Table:
+    on = prices_in_force(days, prices)
+    return on.select("business_date", *_SERIES, unit_price=on.unit_price.cast("float64"))
+
+
+def prices_in_force(days: ibis.Table, prices: ibis.Table) -> ibis.Table:
+    """The row of `prices` that holds on each day, by store_id (`*` for every store) and product_id."""
     following = ibis.window(group_by=_SERIES, order_by="valid_from")
     spans = prices.mutate(valid_until=prices.valid_from.lead().over(following).fill_null(_FAR))
-    on = days.join(spans, [days.business_date >= spans.valid_from, days.business_date < spans.valid_until])
-    return on.select("business_date", *_SERIES, unit_price=on.unit_price.cast("float64"))
+    return days.join(spans, [days.business_date >= spans.valid_from, days.business_date < spans.valid_until])
 
 
 def _discounts_on(days: ibis.Table, promotions: ibis.Table) -> ibis.Table:
@@ -244,7 +249,7 @@ def _discounts_on(days: ibis.Table, promotions: ibis.Table) -> ibis.Table:
     return on.group_by("business_date", *_SERIES).aggregate(promotion_rate=on.discount_rate.max().fill_null(0.0))
 
 
-def _by_store(rows: ibis.Table, looked_up: ibis.Table, column: str) -> ibis.Table:
+def by_store(rows: ibis.Table, looked_up: ibis.Table, column: str) -> ibis.Table:
     """Adds the column from the row's own store, else from the entry for every store."""
     own = looked_up.filter(looked_up.store_id != silver.EVERY).rename(own_value=column)
     every = looked_up.filter(looked_up.store_id == silver.EVERY).drop("store_id").rename(every_value=column)

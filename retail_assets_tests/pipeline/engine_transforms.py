@@ -4,7 +4,7 @@ Shared by the tests and by nobody else: what is here is compared between engines
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ from retail_assets.transforms import as_of, demand
 from retail_assets.transforms import gold as to_gold
 from retail_assets.transforms import silver as to_silver
 from retail_assets.transforms.days import day_starts
+from retail_assets.transforms.late_plans import late_discounts, late_prices
 from retail_assets.windows import Window
 
 Transform = Callable[[Engine, Window], Frame]
@@ -33,6 +34,7 @@ _DIMENSIONS = (
     (entities.CUSTOMERS, silver.CUSTOMERS, gold.DIM_CUSTOMER),
 )
 _SEEN = datetime(2030, 1, 1, tzinfo=UTC)
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def transforms() -> dict[str, Transform]:
@@ -148,6 +150,30 @@ def _of_planning() -> Iterator[tuple[str, Transform]]:
     yield "planning/purchase_orders", lambda engine, days: _known(engine, days.last).purchase_orders()
     yield "planning/decisions", lambda engine, days: _known(engine, days.last).decisions()
     yield "planning/approved_proposals", lambda engine, days: _approved_proposals(_known(engine, days.last))
+    yield "planning/late_discounts", _late_discounts
+    yield "planning/late_prices", _late_prices
+
+
+def _late_discounts(engine: Engine, days: Window) -> ibis.Table:
+    promotions = _came_late(engine.scan(silver.PROMOTIONS), "start_date", days)
+    return late_discounts(days, series=_series(engine, days), promotions=promotions, horizon_days=28)
+
+
+def _late_prices(engine: Engine, days: Window) -> ibis.Table:
+    prices = _came_late(engine.scan(silver.PRICES), "valid_from", days)
+    return late_prices(days, series=_series(engine, days), prices=prices, horizon_days=28)
+
+
+def _came_late(versions: ibis.Table, begins: str, days: Window) -> ibis.Table:
+    """A lake that was filled in one run has no late plans: all but the oldest came in the middle of the days."""
+    middle = datetime.combine(days.first + timedelta(days=len(days) // 2), time(5), UTC)
+    moments = [ibis.literal(moment).cast("timestamp('UTC', 6)") for moment in (middle, _LONG_AGO)]
+    oldest = versions[begins].min().as_scalar()
+    return versions.mutate(first_seen_at=ibis.ifelse(versions[begins] > oldest, *moments))
+
+
+def _series(engine: Engine, days: Window) -> ibis.Table:
+    return ibis.memtable(_known(engine, days.last).series()[["store_id", "product_id"]])
 
 
 def _approved_proposals(known: AsOfSnapshot) -> pa.Table:

@@ -1,7 +1,8 @@
 """What the global model knows of a series on a coming day, seen from a forecast origin.
 
 `FeatureSource` prepares a panel once; `design` then gives the regressors of any origin inside it, reading
-demand before the origin only and plans (price, discount, opening, events) at any day. Fitting does not belong here.
+demand before the origin only, and opening and events at any day; prices and discounts ahead are those planned by then.
+Fitting does not belong here.
 """
 
 from collections.abc import Sequence
@@ -154,6 +155,11 @@ class View:
     def level(self) -> np.ndarray:
         """(rows, 1)"""
         return self.source.level(self.origin)[self.rows, None]
+
+    @cached_property
+    def planned(self) -> tuple[np.ndarray, np.ndarray]:
+        """Price and discount as known at the origin, both (rows, days) through the last day ahead at least."""
+        return self.source.panel.planned(self.origin, self.rows)
 
     @property
     def ahead(self) -> slice:
@@ -308,8 +314,7 @@ def _around(values: np.ndarray, start: int, *, view: View, reach: int) -> np.nda
 
 def plans(view: View) -> dict[str, np.ndarray]:
     """Price against its usual, its last and its department's, and the promotion, on the target day."""
-    panel, past = view.source.panel, view.past(_PLAN_MEMORY)
-    price, discount = panel.price[view.rows], panel.discount_rate[view.rows]
+    past, (price, discount) = view.past(_PLAN_MEMORY), view.planned
     asked = price[:, view.ahead]
     usual = _nanmean(price[:, past])[:, None]
     last = slice(view.origin - 1, view.origin)
@@ -331,7 +336,7 @@ def log_usual_price(usual: np.ndarray) -> np.ndarray:
 def _price_changes(view: View) -> dict[str, np.ndarray]:
     """How long before the target day the price last moved, and by what log ratio."""
     shown = slice(max(view.origin - _PLAN_MEMORY, 0), view.ahead.stop)
-    price = view.source.panel.price[view.rows, shown]
+    price = view.planned[0][:, shown]
     before = np.concatenate([price[:, :1], price[:, :-1]], axis=1)
     moved = np.abs(price - before) > _PRICE_TOLERANCE * before
     last = _last_index(moved)[:, -view.horizon :]
@@ -354,7 +359,7 @@ def _last_index(happened: np.ndarray) -> np.ndarray:
 def _promotion_days(view: View) -> dict[str, np.ndarray]:
     """Where in a promotion the target day lies, or how long after one; a plan beyond the horizon is not looked at."""
     shown = slice(max(view.origin - _PROMOTION_MEMORY, 0), view.ahead.stop)
-    promoted = view.source.panel.discount_rate[view.rows, shown] > 0
+    promoted = view.planned[1][:, shown] > 0
     day = np.arange(promoted.shape[1])
     last_on, last_off = _last_index(promoted), _last_index(~promoted)
     next_off = promoted.shape[1] - 1 - _last_index(~promoted[:, ::-1])[:, ::-1]
