@@ -21,7 +21,7 @@ def late_discounts(
 ) -> ibis.Table:
     """The promoted days that were planned less than `horizon_days` ahead.
 
-    A day was planned when any promotion of the product in the store first covered it, whatever its discount then.
+    A day was planned when any promotion of the product in the store first covered it, at this discount or another.
 
     Args:
         days: days looked at.
