@@ -2,8 +2,8 @@
 
 Usage: python -m bench.vn2 [FOLDER]
 
-FOLDER holds sales.csv, in_stock.csv and master.csv of the challenge's week 0. Every rule meets every forecast; models are
-trained on what was known when a window begins, and later weeks are known as the rule's own stock let them sell.
+FOLDER holds sales.csv, in_stock.csv and master.csv of the challenge's week 0. Every rule meets every forecast; models
+are trained on what was known when a window begins, and later weeks are known as the rule's own stock let them sell.
 """
 
 import argparse
@@ -26,7 +26,8 @@ FOLDER = Path(__file__).parent.parent.parent / "shared" / "data" / "vn2"
 PUBLISHED = (4215, 4345, 4786, 8919, 4593, 4064)
 """Cost of the organiser's rule in the windows, as the data folder's description gives it."""
 RULES = {"base stock": base_stock, "projected": projected, "least cost": least_cost}
-OURS = "least cost, boosted + faded"
+OURS_FORECAST = "boosted + faded"
+OURS = f"least cost, {OURS_FORECAST}"
 COST_LIMIT, WINDOWS_WON, SECONDS_LIMIT, COVERAGE_LIMIT = 4700, 5, 60.0, 2.0
 _COVERAGE_LEVELS = (0.75, 0.833, 0.95)
 Played = dict[str, list[Costs]]
@@ -46,11 +47,15 @@ def figures(sales: WeeklySales) -> list[Figure]:
         _add(played, "organiser's rule, demand shown", play(shown, organisers_rule))
         _add(played, "organiser's rule", play(hidden, organisers_rule))
         dispersion = Dispersion.of(hidden.known)
-        for name, means in forecasters(hidden.known).items():
+        forecasters_of = forecasters(hidden.known)
+        for name, means in forecasters_of.items():
+            demand = DemandPaths(means, dispersion)
             for label, rule in RULES.items():
-                _add(played, f"{label}, {name}", play(hidden, rule(DemandPaths(means, dispersion))))
-            for figure in _accuracy(sales, start, DemandPaths(means, dispersion)):
+                _add(played, f"{label}, {name}", play(hidden, rule(demand)))
+            for figure in _accuracy(sales, start, demand):
                 judged.setdefault(f"{name}: {figure.name}", []).append(figure)
+        ours = DemandPaths(forecasters_of[OURS_FORECAST], dispersion)
+        _add(played, f"{OURS}, demand shown", play(shown, least_cost(ours)))
     return [*_summary(played), *_mean_figures(judged), _first_order(sales), *_costs(played)]
 
 
@@ -61,7 +66,7 @@ def forecasters(known: WeeklySales) -> dict[str, Means]:
         "seasonal average": seasonal_average,
         "faded average": faded_average,
         "boosted": boosted.means,
-        "boosted + faded": lambda sales, ahead: (boosted.means(sales, ahead) + faded_average(sales, ahead)) / 2,
+        OURS_FORECAST: lambda sales, ahead: (boosted.means(sales, ahead) + faded_average(sales, ahead)) / 2,
     }
 
 
@@ -117,7 +122,7 @@ def _coverage(actual: np.ndarray, paths: np.ndarray, level: float) -> float:
 def _mean_figures(judged: dict[str, list[Figure]]) -> Iterator[Figure]:
     for name, found in judged.items():
         value = float(np.mean([figure.value for figure in found]))
-        if "coverage" in name and name.startswith(OURS.split(", ")[1]):
+        if "coverage" in name and name.startswith(OURS_FORECAST):
             yield within(name, value, found[0].unit, COVERAGE_LIMIT)
         else:
             yield Figure(name, round(value, 4), found[0].unit)
@@ -127,7 +132,7 @@ def _first_order(sales: WeeklySales) -> Figure:
     """Training, dispersion, paths and the first order from all weeks of the folder."""
     started = time.monotonic()
     game = development_game(sales, sales.week_count)
-    demand = DemandPaths(forecasters(game.known)["boosted + faded"], Dispersion.of(game.known))
+    demand = DemandPaths(forecasters(game.known)[OURS_FORECAST], Dispersion.of(game.known))
     least_cost(demand)(game.known, game.opening)
     return at_most("time to the first order", time.monotonic() - started, "s", SECONDS_LIMIT)
 

@@ -1,7 +1,7 @@
 """A boosted model of all VN2 series: what a series does beside the faded average, one model for all weeks ahead.
 
-LightGBM with the Tweedie loss starts from the faded average. In training this start is moved by what all series together
-sold beside it in the target's week, so that the model learns how series differ and not how a week of the past went.
+LightGBM with the Tweedie loss starts from the faded average. In training this start is moved by what all series
+together sold beside it in the target's week, so that the model learns how series differ and not how a week went.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,13 @@ class BoostedModel:
 
     @classmethod
     def fit(cls, sales: WeeklySales) -> Self:
-        """Learns from every second origin with a year before it; weeks not in stock are no targets."""
+        """Learns from every second origin with a year before it; weeks not in stock are no targets.
+
+        Raises:
+            ValueError: there are too few weeks to learn from.
+        """
+        if sales.week_count <= _FIRST_ORIGIN:
+            raise ValueError(f"the boosted model needs more than {_FIRST_ORIGIN} weeks, not {sales.week_count}")
         features = Features.of(sales)
         origins = range(sales.week_count - 1, _FIRST_ORIGIN - 1, -_STEP)
         parts = [_examples(sales, features, origin) for origin in origins]

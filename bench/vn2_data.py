@@ -63,10 +63,10 @@ class WeeklySales:
 
 
 def read_sales(folder: Path) -> WeeklySales:
-    """The folder's sales through its week 0; flags of later weeks, which in_stock.csv holds, are not read.
+    """The folder's sales through its week 0; flags of later weeks, which in_stock.csv holds, are not used.
 
     Raises:
-        SystemExit: a file is missing, or the files are of different series.
+        SystemExit: a file is missing, the files are of different series or weeks, or a sale is no number of units.
     """
     missing = [name for name in FILES if not (folder / name).exists()]
     if missing:
@@ -75,6 +75,10 @@ def read_sales(folder: Path) -> WeeklySales:
     if not (sales.index.equals(flags.index) and sales.index.equals(groups.index)):
         raise SystemExit(f"The files in {folder} are not of the same series in the same order.")
     weeks = [column for column in sales.columns if column not in _KEYS]
+    if absent := [week for week in weeks if week not in flags.columns]:
+        raise SystemExit(f"in_stock.csv in {folder} lacks the week {absent[0]} of sales.csv.")
+    if not (sales[weeks] >= 0).all(axis=None):
+        raise SystemExit(f"sales.csv in {folder} has a week without a number of units of at least 0.")
     return WeeklySales(
         units=sales[weeks].to_numpy(dtype=np.float64),
         in_stock=flags[weeks].to_numpy(dtype=bool),

@@ -27,7 +27,7 @@ _MOST_AGE_WEEKS, _MOST_SILENCE_WEEKS = 104, 60
 
 @dataclass(frozen=True)
 class _Sums:
-    """Running sums of rows over weeks, (rows, t + 1): units in stock, their squares, weeks in stock and without a sale."""
+    """Running sums of rows over weeks in stock, (rows, t + 1): units, squared units, weeks, weeks without a sale."""
 
     units: Array
     squares: Array
@@ -86,8 +86,8 @@ class Features:
     def _base(self, origin: int) -> Array:
         """The level that every other figure is compared with."""
         year = np.nan_to_num(self.own.mean(origin - _YEAR, origin))
-        parts = (self.own.mean(origin - weeks, origin) for weeks in (8, 26))
-        return sum(np.where(np.isnan(part), year, part) / 2 for part in parts) + _LEAST
+        recent, half = (self.own.mean(origin - weeks, origin) for weeks in (8, 26))
+        return (np.where(np.isnan(recent), year, recent) + np.where(np.isnan(half), year, half)) / 2 + _LEAST
 
     def _own(self, origin: int, base: Array) -> Iterator[Array]:
         own = self.own

@@ -33,7 +33,13 @@ class Dispersion:
 
     @classmethod
     def of(cls, sales: WeeklySales) -> Self:
-        """By moments of the faded average's errors from 20 origins of the last 42 weeks, pooled by level of sales."""
+        """By moments of the faded average's errors from 20 origins of the last 41 weeks, pooled by level of sales.
+
+        Raises:
+            ValueError: there are no weeks before the first of these origins.
+        """
+        if sales.week_count <= _ORIGINS * _STEP + _AHEAD:
+            raise ValueError(f"errors need more than {_ORIGINS * _STEP + _AHEAD} weeks, not {sales.week_count}")
         forecast, actual = _walk(sales)
         known = np.isfinite(actual)
         error = np.where(known, actual - forecast, 0.0)

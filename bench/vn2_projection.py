@@ -1,8 +1,8 @@
 """Orders from sample paths of demand whose stock is projected with lost sales.
 
-An order-up-to level on the inventory position lets demand that finds no stock weigh on later stock, as if customers came
-back. Where they do not, stock is floored at zero period by period until the order arrives (Zipkin 2008, Old and new
-methods for lost-sales inventory systems, "myopic" policy).
+An order-up-to level on the inventory position lets demand that finds no stock weigh on later stock, as if customers
+came back. Where they do not, stock is floored at zero period by period until the order arrives (Zipkin 2008, Old and
+new methods for lost-sales inventory systems, "myopic" policy).
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class UnitCost(NamedTuple):
 def lost_sales_order(
     paths: Array, *, on_hand: Array, arrivals: Array, lead: int, review: int, ratio: float | Array
 ) -> Array:
-    """(n,) units: the smallest order, at least 0, after which the periods it serves see no shortage in `ratio` of paths.
+    """(n,) units: the smallest order, at least 0, with no shortage in the periods it serves on `ratio` of the paths.
 
     Periods are counted from the decision, 0 for the first. The order arrives at the start of period `lead` and the next
     one `review` periods later. A critical ratio for `ratio` gives the newsvendor's order for those periods: for one

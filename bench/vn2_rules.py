@@ -58,7 +58,14 @@ def projected(demand: DemandPaths) -> Rule:
     """Stock projected with lost sales, then the newsvendor's quantile of what the week of arrival needs."""
 
     def rule(known: WeeklySales, state: State) -> Array:
-        return lost_sales_order(demand.of(known), **_stock(state), **_TIMES, ratio=RATIO)
+        return lost_sales_order(
+            demand.of(known),
+            on_hand=state.on_hand,
+            arrivals=_arrivals(state),
+            lead=LEAD_WEEKS,
+            review=REVIEW_WEEKS,
+            ratio=RATIO,
+        )
 
     return rule
 
@@ -67,16 +74,20 @@ def least_cost(demand: DemandPaths) -> Rule:
     """Stock projected with lost sales, at the ratio that costs each series least until a later order can react."""
 
     def rule(known: WeeklySales, state: State) -> Array:
-        return least_cost_order(demand.of(known), **_stock(state), **_TIMES, unit_cost=_UNIT_COST)
+        return least_cost_order(
+            demand.of(known),
+            on_hand=state.on_hand,
+            arrivals=_arrivals(state),
+            lead=LEAD_WEEKS,
+            review=REVIEW_WEEKS,
+            unit_cost=UnitCost(HOLDING_COST, SHORTAGE_COST),
+        )
 
     return rule
 
 
-_TIMES = {"lead": LEAD_WEEKS, "review": REVIEW_WEEKS}
-_UNIT_COST = UnitCost(HOLDING_COST, SHORTAGE_COST)
-
-
-def _stock(state: State) -> dict[str, Array]:
+def _arrivals(state: State) -> Array:
+    """(n, weeks ahead) units on order by the week of arrival."""
     coming = np.zeros((len(state.on_hand), WEEKS_AHEAD))
     coming[:, :LEAD_WEEKS] = state.on_order
-    return {"on_hand": state.on_hand, "arrivals": coming}
+    return coming

@@ -1,7 +1,7 @@
 """Forecasts from averages freed of the season: the organiser's, and one whose weeks fade instead of ending.
 
-One season serves all series: the mean of all sales in stock by ISO week, over its own mean. Weeks that were not in stock
-throughout count nowhere.
+One season serves all series: the mean of all sales in stock by ISO week, over its own mean. Weeks that were not in
+stock throughout count nowhere.
 """
 
 import numpy as np
@@ -30,17 +30,23 @@ def seasonal_average(sales: WeeklySales, ahead: int) -> Array:
     """(n, ahead) expected units by the organiser: the mean of the last 13 weeks; 0 where none was in stock."""
     factor = season_factors(sales, ahead)
     recent = slice(max(sales.week_count - AVERAGED_WEEKS, 0), sales.week_count)
-    level = mean_known(sales.in_stock_units[:, recent] / factor[recent], axis=1)
+    level = mean_known(_freed(sales, factor)[:, recent], axis=1)
     return np.nan_to_num(level)[:, None] * factor[None, sales.week_count :]
 
 
 def faded_average(sales: WeeklySales, ahead: int) -> Array:
     """(n, ahead) expected units: the mean of all weeks, each with 0.93 of the weight of the one after it."""
     factor = season_factors(sales, ahead)
-    weight = sales.in_stock * WEIGHT_KEPT ** np.arange(sales.week_count)[::-1]
-    total = (weight * sales.units / factor[: sales.week_count]).sum(axis=1)
-    level = total / np.maximum(weight.sum(axis=1), 1e-12)
+    freed = _freed(sales, factor)
+    weight = np.isfinite(freed) * WEIGHT_KEPT ** np.arange(sales.week_count)[::-1]
+    level = (weight * np.nan_to_num(freed)).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-12)
     return level[:, None] * factor[None, sales.week_count :]
+
+
+def _freed(sales: WeeklySales, factor: Array) -> Array:
+    """(n, t) units over the factor of their week; NaN out of stock, and in an ISO week in which nothing ever sold."""
+    known = factor[None, : sales.week_count]
+    return np.divide(sales.in_stock_units, known, out=np.full(sales.units.shape, np.nan), where=known > 0)
 
 
 def mean_known(values: Array, axis: int) -> Array:

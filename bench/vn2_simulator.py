@@ -1,8 +1,8 @@
 """The VN2 game: an order at the end of a week is on the way for two weeks, demand that finds no stock is lost.
 
 Each week opens with the stock left over and the order that arrives; what is left at its end costs 0.2 a unit, what was
-asked for and not there 1.0. Six orders are given over eight weeks; the score is the cost of weeks 3 to 8, since no order
-reaches the first two. Rules that decide orders belong in vn2_rules.py.
+asked for and not there 1.0. Six orders are given over eight weeks; the score is the cost of weeks 3 to 8, since no
+order reaches the first two. Rules that decide orders belong in vn2_rules.py.
 """
 
 from collections.abc import Iterator
