@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test ui dashboard bench bench-forecast bench-inventory check format docs pictures lock clean
+.PHONY: help run test ui dashboard bench bench-forecast bench-inventory bench-vn2 check format docs pictures lock clean
 
 help: ## List the commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -41,6 +41,9 @@ bench-forecast: $(STAMP) ## Accuracy, coverage and cost of the forecasts, with e
 
 bench-inventory: $(STAMP) ## Service achieved against predicted, stock against simpler rules, textbook values, speed
 	@$(BIN)/python -m bench.inventory
+
+bench-vn2: $(STAMP) ## Orders in money: six windows of the VN2 challenge, each rule with each forecast; VN2_FOLDER names its data
+	@$(BIN)/python -m bench.vn2 $(VN2_FOLDER)
 
 format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix -q . ; $(BIN)/ruff format -q .
